@@ -1,0 +1,1 @@
+"""Dataset quality: from corrections to figures one can defend."""

@@ -1,0 +1,1 @@
+"""Pointing systems' towers: image and video encoders with their text encoders."""

@@ -1,0 +1,33 @@
+"""The one seam between pointing systems and everything that uses them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from videogem.structures import Clip, Grounding
+
+
+class Grounder(ABC):
+    """Anything that can say where a narrated action happens in a clip.
+
+    VideoGEM is one; a fake in the tests, a detector or a remote model could be others.
+    ``ground`` must be safe to call from several threads.
+    """
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Name of code, weights and settings; equal versions give equal groundings."""
+
+    @abstractmethod
+    def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
+        """Ground every narration in the clip's target frame, in the order given.
+
+        Raises:
+            ValueError: a narration is empty.
+        """
+
+    def ground_batch(
+        self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
+    ) -> list[list[Grounding]]:
+        """Ground several clips, each with its own narrations; systems that batch override this."""
+        return [self.ground(clip, texts) for clip, texts in zip(clips, narrations, strict=True)]

@@ -1,0 +1,90 @@
+"""The values that travel through the method. Axes and units are defined here, once.
+
+Points are ``(x, y)`` and boxes ``(x1, y1, x2, y2)``, floats in [0, 1] of the source frame, origin
+top left. Images are RGB uint8. Times are seconds from the start of the source, frame indices are
+0-based. Nothing here imports torch, so that the service can use these types cheaply.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+PromptName = Literal["verb", "object", "action"]
+
+PROMPT_NAMES: tuple[PromptName, ...] = ("verb", "object", "action")
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The frames a narration is grounded in; one of them, the target, gets the point and the box.
+
+    An image model looks at the target frame alone; a video model at all ``T`` frames.
+    """
+
+    frames: UInt8[np.ndarray, "T H W 3"]
+    times: Float[np.ndarray, " T"]
+    frame_indices: Int[np.ndarray, " T"]
+    target: int
+    fps: float | None = None
+
+    @classmethod
+    def from_image(cls, image: UInt8[np.ndarray, "H W 3"]) -> "Clip":
+        """Wrap a still image as a clip of one frame at time 0."""
+        return cls(image[None], np.zeros(1), np.zeros(1, dtype=np.int64), target=0)
+
+    @property
+    def target_frame(self) -> UInt8[np.ndarray, "H W 3"]:
+        return self.frames[self.target]
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.frames.shape[2], self.frames.shape[1]
+
+    @property
+    def time(self) -> float:
+        return float(self.times[self.target])
+
+    @property
+    def frame_index(self) -> int:
+        return int(self.frame_indices[self.target])
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The three sentences whose heatmaps are merged (Section 3.4), and the words behind them.
+
+    ``verb_word`` or ``object_word`` is None where the narration has none and the fallback is used.
+    """
+
+    verb: str
+    object: str
+    action: str
+    verb_word: str | None = None
+    object_word: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Sentences in the order of ``PROMPT_NAMES``."""
+        return self.verb, self.object, self.action
+
+
+@dataclass(frozen=True, eq=False)
+class Grounding:
+    """Where one narration happens in the target frame of a clip."""
+
+    narration: str
+    prompts: Prompts
+    points: dict[PromptName, Point]  # peak of each prompt's heatmap
+    point: Point  # the merged point
+    box: Box
+    score: float  # in [0, 1], see confidence.py
+    heatmaps: Float[np.ndarray, "3 H W"]  # in [0, 1], order of PROMPT_NAMES, at the tower's input size
+    frame_index: int
+    time: float
+    size_wh: tuple[int, int]
+    method: str
+    model_version: str
