@@ -1,0 +1,58 @@
+"""The `videogem` command: finds the commands, and tells errors to people."""
+
+import importlib
+import logging
+import pkgutil
+import sys
+
+import click
+import typer
+
+from backend import commands
+from videogem import __version__
+from videogem.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls option callbacks by position)
+    if wanted:
+        typer.echo(f"videogem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what happens (debug log)."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Point at narrated actions in video frames, for Label Studio and from the shell."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+for module in pkgutil.iter_modules(commands.__path__):
+    importlib.import_module(f"backend.commands.{module.name}").register(app)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with exit code 2 and one sentence, no traceback."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (InputError, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
