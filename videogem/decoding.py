@@ -1,0 +1,368 @@
+"""Video frames by timestamp with PyAV: seek, decode forward, compare presentation times.
+
+Time 0 is where a player starts the file. A frame is shown from its presentation time until the
+next one's, so the frame at time t is the last that begins at or before t. Frame numbers are never
+used to address a frame: with B-frames, edit lists or a variable rate they mislead.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import BinaryIO, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from videogem.orientation import degrees_clockwise, display_matrix, swaps_sides, upright
+from videogem.sources import Frame, Limits, VideoInfo, VideoReadError, check_pixels
+from videogem.timeline import Timeline, declared_end, timeline_from_index, timeline_from_packets
+
+logger = logging.getLogger(__name__)
+
+# Playlists (HLS, DASH, concat) are left out: they would make the decoder open other files and URLs.
+_CONTAINERS = "mov,matroska,webm,mpegts,mpeg,avi,flv,ogg,asf,mpegvideo,h264,hevc,ivf,gif,nut,dv"
+_BUFFER = 64 * 2**10  # bytes a read; a remote reader fetches ranges of its own size below this
+_PRIMING = 0.1  # s; a stream that starts less than this after the file does so for codec reasons
+_PREROLLS = (0.0, 1.0, 4.0, 16.0, 64.0)  # s before the wanted time to try a seek at
+_LEAP = 10.0  # s; without a key frame table, shorter gaps are decoded through rather than sought
+_SCANNED = 64 * 2**20  # bytes; local files up to this size are counted packet by packet
+_OPEN = 2**62  # a tick after every other
+
+_Decoded = tuple[int, av.VideoFrame]  # presentation time in ticks, frame
+
+
+class VideoReader:
+    """One opened video; ``frames_at`` goes through it once, forwards.
+
+    ``num_decoded`` counts the frames decoded so far, wanted or not.
+
+    Raises:
+        VideoReadError: not a video, damaged, or larger than the limits.
+    """
+
+    def __init__(
+        self, file: BinaryIO, *, name: str, size: int, local: bool, limits: Limits
+    ) -> None:
+        self.name = name
+        self.num_decoded = 0
+        self._opening: Iterator[_Decoded] | None = None
+        self._file = _Borrowed(file)
+        self._open()
+        try:
+            self._base = self._stream.time_base or Fraction(1, 90_000)
+            # Rounding to coarse ticks (1 ms in WebM) moves frames by up to a tick.
+            self._tolerance = min(float(self._base), 1e-3) + 1e-6
+            self._timeline = self._read_timeline(size, local=local)
+            self._measure(size)
+            self._check_duration(limits)
+            self.info = self._describe(limits)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Free the decoder; the file object stays open."""
+        self._container.close()
+
+    # Opening and measuring
+
+    def _open(self) -> None:
+        self._file.seek(0)
+        try:
+            container = av.open(
+                self._file,
+                buffer_size=_BUFFER,
+                options={"format_whitelist": _CONTAINERS},
+                metadata_errors="replace",
+            )
+        except av.error.FFmpegError as error:
+            raise VideoReadError(
+                f"{self.name} cannot be read as a video ({error.strerror}); it may be damaged, cut "
+                "short or of another format. MP4 (H.264) and WebM are safe choices."
+            ) from error
+        streams = [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            container.close()
+            raise VideoReadError(f"{self.name} has no pictures (sound only); give a video.")
+        self._container = cast(InputContainer, container)
+        self._stream = streams[0]
+        self._stream.thread_type = "AUTO"
+
+    def _read_timeline(self, size: int, *, local: bool) -> Timeline | None:
+        index = timeline_from_index(self._stream, size)
+        if index is not None and not index.varies:
+            return index
+        endless = self._stream.duration is None and self._container.duration is None
+        if endless or (local and size <= _SCANNED):
+            counted = timeline_from_packets(self._packets(), self._stream)
+            self._reopen()
+            return counted or index
+        return index
+
+    def _measure(self, size: int) -> None:
+        """Find time 0, the end of the pictures and the end of the file, in stream ticks."""
+        stream, container, timeline = self._stream, self._container, self._timeline
+        first = stream.start_time or 0 if timeline is None else int(timeline.pts[0])
+        begin = first
+        if container.start_time is not None:
+            begin = round(Fraction(container.start_time, av.time_base) / self._base)
+        late = (first - begin) * self._base
+        self._zero = begin if late > _PRIMING else first
+        self._first = first
+
+        rate = stream.average_rate or stream.guessed_rate
+        step = round(1 / (rate * self._base)) if rate else 0
+        found = int(timeline.pts[-1]) + step if timeline is not None else None
+        declared = declared_end(self._stream)
+        known = [end for end in (declared, found) if end is not None]
+        whole = self._zero
+        if container.duration is not None:
+            whole = begin + round(Fraction(container.duration, av.time_base) / self._base)
+        self._end = known[0] if known else whole
+        # A tenth of a second is left for sound that is cut, and for the last frame's length.
+        slack = max(2 * step, round(Fraction(1, 10) / self._base))
+        self._truncated = (
+            timeline is not None
+            and not timeline.varies
+            and declared is not None
+            and found is not None
+            and found + slack < declared
+        )
+        if self._truncated and found is not None:
+            self._end = whole = found
+        self._last = max(self._end, whole)
+        self._rate = rate
+
+    def _check_duration(self, limits: Limits) -> None:
+        duration = self._seconds(self._last)
+        if duration > limits.max_duration:
+            raise VideoReadError(
+                f"{self.name} lasts {duration:.0f} s, more than the limit of "
+                f"{limits.max_duration:.0f} s; cut it, or raise the limit."
+            )
+
+    def _describe(self, limits: Limits) -> VideoInfo:
+        check_pixels(self.name, self._stream.width, self._stream.height, limits)
+        frames = self._decode(from_start=True)
+        first = next(frames, None)
+        if first is None:
+            raise VideoReadError(
+                f"No frame of {self.name} can be decoded; it may be damaged or cut short."
+            )
+        self._opening = _chain(first, frames)
+        _, frame = first
+        width, height = frame.width, frame.height
+        check_pixels(self.name, width, height, limits)
+        matrix = display_matrix(frame)
+        if swaps_sides(matrix):
+            width, height = height, width
+        timeline = self._timeline
+        fps = float(self._rate) if self._rate else None
+        if timeline is not None and len(timeline) > 1 and (timeline.varies or fps is None):
+            span = float((timeline.pts[-1] - timeline.pts[0]) * self._base)
+            fps = (len(timeline) - 1) / span if span > 0 else fps
+        return VideoInfo(
+            kind="video",
+            width=width,
+            height=height,
+            fps=fps,
+            duration=self._seconds(self._end),
+            end=self._seconds(self._last),
+            num_frames=self._stream.frames or None if timeline is None else len(timeline),
+            rotation=degrees_clockwise(matrix),
+            variable_rate=timeline is not None and timeline.varies,
+            codec=self._stream.codec_context.name,
+            truncated=self._truncated,
+        )
+
+    # Reading
+
+    def frames_at(self, times: Sequence[float]) -> Iterator[Frame]:
+        """Give the frame shown at each time; ``times`` must ascend.
+
+        Decodes forwards, and seeks only over a gap that has a key frame in it.
+
+        Raises:
+            VideoReadError: the frames there are damaged, or the file ends before.
+        """
+        upcoming = self._opening or self._restart()
+        self._opening = None
+        shown: _Decoded | None = None
+        ahead: _Decoded | None = None
+        made: Frame | None = None
+        for time in times:
+            target = self._ticks(time)
+            position = self._first if shown is None else shown[0]
+            if ahead is not None:
+                position = max(position, ahead[0])
+            if self._should_seek(position, target, started=shown is not None):
+                upcoming, shown, ahead = self._seek(target), None, None
+            while ahead is None or ahead[0] <= target or shown is None:
+                if ahead is not None:
+                    shown = ahead
+                ahead = next(upcoming, None)
+                if ahead is None:
+                    break
+            if shown is None:
+                raise VideoReadError(f"No frame of {self.name} at {time:g} s can be decoded.")
+            self._check_readable(time, target, shown, at_end=ahead is None)
+            if made is None or made.time != self._seconds(shown[0]):
+                made = self._make(*shown)
+            yield made
+
+    def neighbours(self, time: float, offsets: Sequence[int]) -> list[float]:
+        """Times of the frames some frames away from the one at ``time``; ends repeat."""
+        timeline = self._timeline
+        if timeline is None:
+            step = 1 / (self.info.fps or 25.0)
+            # The middle of a frame: safe against rounding where only the average rate is known.
+            base = (int(time / step + 1e-6) + 0.5) * step
+            return [min(max(base + offset * step, 0.0), self.info.end) for offset in offsets]
+        index = self._index(self._ticks(time))
+        places = np.clip(index + np.array(offsets), 0, len(timeline.pts) - 1)
+        return [max(0.0, self._seconds(int(timeline.pts[place]))) for place in places]
+
+    def _should_seek(self, position: int, target: int, *, started: bool) -> bool:
+        if target <= position:
+            return False
+        if self._timeline is not None and len(self._timeline.keys):
+            return self._timeline.has_key_between(position, target)
+        return (target - position) * self._base > _LEAP
+
+    def _seek(self, target: int) -> Iterator[_Decoded]:
+        """Start decoding at or before ``target``, as late as the file allows.
+
+        MPEG-TS seeks to bytes, not to key frames, and indexes can be wrong: what comes out is
+        checked, and the seek repeated further back if it came out late.
+        """
+        for preroll in _PREROLLS:
+            start = target - round(Fraction(preroll) / self._base)
+            if start <= self._first:
+                break
+            try:
+                self._container.seek(start, stream=self._stream, backward=True)
+            except av.error.FFmpegError:
+                continue
+            frames = self._decode(from_start=False)
+            first = next(frames, None)
+            if first is not None and first[0] <= target:
+                return _chain(first, frames)
+        logger.debug("%s: no usable seek to tick %d, decoding from the start", self.name, target)
+        return self._restart()
+
+    def _restart(self) -> Iterator[_Decoded]:
+        self._reopen()
+        return self._decode(from_start=True)
+
+    def _reopen(self) -> None:
+        self._container.close()
+        self._open()
+
+    def _packets(self) -> Iterator[av.Packet]:
+        try:
+            yield from self._container.demux(self._stream)
+        except av.error.FFmpegError as error:
+            logger.debug("%s: reading stops: %s", self.name, error)
+
+    def _decode(self, *, from_start: bool) -> Iterator[_Decoded]:
+        """Decode what follows, in presentation order, leaving out what cannot be exact.
+
+        After a seek or a damaged packet, frames may refer to pictures that are missing; so output
+        resumes only with the next key frame, and never with frames shown before that one.
+        """
+        self._damage: list[list[int]] = []  # [first tick, tick where good frames resume)
+        key: int | None = None if not from_start else -_OPEN
+        for packet in self._packets():
+            pts = packet.pts if packet.pts is not None else packet.dts
+            broken = packet.is_corrupt
+            if key is None and packet.size:
+                if broken or not packet.is_keyframe:
+                    self._lengthen_damage(pts)
+                    continue
+                key = pts if pts is not None else -_OPEN
+                if self._damage and self._damage[-1][1] == _OPEN:
+                    self._damage[-1][1] = key
+            frames: list[av.VideoFrame] = []
+            if not broken:
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    broken = True
+            if broken and packet.size and not packet.is_discard:
+                logger.debug("%s: damaged packet at tick %s", self.name, pts)
+                if pts is not None:
+                    self._damage.append([pts, _OPEN])
+                key = None
+            for frame in frames:
+                self.num_decoded += 1
+                tick = frame.pts if frame.pts is not None else frame.dts
+                if tick is None or frame.is_corrupt or tick < (key if key is not None else tick):
+                    continue
+                yield tick, frame
+
+    def _lengthen_damage(self, pts: int | None) -> None:
+        if self._damage and pts is not None and self._damage[-1][1] == _OPEN:
+            self._damage[-1][0] = min(self._damage[-1][0], pts)
+
+    def _check_readable(self, time: float, target: int, shown: _Decoded, *, at_end: bool) -> None:
+        lost = any(shown[0] < begin <= target < end for begin, end in self._damage)
+        if lost or (at_end and self._is_missing(target, shown)):
+            raise VideoReadError(
+                f"The frame at {time:g} s of {self.name} is damaged or missing (the last good one "
+                f"before it is at {self._seconds(shown[0]):.3f} s); download or re-encode the file."
+            )
+
+    def _is_missing(self, target: int, shown: _Decoded) -> bool:
+        """Tell a file that was cut short from one whose sound outlasts its pictures."""
+        pts, frame = shown
+        slack = round(Fraction(1, 10) / self._base)
+        end = pts + max(frame.duration or 0, self._step()) + slack
+        declared = declared_end(self._stream)
+        return declared is not None and target > end and declared > end
+
+    def _step(self) -> int:
+        return round(1 / (self._rate * self._base)) if self._rate else 0
+
+    # Units
+
+    def _ticks(self, time: float) -> int:
+        return int(self._zero + np.floor((time + self._tolerance) / float(self._base)))
+
+    def _seconds(self, ticks: int) -> float:
+        return float((ticks - self._zero) * self._base)
+
+    def _index(self, pts: int) -> int:
+        """Place of a frame in presentation order, exact where the timeline is."""
+        if self._timeline is not None:
+            return self._timeline.place(pts + round(self._tolerance / float(self._base)))
+        return max(0, round(float((pts - self._first) * self._base) * (self.info.fps or 25.0)))
+
+    def _make(self, pts: int, frame: av.VideoFrame) -> Frame:
+        image = upright(frame.to_ndarray(format="rgb24"), display_matrix(frame))
+        return Frame(image, self._seconds(pts), self._index(pts))
+
+
+class _Borrowed:
+    """A file object of someone else: PyAV may read and seek it, but not close it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _chain(first: _Decoded, rest: Iterator[_Decoded]) -> Iterator[_Decoded]:
+    yield first
+    yield from rest
