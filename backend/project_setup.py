@@ -1,0 +1,120 @@
+"""Prepare Label Studio projects for the backend; every step may be repeated without harm."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from label_studio_sdk.client import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+from label_studio_sdk.core.request_options import RequestOptions
+
+from videogem.errors import InputError
+
+BACKEND_TITLE = "VideoGEM"
+PREDICTION_SECONDS = 150  # Label Studio itself gives up on the backend after 100
+
+Task = Mapping[str, Any]  # the fields a labeling config refers to
+
+
+@contextmanager
+def signed_in(url: str, token: str) -> Iterator[LabelStudio]:
+    """A client of one Label Studio, by legacy token or personal access token."""
+    # An own HTTP client, because the SDK never closes its connections, and proxies or a ~/.netrc
+    # entry would get in the way of a server on this machine.
+    with httpx.Client(timeout=60, follow_redirects=True, trust_env=False) as http:
+        yield cast(Any, LabelStudio)(base_url=url, api_key=token, httpx_client=http)
+
+
+def ensure_project(client: LabelStudio, title: str, label_config: str) -> int:
+    """Id of the project with this title, which is made if there is none."""
+    projects: Iterable[Any] = client.projects.list()
+    for project in projects:
+        if project.title == title:
+            return int(project.id)
+    created = client.projects.create(title=title, label_config=label_config)
+    if created.id is None:
+        raise RuntimeError(f"Label Studio gave the project {title!r} no id.")
+    return created.id
+
+
+def ensure_local_files(client: LabelStudio, project: int, folder: Path) -> None:
+    """Let the project serve a folder; without such a record its files are 404, even for admins."""
+    path = str(folder.resolve())
+    if all(storage.path != path for storage in client.import_storage.local.list(project=project)):
+        client.import_storage.local.create(
+            project=project, path=path, title=folder.name, use_blob_urls=True
+        )
+
+
+def local_file_url(path: Path, files_root: Path) -> str:
+    """What a task says to refer to a file below Label Studio's document root."""
+    return f"/data/local-files/?d={path.resolve().relative_to(files_root.resolve()).as_posix()}"
+
+
+def import_missing(client: LabelStudio, project: int, tasks: Sequence[Task]) -> int:
+    """Import the tasks whose data the project does not hold yet; returns how many those were."""
+    known = [task.data for task in _tasks(client, project)]
+    missing = [dict(task) for task in tasks if dict(task) not in known]
+    if missing:
+        client.projects.import_tasks(project, request=cast(Any, missing))
+    return len(missing)
+
+
+def ensure_backend(client: LabelStudio, project: int, url: str) -> None:
+    """Connect the backend, with the webhook that reports corrections to it.
+
+    A connection to another address, left from an earlier run, is replaced; Label Studio keeps the
+    webhook of a backend that is deleted, so that one goes with it.
+
+    Raises:
+        InputError: Label Studio refuses the backend; the message holds its words.
+    """
+    connected = client.ml.list(project=project)
+    if any(backend.url == url for backend in connected):
+        return
+    for backend in connected:
+        if backend.title == BACKEND_TITLE and backend.id is not None:
+            client.ml.delete(backend.id)
+            for webhook in client.webhooks.list(project=project):
+                if webhook.url == f"{backend.url}/webhook" and webhook.id is not None:
+                    client.webhooks.delete(webhook.id)
+    try:
+        client.ml.create(project=project, url=url, title=BACKEND_TITLE)
+    except ApiError as error:
+        raise InputError(f"Label Studio refused the backend at {url}: {error.body}") from error
+    if all(hook.url != f"{url}/webhook" for hook in client.webhooks.list(project=project)):
+        raise InputError(
+            f"Label Studio made no webhook for {url}, so corrections would be lost; "
+            "use an address with a dot in its host name, or localhost."
+        )
+
+
+def tasks_without_prediction(client: LabelStudio, project: int) -> list[int]:
+    """Ids of tasks that carry no prediction, in the order of the project."""
+    return [int(task.id) for task in _tasks(client, project) if not task.total_predictions]
+
+
+def _tasks(client: LabelStudio, project: int) -> Iterable[Any]:
+    tasks: Iterable[Any] = client.tasks.list(project=project, fields="all")
+    return tasks
+
+
+def retrieve_predictions(
+    client: LabelStudio, project: int, task_ids: Sequence[int], *, batch: int = 8
+) -> Iterator[int]:
+    """Do what 'Retrieve predictions' in the Data Manager does; yields how many tasks are done.
+
+    Label Studio sends all tasks of one call in one request, hence batches. It says 200 whatever
+    the backend answered: look at the tasks afterwards.
+    """
+    for start in range(0, len(task_ids), batch):
+        chunk = list(task_ids[start : start + batch])
+        client.actions.create(
+            id="retrieve_tasks_predictions",
+            project=project,
+            selected_items={"all": False, "included": chunk},
+            request_options=RequestOptions(timeout_in_seconds=PREDICTION_SECONDS),
+        )
+        yield start + len(chunk)
