@@ -1,0 +1,81 @@
+"""Files on disk under a byte cap; the ones unused for longest go first."""
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, cast
+
+logger = logging.getLogger(__name__)
+
+
+class DiskCache:
+    """Maps a key to a file. Reading threads keep their open file when it is evicted meanwhile."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, max_age: float) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+        self._lock = threading.Lock()
+        self._key_locks: dict[str, threading.Lock] = {}
+
+    def open(self, key: str, write: Callable[[BinaryIO], None]) -> BinaryIO:
+        """The file for a key, opened; ``write`` makes it where it is missing or too old.
+
+        Two threads asking for the same key make it once.
+        """
+        name = hashlib.sha256(key.encode()).hexdigest()
+        with self._lock:
+            key_lock = self._key_locks.setdefault(name, threading.Lock())
+        with key_lock:
+            path = self._folder / name
+            try:
+                if time.time() - path.stat().st_mtime < self._max_age:
+                    file = path.open("rb")
+                    os.utime(path, (time.time(), path.stat().st_mtime))
+                    return file
+            except FileNotFoundError:
+                pass
+            return self._make(path, write)
+
+    def _make(self, path: Path, write: Callable[[BinaryIO], None]) -> BinaryIO:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as part:
+            try:
+                write(cast(BinaryIO, part))
+            except BaseException:
+                Path(part.name).unlink()
+                raise
+        Path(part.name).replace(path)
+        file = path.open("rb")
+        with self._lock:
+            self._evict()
+        return file
+
+    def _evict(self) -> None:
+        entries = []
+        for path in self._folder.iterdir():
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            if path.suffix != ".part":
+                entries.append((stat.st_atime, stat.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self._max_bytes:
+                break
+            path.unlink(missing_ok=True)
+            total -= size
+            self._key_locks.pop(path.name, None)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        if not self._folder.is_dir():
+            return 0
+        return sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file())

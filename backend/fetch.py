@@ -1,0 +1,190 @@
+"""Fetches media over HTTP: no private addresses, no tokens for strangers, limits on everything."""
+
+import ipaddress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests_hardened.ip_filter import InvalidIPAddress
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
+from urllib3.exceptions import HTTPError
+
+from backend.label_studio import LabelStudio, Origin
+from backend.settings import MEGABYTE, Settings
+from videogem.errors import InputError
+
+CONNECT_TIMEOUT = 5.0  # seconds
+CHUNK = 256 * 1024
+REDIRECTS = (301, 302, 303, 307, 308)
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class MediaError(InputError):
+    """A task's media cannot be had; the message says which step failed and what to set."""
+
+
+class GuardedAdapter(IPFilterAdapter):  # type: ignore[misc]  # the library has no types
+    """Connects to the very address it has checked, so a name cannot change its mind in between."""
+
+    def __init__(self, *, https: bool, allowed: tuple[Network, ...]) -> None:
+        super().__init__(is_https_proto=https)
+        self._allowed = allowed
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        try:
+            checked: tuple[Any, Any] = super().build_connection_pool_key_attributes(
+                request, verify, cert
+            )
+        except InvalidIPAddress as error:
+            address = error.args[0]
+            if not any(address in network for network in self._allowed):
+                raise
+            host: Any
+            pool: Any
+            host, pool = HTTPAdapter.build_connection_pool_key_attributes(
+                self, request, verify, cert
+            )
+            if self._is_https_proto:
+                names = {"assert_hostname": host["host"], "server_hostname": host["host"]}
+                pool = {**pool, **names}
+            literal = f"[{address}]" if address.version == 6 else str(address)
+            return {**host, "host": literal}, pool
+        return checked
+
+
+class Fetcher:
+    """Streams one address into a file. Redirects are followed by hand: every hop is checked anew,
+    and the token goes to Label Studio's own origin alone.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = int(settings.max_media_mb * MEGABYTE)
+        self._max_mb = settings.max_media_mb
+        self._timeout = settings.media_timeout
+        self._max_redirects = settings.max_redirects
+        self._hosts = {host for host in settings.allowed_hosts if "/" not in host}
+        self._networks = tuple(
+            ipaddress.ip_network(host) for host in settings.allowed_hosts if "/" in host
+        )
+
+    def fetch(self, url: str, into: BinaryIO, label_studio: LabelStudio | None) -> None:
+        """Write the bytes behind ``url`` into a file.
+
+        Raises:
+            MediaError: refused, not found, too large, too slow, too many redirects.
+        """
+        deadline = time.monotonic() + self._timeout
+        for _ in range(self._max_redirects + 1):
+            with self._open(url, label_studio, deadline) as response:
+                if response.status_code in REDIRECTS and "Location" in response.headers:
+                    url = urljoin(url, response.headers["Location"])
+                    continue
+                self._check_status(url, response, label_studio)
+                self._copy(url, response, into, deadline)
+                return
+        raise MediaError(
+            f"{_shown(url)}: more than {self._max_redirects} redirects "
+            "(VIDEOGEM_MAX_REDIRECTS); is somebody signed out?"
+        )
+
+    @contextmanager
+    def _open(
+        self, url: str, label_studio: LabelStudio | None, deadline: float
+    ) -> Iterator[requests.Response]:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise MediaError(f"{_shown(url)} is no http or https address.")
+        own = label_studio is not None and Origin.of(url) == label_studio.origin
+        headers = label_studio.authorization() if own and label_studio is not None else {}
+        session = self._session(trusted=own or parts.hostname.lower() in self._hosts)
+        left = max(0.1, deadline - time.monotonic())
+        try:
+            response = session.get(
+                url,
+                headers=headers,
+                timeout=(min(CONNECT_TIMEOUT, left), left),
+                allow_redirects=False,
+                stream=True,
+            )
+        except InvalidIPAddress as error:
+            raise MediaError(
+                f"{_shown(url)} leads to the private address {error.args[0]}, which is not "
+                f"fetched; if it is meant, add {parts.hostname} to VIDEOGEM_ALLOWED_HOSTS."
+            ) from None
+        except requests.RequestException as error:
+            hint = "check VIDEOGEM_LABEL_STUDIO_URL" if own else "check the address"
+            raise MediaError(
+                f"{_shown(url)} cannot be reached ({type(error).__name__}); {hint}."
+            ) from None
+        try:
+            yield response
+        finally:
+            response.close()
+            session.close()
+
+    def _session(self, *, trusted: bool) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # no proxy round the address check, no ~/.netrc credentials
+        if not trusted:
+            session.mount("http://", GuardedAdapter(https=False, allowed=self._networks))
+            session.mount("https://", GuardedAdapter(https=True, allowed=self._networks))
+        return session
+
+    def _check_status(
+        self, url: str, response: requests.Response, label_studio: LabelStudio | None
+    ) -> None:
+        if response.status_code == 200:
+            return
+        own = label_studio is not None and Origin.of(url) == label_studio.origin
+        if own and response.status_code in (401, 403):
+            raise MediaError(
+                f"{_shown(url)}: Label Studio refused the token ({response.status_code}); set "
+                "VIDEOGEM_LABEL_STUDIO_API_KEY to a legacy or personal access token of a user who "
+                "may see the project."
+            )
+        if own and response.status_code == 404 and "/data/local-files" in url:
+            raise MediaError(
+                f"{_shown(url)}: Label Studio has no such local file (404); it needs "
+                "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true, "
+                "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT and a Local Files storage of the project "
+                "that covers the folder."
+            )
+        raise MediaError(f"{_shown(url)} answered {response.status_code} instead of the file.")
+
+    def _copy(self, url: str, response: requests.Response, into: BinaryIO, deadline: float) -> None:
+        too_large = (
+            f"{_shown(url)} is larger than {self._max_mb:g} MB (VIDEOGEM_MAX_MEDIA_MB allows)."
+        )
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and int(length) > self._max_bytes:
+            raise MediaError(too_large)
+        size = 0
+        try:
+            # read1 returns what has come, so that a server that drips cannot hold us up.
+            while chunk := response.raw.read1(CHUNK, decode_content=True):
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise MediaError(too_large)
+                if time.monotonic() > deadline:
+                    raise MediaError(
+                        f"{_shown(url)} took longer than {self._timeout:g} s "
+                        "(VIDEOGEM_MEDIA_TIMEOUT)."
+                    )
+                into.write(chunk)
+        except (requests.RequestException, HTTPError) as error:
+            raise MediaError(f"{_shown(url)} broke off ({type(error).__name__}).") from None
+
+
+def _shown(url: str) -> str:
+    """The address without its query and credentials: presigned links carry secrets there."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    query = f"?{parts.query}" if parts.path.rstrip("/").endswith("/data/local-files") else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}{query}"

@@ -1,0 +1,125 @@
+"""The grounder of this process: loads in the background, so that no request waits for weights."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from videogem.errors import InputError
+from videogem.grounder import Grounder
+
+logger = logging.getLogger(__name__)
+
+VERSION_WAIT = 2.5  # seconds, of the 3 that Label Studio waits for /setup
+
+LoadState = Literal["loading", "ready", "failed"]
+
+
+class ModelNotReadyError(RuntimeError):
+    """The weights are still loading, or could not be loaded; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    state: LoadState
+    version: str | None
+    error: str | None = None
+
+
+class BackgroundModel:
+    """A grounder that is being loaded; its version is known before its weights are there.
+
+    Label Studio asks for the version in /setup, which has 3 seconds, and one that changed after
+    loading would make every stored prediction look outdated.
+    """
+
+    def __init__(self, plan_version: Callable[[], str], load: Callable[[], Grounder]) -> None:
+        self._plan_version = plan_version
+        self._load = load
+        self._version: str | None = None
+        self._planned = threading.Event()
+        self._grounder: Grounder | None = None
+        self._error: str | None = None
+        self._done = threading.Event()
+        self._started = False
+        self._start_lock = threading.Lock()
+
+    @classmethod
+    def of(cls, grounder: Grounder) -> "BackgroundModel":
+        """Wrap a grounder that is there already."""
+        model = cls(lambda: grounder.version, lambda: grounder)
+        model._version = grounder.version
+        model._grounder = grounder
+        model._started = True
+        model._planned.set()
+        model._done.set()
+        return model
+
+    def start(self) -> None:
+        """Begin to load; later calls do nothing."""
+        with self._start_lock:
+            if self._started:
+                return
+            self._started = True
+        threading.Thread(target=self._run, name="load-model", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            planned = self._version = self._plan_version()
+            self._planned.set()
+            grounder = self._load()
+            if grounder.version != planned:
+                raise RuntimeError(
+                    f"the loaded model calls itself {grounder.version}, announced was {planned}"
+                )
+            self._grounder = grounder
+            logger.info("model %s is ready", planned)
+        except InputError as error:
+            self._error = str(error)
+            logger.error("the model could not be loaded: %s", error)
+        except Exception as error:
+            # This is the top of a thread: nobody above could tell, so the reason is kept and shown.
+            self._error = f"{type(error).__name__}: {error}"
+            logger.exception("the model could not be loaded")
+        finally:
+            self._done.set()
+            self._planned.set()
+
+    @property
+    def status(self) -> ModelStatus:
+        if not self._done.is_set():
+            return ModelStatus("loading", self._version)
+        if self._grounder is None:
+            return ModelStatus("failed", self._version, self._error)
+        return ModelStatus("ready", self._version)
+
+    @property
+    def version(self) -> str:
+        """What the grounder will call itself; waits a little while the process is just starting.
+
+        Raises:
+            ModelNotReadyError: not known in time, or the model cannot be loaded.
+        """
+        self.start()
+        self._planned.wait(VERSION_WAIT)
+        if self._error is not None or self._version is None:
+            raise self._not_ready()
+        return self._version
+
+    def get(self, timeout: float | None = None) -> Grounder:
+        """The loaded grounder; waits up to ``timeout`` seconds for it.
+
+        Raises:
+            ModelNotReadyError: it is still loading after that time, or it cannot be loaded.
+        """
+        self.start()
+        self._done.wait(timeout)
+        if self._grounder is not None:
+            return self._grounder
+        raise self._not_ready()
+
+    def _not_ready(self) -> ModelNotReadyError:
+        if self._error is not None:
+            return ModelNotReadyError(f"The model could not be loaded: {self._error}")
+        return ModelNotReadyError("The model is still loading; try again in a minute.")

@@ -1,0 +1,143 @@
+"""The five routes Label Studio calls: health, setup, predict, webhook, versions."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from backend.label_studio import project_id
+from backend.labeling import parse_labeling
+from backend.model import ModelNotReadyError
+from backend.predict import Prediction, Project, Task, predict_task
+from backend.service import Service, current_service
+from videogem import __version__
+from videogem.errors import InputError
+from videogem.grounder import Grounder
+
+logger = logging.getLogger(__name__)
+
+routes = Blueprint("label_studio", __name__)
+
+PREDICT_WAIT = 45.0  # seconds a /predict waits for weights that are still loading
+
+
+class BadRequestError(InputError):
+    """A request that is not what Label Studio sends."""
+
+
+@routes.get("/health")
+@routes.get("/")
+def health() -> Response:
+    """Tell that the process answers, and how far the model is."""
+    status = current_service().model.status
+    return jsonify(
+        status="UP",
+        model_class="VideoGEM",
+        model_version=status.version,
+        model_state=status.state,
+        model_error=status.error,
+        version=__version__,
+    )
+
+
+@routes.post("/setup")
+def setup() -> Response:
+    """Check a project's labeling config and tell the model version; never touches weights."""
+    service = current_service()
+    body = _json_body()
+    project = project_id(body.get("project"))
+    if project is not None:
+        service.connections.announce(project, body.get("hostname"), body.get("access_token"))
+    labeling = parse_labeling(_text(body, "schema"))
+    labeling.require()
+    for note in labeling.notes:
+        logger.warning("project %s: %s", project, note)
+    return jsonify(model_version=service.model.version)
+
+
+@routes.post("/predict")
+def predict() -> Response:
+    """Predict every task of the request, in its order.
+
+    A task that could not be predicted gets an item without ``result``: Label Studio logs it and
+    stores nothing, so the task is asked for again (an empty ``result`` would mark it as done).
+    """
+    service = current_service()
+    body = _json_body()
+    tasks = body.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise BadRequestError("/predict expects {tasks: [...], label_config: '<View>...'}.")
+    config = _text(body, "label_config")
+    labeling = parse_labeling(config)
+    labeling.require()
+    project = Project(
+        project_id(body.get("project")), config, labeling, service.settings.score_threshold
+    )
+    grounder = service.model.get(timeout=PREDICT_WAIT)
+    return jsonify(results=[_answer(task, project, service, grounder) for task in tasks])
+
+
+def _answer(
+    task: Task, project: Project, service: Service, grounder: Grounder
+) -> Prediction | dict[str, str]:
+    version = service.model.version
+    try:
+        prediction = predict_task(
+            task, project, grounder=grounder, media=service.media, version=version
+        )
+    except InputError as error:
+        logger.warning("task %s: %s", task.get("id"), error)
+        return {"error": str(error), "model_version": version}
+    task_id = task.get("id")
+    if project.id is not None and isinstance(task_id, int):
+        service.store.record_predictions(project.id, task_id, [prediction])
+    return prediction
+
+
+@routes.post("/webhook")
+def webhook() -> tuple[Response, int]:
+    """Keep the event and answer: Label Studio waits 1 second, in its user's own request."""
+    body = _json_body()
+    if not isinstance(body.get("action"), str):
+        raise BadRequestError("A webhook body is a JSON object with an 'action'.")
+    current_service().store.append_event(body)
+    return jsonify(status="ok"), 201
+
+
+@routes.get("/versions")
+def versions() -> Response:
+    """The one version this process can predict with."""
+    return jsonify(versions=[current_service().model.version])
+
+
+@routes.app_errorhandler(InputError)
+def bad_input(error: InputError) -> Response:
+    """Tell the reason in the status line too: the only text Label Studio shows to its users."""
+    return _refusal(400, str(error))
+
+
+@routes.app_errorhandler(ModelNotReadyError)
+def not_ready(error: ModelNotReadyError) -> Response:
+    return _refusal(503, str(error))
+
+
+def _refusal(code: int, reason: str) -> Response:
+    response = jsonify(error=reason)
+    # One line of latin-1, as HTTP demands; Label Studio's connect dialog quotes it.
+    line = " ".join(reason.split()).encode("latin-1", "replace").decode("latin-1")
+    response.status = f"{code} {line[:1000]}"
+    return response
+
+
+def _json_body() -> dict[str, Any]:
+    body = request.get_json(silent=True, force=True)
+    if not isinstance(body, dict):
+        raise BadRequestError(f"{request.path} expects a JSON object.")
+    return body
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str):
+        raise BadRequestError(f"{request.path} expects the labeling config as {key!r}.")
+    return value

@@ -1,0 +1,167 @@
+"""Environment -> Settings, read once at start.
+
+Every setting is an environment variable with the prefix ``VIDEOGEM_``; its description here is the
+text of the README's table, which a test compares with this file.
+"""
+
+import logging
+import os
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from videogem.errors import InputError
+
+PREFIX = "VIDEOGEM_"
+MEGABYTE = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class Settings(BaseSettings):
+    """What the operator decides. Per-project choices are attributes of the labeling config."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    model: str = Field("demo", description="model name, see `videogem models`")
+    method: str = Field("videogem", description="grounding method, see `videogem ground --help`")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`")
+    host: str = Field("0.0.0.0", description="address the backend listens on")
+    port: int = Field(9090, ge=1, le=65535, description="port the backend listens on")
+    threads: int = Field(8, ge=4, le=256, description="request threads of the one worker process")
+    data_dir: Path = Field(
+        Path("~/.local/share/videogem"), description="folder for database, job list and media cache"
+    )
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL of the quality store; default: SQLite in the data folder"
+    )
+    label_studio_url: str | None = Field(
+        None,
+        description="Label Studio as the backend reaches it, with its sub-path if it has one; "
+        "default: the address Label Studio announces, which is often localhost",
+    )
+    label_studio_api_key: SecretStr | None = Field(
+        None, description="legacy token or personal access token; needs the URL beside it"
+    )
+    basic_auth_user: str | None = Field(None, description="user Label Studio must present")
+    basic_auth_password: SecretStr | None = Field(None, description="password of that user")
+    predict_budget: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="seconds one /predict may take before the rest of its tasks is queued; "
+        "Label Studio waits 100",
+    )
+    prelabel_on_import: bool = Field(
+        False, description="ground new tasks by themselves when Label Studio reports an import"
+    )
+    score_threshold: float = Field(
+        0.0, ge=0, le=1, description="groundings scoring less are left out"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="comma-separated host names, addresses or networks that task media may come "
+        "from although they are private",
+    )
+    max_media_mb: float = Field(500.0, gt=0, description="largest file fetched for one task")
+    media_timeout: float = Field(60.0, gt=0, description="seconds one file may take to fetch")
+    max_redirects: int = Field(5, ge=0, le=20, description="redirects followed for one file")
+    cache_mb: float = Field(2000.0, ge=0, description="most disk space the media cache may take")
+    max_request_mb: float = Field(256.0, gt=0, description="largest request body accepted")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if "/" in host:
+                try:
+                    ip_network(host)
+                except ValueError:
+                    raise ValueError(
+                        f"must hold host names, addresses or networks like 10.0.0.0/8, got {host!r}"
+                    ) from None
+        return value
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"must be an address like http://label-studio.example, got {value!r}")
+        return value.rstrip("/")
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        level = value.upper()
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError(f"must be DEBUG, INFO, WARNING or ERROR, got {value!r}")
+        return level
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> "Settings":
+        if self.label_studio_api_key and not self.label_studio_url:
+            raise ValueError(
+                f"{PREFIX}LABEL_STUDIO_API_KEY needs {PREFIX}LABEL_STUDIO_URL: "
+                "the key is only ever sent to that address"
+            )
+        if bool(self.basic_auth_user) != bool(self.basic_auth_password):
+            raise ValueError(
+                f"{PREFIX}BASIC_AUTH_USER and {PREFIX}BASIC_AUTH_PASSWORD must be set together"
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'quality.sqlite3'}"
+
+
+def load_settings() -> Settings:
+    """Read the environment; warn about ``VIDEOGEM_`` names that mean nothing (typing errors).
+
+    Raises:
+        InputError: a value is wrong; names the variable and what came.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name.upper() not in known:
+            logger.warning("%s is not a setting of this version and is ignored", name)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InputError(" ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _sentence(problem: Any) -> str:
+    """One pydantic problem as a sentence that names the variable and shows what came."""
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return f"{reason}."
+    field = str(problem["loc"][0])
+    name = PREFIX + field.upper()
+    if problem["type"] == "value_error":
+        return f"{name} {reason}."
+    secret = Settings.model_fields[field].annotation == SecretStr | None
+    came = "" if secret else f", got {problem['input']!r}"
+    return f"{name}: {reason[:1].lower()}{reason[1:]}{came}."
