@@ -82,7 +82,7 @@ class Grounding:
     point: Point  # the merged point
     box: Box
     score: float  # in [0, 1], see confidence.py
-    heatmaps: Float[np.ndarray, "3 H W"]  # in [0, 1], order of PROMPT_NAMES, at the tower's input size
+    heatmaps: Float[np.ndarray, "3 H W"]  # [0, 1], order of PROMPT_NAMES, tower's input size
     frame_index: int
     time: float
     size_wh: tuple[int, int]

@@ -1,0 +1,235 @@
+"""What the method needs from a model, and the one walk through a tower's blocks.
+
+The walk reads the blocks' weights and computes the ordinary forward pass and the self-self branch
+side by side from the same queries, keys and values. Nothing is patched or hooked, so the model's
+own ``encode_image`` stays as it was, and several threads may walk at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from videogem.attention import (
+    inverse_temperature,
+    merge_heads,
+    self_self_attention,
+    split_heads,
+    value_value_attention,
+)
+from videogem.errors import InputError
+from videogem.method import AttentionSettings
+from videogem.structures import Clip
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTokens:
+    """All that text will be compared with; everything after this is cheap.
+
+    The token axis starts with the class token; patches follow row by row, and within a patch the
+    frames of a video (frame fastest).
+    """
+
+    residual: Float[Tensor, "K1 B N D"]  # the tower's own X^{L-K} .. X^L
+    self_self: Float[Tensor, "K B N D"]  # Z^{L-K+1} .. Z^L
+    values: Float[Tensor, "B N D"]  # the last block's values through its output projection
+    value_value: Float[Tensor, "K B N D"] | None  # only if `AttentionSettings.surgery`
+    grid: tuple[int, int, int]  # patch rows, patch columns, frames
+
+    def sample(self, index: int) -> "ImageTokens":
+        """One sample of the batch with a batch axis of 1, in memory of its own."""
+        if self.values.shape[0] == 1:
+            return self
+        pick = slice(index, index + 1)
+        return ImageTokens(
+            self.residual[:, pick].clone(),
+            self.self_self[:, pick].clone(),
+            self.values[pick].clone(),
+            None if self.value_value is None else self.value_value[:, pick].clone(),
+            self.grid,
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        tensors = (self.residual, self.self_self, self.values, self.value_value)
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+
+
+class Backbone(Protocol):
+    """An image or video tower with its text tower, in one joint embedding space."""
+
+    name: str
+    num_frames: int  # frames the model looks at: 1 for image models
+    num_blocks: int
+    patch_size: int
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def preprocess(self, clips: Sequence[Clip]) -> Tensor:
+        """Network input of the clips' frames, on the model's device."""
+        ...
+
+    def encode_frames(self, pixels: Tensor, settings: AttentionSettings) -> ImageTokens:
+        """One pass of the image tower over a batch."""
+        ...
+
+    def project(self, tokens: Float[Tensor, "... D"]) -> Float[Tensor, "... E"]:
+        """Final layer norm and projection into the joint space, not normalised."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "P E"]:
+        """Unit text embeddings, cached by text."""
+        ...
+
+
+@dataclass
+class _Collected:
+    residual: list[Tensor] = field(default_factory=list)
+    self_self: list[Tensor] = field(default_factory=list)
+    value_value: list[Tensor] = field(default_factory=list)
+
+
+def walk_blocks(
+    blocks: Sequence[nn.Module],
+    tokens: Float[Tensor, "B N D"],
+    settings: AttentionSettings,
+    grid: tuple[int, int, int],
+) -> ImageTokens:
+    """Run a tower's residual blocks once, collecting what grounding needs from the last K.
+
+    A block has ``ln_1``, ``attn`` (fused ``in_proj``), ``ln_2``, ``mlp`` and optionally the layer
+    scales ``ls_1`` and ``ls_2``. The self-self output never feeds back into the ordinary path.
+    """
+    first = len(blocks) - settings.depth
+    collected = _Collected()
+    values = tokens
+    for index, block in enumerate(blocks):
+        attention = block.attn
+        scale_1, scale_2 = getattr(block, "ls_1", _identity), getattr(block, "ls_2", _identity)
+
+        def project(heads: Tensor, attention=attention, scale=scale_1) -> Tensor:  # type: ignore[no-untyped-def]  # defaults bind the loop's values
+            return scale(attention.out_proj(merge_heads(heads)))
+
+        normed = block.ln_1(tokens)
+        qkv = split_heads(
+            F.linear(normed, attention.in_proj_weight, attention.in_proj_bias), attention.num_heads
+        )
+        attended = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        if index >= first:
+            collected.residual.append(tokens)
+            beta = (
+                inverse_temperature(normed, attention.num_heads)
+                if settings.temperature is None
+                else normed.new_full(normed.shape[:1], settings.temperature)
+            )
+            collected.self_self.append(
+                project(
+                    self_self_attention(
+                        qkv,
+                        beta,
+                        iterations=settings.iterations,
+                        scope=settings.scope,
+                        class_output=attended[..., 0, :],
+                        num_frames=grid[2],
+                    )
+                )
+            )
+            if settings.surgery:
+                collected.value_value.append(project(value_value_attention(qkv[2])))
+        if index == len(blocks) - 1:
+            values = project(qkv[2])
+        tokens = tokens + project(attended)
+        tokens = tokens + scale_2(block.mlp(block.ln_2(tokens)))
+    collected.residual.append(tokens)
+    return ImageTokens(
+        torch.stack(collected.residual),
+        torch.stack(collected.self_self),
+        values,
+        torch.stack(collected.value_value) if settings.surgery else None,
+        grid,
+    )
+
+
+def check_depth(settings: AttentionSettings, num_blocks: int, name: str) -> None:
+    """Raise InputError unless the tower has the K blocks asked for."""
+    if not 1 <= settings.depth <= num_blocks:
+        raise InputError(
+            f"The depth must lie between 1 and the number of blocks of the image tower; "
+            f"'{name}' has {num_blocks} blocks, the depth asked for is {settings.depth}."
+        )
+
+
+def resize_positions(
+    positions: Float[Tensor, "n D"], grid_hw: tuple[int, int]
+) -> Float[Tensor, "m D"]:
+    """A square table of patch positions, resized to another grid (bicubic, antialiased)."""
+    side = round(positions.shape[0] ** 0.5)
+    if (side, side) == grid_hw:
+        return positions
+    table = positions.T.reshape(1, -1, side, side)
+    table = F.interpolate(table, size=grid_hw, mode="bicubic", antialias=True, align_corners=False)
+    return table.flatten(2)[0].T
+
+
+def fit_clip(clip: Clip, num_frames: int) -> Clip:
+    """The clip cut or filled to the number of frames a tower looks at.
+
+    The target comes to stand after half of the frames (at 4 of 0..7); where the clip has too few on
+    a side, its outermost frame repeats. A still image is thus shown in every frame.
+    """
+    if len(clip.frames) == num_frames:
+        return clip
+    offsets = np.arange(num_frames) - num_frames // 2
+    picked = np.clip(clip.target + offsets, 0, len(clip.frames) - 1)
+    return Clip(
+        clip.frames[picked],
+        clip.times[picked],
+        clip.frame_indices[picked],
+        target=num_frames // 2,
+        fps=clip.fps,
+    )
+
+
+def trim_after_end(tokens: Int[Tensor, "P C"]) -> Int[Tensor, "P c"]:
+    """Cut what follows the last end token (the largest id), which a causal mask hides anyway."""
+    return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+
+
+def _identity(tokens: Tensor) -> Tensor:
+    return tokens
+
+
+class TextCache:
+    """Unit embeddings of texts already encoded."""
+
+    def __init__(self, max_texts: int = 8192) -> None:
+        self._rows: dict[str, Tensor] = {}
+        self._max_texts = max_texts
+
+    def get(self, texts: Sequence[str], encode: "TextEncoder") -> Float[Tensor, "P E"]:
+        """Embeddings in the order of ``texts``; those not seen yet are encoded in one batch."""
+        rows = dict(self._rows)  # a snapshot: another thread may clear the cache
+        missing = [text for text in dict.fromkeys(texts) if text not in rows]
+        if missing:
+            new = dict(zip(missing, F.normalize(encode(missing), dim=-1), strict=True))
+            rows.update(new)
+            if len(self._rows) + len(new) > self._max_texts:
+                self._rows = {}
+            self._rows.update(new)
+        return torch.stack([rows[text] for text in texts])
+
+
+class TextEncoder(Protocol):
+    def __call__(self, texts: Sequence[str]) -> Tensor: ...
+
+
+def name_keys(keys: Iterable[str]) -> str:
+    """The first of some state-dict keys, for an error message."""
+    keys = sorted(keys)
+    return f"'{keys[0]}' (and {len(keys) - 1} more)" if len(keys) > 1 else f"'{keys[0]}'"

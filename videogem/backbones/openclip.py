@@ -1,0 +1,153 @@
+"""Any open_clip vision transformer with a class token, image and text side."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from open_clip.transformer import ResidualAttentionBlock, TextTransformer, VisionTransformer
+from PIL import Image
+from torch import Tensor, nn
+
+from videogem.backbones.base import (
+    ImageTokens,
+    TextCache,
+    check_depth,
+    resize_positions,
+    trim_after_end,
+    walk_blocks,
+)
+from videogem.errors import InputError
+from videogem.method import AttentionSettings
+from videogem.structures import Clip
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Tokenizer = Callable[[list[str]], Int[Tensor, "P C"]]
+
+
+class OpenCLIPBackbone:
+    """Reads an open_clip model's weights; the model itself stays untouched.
+
+    ``image_size`` is the side the frame is squashed to (no crop, so that every pixel of the source
+    can be pointed at); None is the size the tower was trained with, 448 is what the authors'
+    helper for CLIP uses. The position table is resized to fit.
+    """
+
+    num_frames = 1
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Tokenizer, *, name: str, image_size: int | None = None
+    ) -> None:
+        _check_tower(model.visual, name)
+        self.name = name
+        self.num_blocks = len(model.visual.transformer.resblocks)
+        self._model = model.eval()
+        self._visual: VisionTransformer = model.visual
+        self._text: nn.Module = getattr(model, "text", model)
+        self._tokenizer = tokenizer
+        self._texts = TextCache()
+        self.patch_size = self._visual.patch_size[0]
+        self.image_size = image_size or self._visual.image_size[0]
+        if self.image_size % self.patch_size:
+            raise InputError(
+                f"The image size must be a multiple of the patch size of '{name}', "
+                f"{self.patch_size}; got {self.image_size}."
+            )
+        preprocess = getattr(self._visual, "preprocess_cfg", None) or {}
+        self._mean = preprocess.get("mean", OPENAI_MEAN)
+        self._std = preprocess.get("std", OPENAI_STD)
+
+    @property
+    def device(self) -> torch.device:
+        return self._visual.proj.device
+
+    def preprocess(self, clips: Sequence[Clip]) -> Float[Tensor, "B 3 H W"]:
+        """Target frames squashed to the input size (bicubic, antialiased) and standardised."""
+        frames = [clip.target_frame for clip in clips]
+        pixels = squash_bicubic(frames, self.image_size, self._mean, self._std)
+        return pixels.to(self.device)
+
+    @torch.inference_mode()
+    def encode_frames(
+        self, pixels: Float[Tensor, "B 3 H W"], settings: AttentionSettings
+    ) -> ImageTokens:
+        """One pass of the image tower over a batch of frames.
+
+        Raises:
+            InputError: the tower has fewer blocks than ``settings.depth``.
+        """
+        check_depth(settings, self.num_blocks, self.name)
+        visual = self._visual
+        patches = visual.conv1(pixels)
+        rows, columns = patches.shape[-2:]
+        patches = patches.flatten(2).transpose(1, 2)  # B n D
+        positions = visual.positional_embedding
+        patches = patches + resize_positions(positions[1:], (rows, columns))
+        class_token = (visual.class_embedding + positions[0]).expand(len(pixels), 1, -1)
+        tokens = visual.ln_pre(torch.cat([class_token, patches], dim=1))
+        return walk_blocks(visual.transformer.resblocks, tokens, settings, (rows, columns, 1))
+
+    @torch.inference_mode()
+    def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
+        return self._visual.ln_post(tokens) @ self._visual.proj
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "P E"]:
+        return self._texts.get(
+            texts,
+            lambda missing: self.encode_tokens(self._tokenizer(list(missing)).to(self.device)),
+        )
+
+    @torch.inference_mode()
+    def encode_tokens(self, tokens: Int[Tensor, "P C"]) -> Float[Tensor, "P E"]:
+        """Text embeddings of token ids, not normalised; computed up to the last end token only."""
+        text = self._text
+        if not _can_be_trimmed(text):
+            return self._model.encode_text(tokens)
+        tokens = trim_after_end(tokens)
+        length = tokens.shape[1]
+        states = text.token_embedding(tokens) + text.positional_embedding[:length]
+        states = text.transformer(states, attn_mask=text.attn_mask[:length, :length])
+        states = text.ln_final(states)
+        ends = states[torch.arange(len(states), device=states.device), tokens.argmax(dim=-1)]
+        projection = text.text_projection
+        if projection is None:
+            return ends
+        return projection(ends) if isinstance(projection, nn.Linear) else ends @ projection
+
+
+def squash_bicubic(
+    frames: Sequence[UInt8[np.ndarray, "H W 3"]],
+    size: int,
+    mean: Sequence[float] = OPENAI_MEAN,
+    std: Sequence[float] = OPENAI_STD,
+) -> Float[Tensor, "B 3 size size"]:
+    """Frames resized to a square without cropping (bicubic, antialiased), then standardised."""
+    images = [
+        np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BICUBIC))
+        for f in frames
+    ]
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+def _check_tower(visual: nn.Module, name: str) -> None:
+    """Raise InputError for towers that the method cannot read."""
+    need = "VideoGEM needs an open_clip vision transformer with a class token"
+    if not isinstance(visual, VisionTransformer):
+        raise InputError(f"{need}; the image tower of '{name}' is a {type(visual).__name__}.")
+    if visual.attn_pool is not None or visual.pool_type != "tok" or visual.final_ln_after_pool:
+        raise InputError(f"{need} that is pooled at that token; '{name}' pools differently.")
+    for block in visual.transformer.resblocks:
+        if not isinstance(block, ResidualAttentionBlock):
+            raise InputError(f"{need} and plain blocks; '{name}' has {type(block).__name__}s.")
+
+
+def _can_be_trimmed(text: nn.Module) -> bool:
+    """True for causal text towers that are read at the end token, the largest id."""
+    pool = getattr(text, "pool_type", getattr(text, "text_pool_type", None))
+    is_clip_text = isinstance(text, TextTransformer) or hasattr(text, "text_pool_type")
+    has_class = getattr(text, "cls_emb", None) is not None
+    return is_clip_text and pool == "argmax" and text.attn_mask is not None and not has_class

