@@ -1,0 +1,94 @@
+"""Tables of the quality store.
+
+``inbox`` is the truth: every webhook as it came, in order of arrival. ``projects``, ``tasks``,
+``annotations`` and ``predictions`` are the state those events lead to, ``scores`` and ``flags`` are
+computed from that state and can be dropped and rebuilt at any time.
+
+Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
+of strings is the order of time on every database.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("received_at", sa.String(32), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("processed_at", sa.String(32)),
+    sa.Column("error", sa.Text),
+    sa.Index("inbox_pending", "processed_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+projects = sa.Table(
+    "projects",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("title", sa.Text, nullable=False, default=""),
+    sa.Column("label_config", sa.Text, nullable=False, default=""),
+    sa.Column("version", sa.String(40), nullable=False, default=""),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("project_id", sa.Integer, index=True),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("version", sa.String(40), nullable=False, default=""),
+    sa.Column("deleted_at", sa.String(32)),
+)
+
+annotations = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("project_id", sa.Integer, index=True),
+    sa.Column("task_id", sa.Integer, index=True),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("was_cancelled", sa.Boolean, nullable=False, default=False),
+    sa.Column("ground_truth", sa.Boolean, nullable=False, default=False),
+    sa.Column("parent_prediction", sa.Integer),
+    sa.Column("annotator", sa.Integer),
+    sa.Column("lead_time", sa.Float),
+    sa.Column("created_at", sa.String(32), nullable=False, default=""),
+    sa.Column("version", sa.String(40), nullable=False, default=""),
+    sa.Column("deleted_at", sa.String(32)),
+)
+
+predictions = sa.Table(
+    "predictions",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("label_studio_id", sa.Integer, index=True),
+    sa.Column("project_id", sa.Integer, index=True),
+    sa.Column("task_id", sa.Integer, index=True, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False, default=""),
+    sa.Column("score", sa.Float),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False, default=""),
+)
+
+scores = sa.Table(
+    "scores",
+    metadata,
+    sa.Column("annotation_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("task_id", sa.Integer, nullable=False, index=True),
+    sa.Column("project_id", sa.Integer, index=True),
+    sa.Column("counted", sa.Boolean, nullable=False),
+    sa.Column("hit", sa.Boolean),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

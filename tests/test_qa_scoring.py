@@ -1,0 +1,220 @@
+"""What counts as a hit, and what became of each region."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.qa.events import Changes, read_annotation
+from backend.qa.scoring import score_task
+from tests.qa_events import annotation, box, point, prediction, recorded, track
+from videogem.metrics import box_iou
+
+
+def rows_for(predicted, reviewed, **extra):
+    """Score rows of one annotation against one prediction."""
+    changes = Changes()
+    made = annotation(1, reviewed, **{"parent_prediction": 7, **extra})
+    if predicted is not None:
+        made["prediction"] = prediction(predicted, id=7)
+    read_annotation(made, changes, "2026-11-24T00:00:00.000000Z", 1, 1, "0")
+    rows = [{**row, "deleted_at": None} for row in changes.annotations]
+    return [{**row, **row["data"]} for row in score_task(None, rows, changes.predictions)]
+
+
+def hits(rows):
+    return [row["hit"] for row in rows if row["hit"] is not None]
+
+
+def outcomes(rows):
+    return {row["region"]: row["outcome"] for row in rows if row["kind"] != "annotation"}
+
+
+CASES = [
+    ("inside", [point(25, 25), box(20, 20, 10, 10)], [point(25, 25), box(20, 20, 10, 10)], [True]),
+    ("on the edge", [point(30, 25)], [box(20, 20, 10, 10, id="b")], [True]),
+    ("on the corner", [point(20, 30)], [box(20, 20, 10, 10, id="b")], [True]),
+    ("outside", [point(31, 25)], [box(20, 20, 10, 10, id="b")], [False]),
+    ("in the second box", [point(75, 75)], [box(0, 0, 9, 9, id="a"), box(70, 70, 9, 9)], [True]),
+    ("in no box of two", [point(50, 50)], [box(0, 0, 9, 9, id="a"), box(70, 70, 9, 9)], [False]),
+    ("empty annotation", [point(50, 50)], [], [False]),
+    ("point deleted", [point(50, 50)], [point(9, 9, id="new")], [False]),
+    ("nothing to judge by", [point(50, 50)], [point(9, 9)], []),
+    ("box only: its centre", [box(20, 20, 20, 20)], [box(25, 25, 20, 20)], [True]),
+    ("box only, centre out", [box(20, 20, 20, 20)], [box(31, 20, 20, 20)], [False]),
+    ("no prediction", None, [box(20, 20, 20, 20)], []),
+    ("zero area, on it", [point(20, 20)], [box(20, 20, 0, 0, id="b")], [True]),
+    (
+        "turned box, bounds only",
+        [point(62, 12)],
+        [box(50, 10, 20, 5, rotation=45, id="b")],
+        [False],
+    ),
+    ("turned box, inside", [point(56, 24.3)], [box(50, 10, 20, 5, rotation=45, id="b")], [True]),
+]
+
+
+@pytest.mark.parametrize(("predicted", "reviewed", "expected"), [c[1:] for c in CASES],
+                         ids=[c[0] for c in CASES])  # fmt: skip
+def test_hits(predicted, reviewed, expected):
+    assert hits(rows_for(predicted, reviewed)) == expected
+
+
+def test_a_skipped_annotation_is_reported_and_not_counted():
+    rows = rows_for([point(25, 25), box(20, 20, 9, 9)], [], was_cancelled=True)
+    assert hits(rows) == []
+    assert not any(row["counted"] for row in rows)
+    assert set(outcomes(rows).values()) == {"skipped"}
+    assert rows[0]["outcome"] == "skipped"
+
+
+def test_boxes_of_another_frame_of_the_list_do_not_count():
+    predicted = [point(25, 25, id="p0", item_index=0), point(25, 25, id="p1", item_index=1)]
+    reviewed = [box(20, 20, 9, 9, id="b1", item_index=1), box(70, 70, 9, 9, id="b0", item_index=0)]
+    assert hits(rows_for(predicted, reviewed)) == [False, True]
+
+
+def test_several_actions_on_one_frame_keep_to_their_own_boxes():
+    predicted = [
+        point(25, 25, id="p1", label="cut"),
+        box(20, 20, 10, 10, id="b1", label="cut"),
+        point(75, 75, id="p2", label="stir"),
+        box(70, 70, 10, 10, id="b2", label="stir"),
+    ]
+    swapped = [box(20, 20, 10, 10, id="x", label="stir"), box(70, 70, 10, 10, id="y", label="cut")]
+    assert hits(rows_for(predicted, swapped)) == [False, False]
+    assert hits(rows_for(predicted, predicted)) == [True, True]
+    # A box given another name is still the box of its point.
+    renamed = [{**predicted[1], "value": {**predicted[1]["value"], "rectanglelabels": ["mix"]}}]
+    assert hits(rows_for(predicted, [*renamed, *predicted[2:]])) == [True, True]
+
+
+def test_points_of_one_label_are_told_apart_by_their_boxes():
+    predicted = [
+        point(25, 25, id="p1"),
+        point(75, 75, id="p2"),
+        box(20, 20, 10, 10, id="b1"),
+        box(70, 70, 10, 10, id="b2"),
+    ]
+    moved = [box(70, 70, 10, 10, id="b1"), box(20, 20, 10, 10, id="b2")]
+    assert hits(rows_for(predicted, [*predicted[:2], *moved])) == [False, False]
+
+
+def test_labels_of_point_and_box_may_differ():
+    predicted = [point(25, 25, label="contact"), box(20, 20, 10, 10, label="object")]
+    assert hits(rows_for(predicted, predicted)) == [True]
+    drawn = [predicted[0], box(20, 20, 10, 10, id="new", label="hand")]
+    assert hits(rows_for(predicted, drawn)) == [True]  # the only box there is
+    both = [box(60, 60, 9, 9, id="o", label="object"), box(20, 20, 10, 10, id="h", label="hand")]
+    assert hits(rows_for(predicted, both)) == [False]  # the hand is not what it pointed at
+
+
+def test_masks_are_the_truth_where_there_is_no_box():
+    body = recorded("webhook_annotation_created_image_moved_keypoint")[0]
+    regions = {r["id"]: r for r in body["annotation"]["result"]}
+    assert hits(rows_for([point(20, 60)], [regions["br1"]])) == hits(
+        rows_for([point(20, 60)], [regions["bm1"]])
+    )
+    assert hits(rows_for([point(99, 1)], [regions["br1"]])) == [False]
+    assert hits(rows_for([point(99, 1)], [regions["br1"], box(98, 0, 2, 2)])) == [True]
+
+
+def key(frame, x, enabled=True):
+    numbers = {"x": x, "y": 40, "width": 10, "height": 20, "rotation": 0}
+    return {"frame": frame, "enabled": enabled, "time": frame / 10, **numbers}
+
+
+def test_a_track_is_judged_on_its_own_key_frames():
+    truth = track([key(1, 10), key(21, 50)], id="drawn")
+    inside = track([key(6, 20), key(11, 30), key(16, 40)], id="t")
+    rows = rows_for([inside], [truth])
+    assert hits(rows) == [True]
+    assert rows[1]["iou"] == pytest.approx(1)
+    late = track([key(6, 60), key(11, 70), key(16, 40)], id="t")
+    assert hits(rows_for([late], [truth])) == [False]
+    after = track([key(30, 50)], id="t")
+    ended = track([key(1, 10), key(21, 50, enabled=False)], id="drawn")
+    assert hits(rows_for([after], [ended])) == [False]
+    assert hits(rows_for([after], [truth])) == [True]
+
+
+def test_the_recorded_video_annotation_is_an_accepted_hit():
+    body = recorded("webhook_annotation_created_video")[0]
+    made = body["annotation"]
+    rows = rows_for(made["prediction"]["result"], made["result"])
+    assert hits(rows) == [True]
+    assert rows[0]["outcome"] == "accepted"
+
+
+def test_outcome_of_each_region():
+    predicted = [
+        point(25, 25, id="same"),
+        point(25, 25, id="moved"),
+        box(20, 20, 10, 10, id="shifted"),
+        box(20, 20, 10, 10, id="grown"),
+        box(20, 20, 10, 10, id="renamed"),
+        box(20, 20, 10, 10, id="gone"),
+    ]
+    reviewed = [
+        point(25.000000000000004, 25, id="same"),
+        point(35, 25, id="moved"),
+        box(30, 20, 10, 10, id="shifted"),
+        box(20, 20, 15, 10, id="grown"),
+        box(20, 20, 10, 10, id="renamed", label="other"),
+        box(1, 1, 5, 5, id="new"),
+    ]
+    rows = rows_for(predicted, reviewed)
+    assert outcomes(rows) == {
+        "same": "accepted",
+        "moved": "moved",
+        "shifted": "moved",
+        "grown": "resized",
+        "renamed": "relabelled",
+        "gone": "deleted",
+        "new": "added",
+    }
+    assert rows[0]["outcome"] == "edited"
+    assert rows_for(predicted, predicted)[0]["outcome"] == "accepted"
+    assert rows_for(predicted, reviewed, parent_prediction=None)[0]["outcome"] == "independent"
+
+
+def test_correction_distance_in_diagonals_and_box_sides():
+    predicted = [point(20, 20), box(10, 10, 20, 20)]
+    rows = rows_for(predicted, [point(40, 20), box(30, 10, 20, 20)])
+    pixels = 0.2 * 640
+    at = {row["kind"]: row for row in rows}
+    assert at["point"]["distance_diagonal"] == pytest.approx(
+        100 * pixels / (640**2 + 360**2) ** 0.5
+    )
+    side = (0.2 * 640 * 0.2 * 360) ** 0.5
+    assert at["point"]["distance_side"] == pytest.approx(100 * pixels / side)
+    assert at["box"]["iou"] == pytest.approx(0)
+
+
+spans = st.tuples(*[st.floats(0, 60)] * 2, *[st.floats(1, 40)] * 2)
+
+
+@given(a=spans, b=spans, x=st.floats(0, 100), y=st.floats(0, 100))
+def test_scores_agree_with_plain_arithmetic(a, b, x, y):
+    rows = rows_for([point(x, y), box(*a)], [point(x, y), box(*b)])
+    eps = 1e-6
+    inside = b[0] - eps <= x <= b[0] + b[2] + eps and b[1] - eps <= y <= b[1] + b[3] + eps
+    outside = not (b[0] <= x <= b[0] + b[2] and b[1] <= y <= b[1] + b[3])
+    (found,) = hits(rows)
+    assert found == inside or outside  # within a millionth of an edge both answers are right
+    xyxy = [(v[0], v[1], v[0] + v[2], v[1] + v[3]) for v in (a, b)]
+    iou = next(row["iou"] for row in rows if row["kind"] == "box")
+    assert iou == pytest.approx(box_iou(*xyxy), abs=1e-9)
+
+
+@given(order=st.permutations([0, 1, 2, 3]))
+def test_the_order_of_regions_does_not_matter(order):
+    predicted = [point(25, 25, id="p"), box(20, 20, 10, 10, id="b")]
+    reviewed = [
+        point(25, 25, id="p"),
+        box(40, 40, 10, 10, id="b"),
+        box(20, 20, 10, 10, id="c"),
+        box(1, 1, 2, 2, id="d", label="other"),
+    ]
+    rows = rows_for(predicted, [reviewed[i] for i in order])
+    assert hits(rows) == [True]
+    assert outcomes(rows) == {"p": "accepted", "b": "moved", "c": "added", "d": "added"}
