@@ -1,0 +1,84 @@
+"""The generic format: ``annotations.jsonl``, one object a line.
+
+``{"image": path | "video": path, "time"?: seconds, "narration": text,
+"boxes": [[x1, y1, x2, y2], ...] in pixels of the frame, "label"?: text, "id"?: text}``; paths are
+relative to the root. Without ``time`` a video is taken at its middle; without ``id`` an item is
+named by its line number, counted from 1.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from videogem.datasets.base import (
+    DUPLICATE,
+    UNREADABLE,
+    Annotation,
+    Annotations,
+    Finding,
+    Media,
+    ReadOptions,
+)
+from videogem.datasets.files import find_file, pixel_box
+
+PATTERNS = ("annotations.jsonl",)
+
+
+def read(root: Path, options: ReadOptions) -> Annotations:
+    """Read every line; a line that cannot be used becomes a finding that says why."""
+    path = find_file(root, PATTERNS, "annotations.jsonl", options.annotations)
+    entries: list[Annotation] = []
+    findings: list[Finding] = []
+    seen: set[str] = set()
+    videos: set[str] = set()
+    num_lines = 0
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            num_lines += 1
+            try:
+                entry = _entry(line, number)
+            except ValueError as error:
+                findings.append(Finding(f"line {number}", UNREADABLE, True, str(error)))
+                continue
+            if entry.id in seen:
+                findings.append(Finding(entry.id, DUPLICATE, True, f"line {number}"))
+                continue
+            seen.add(entry.id)
+            videos.add(entry.video)
+            entries.append(entry)
+    return Annotations(tuple(entries), tuple(findings), frozenset(videos), num_lines)
+
+
+def _entry(line: str, number: int) -> Annotation:
+    row: Any = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, got {type(row).__name__}")
+    image, video = row.get("image"), row.get("video")
+    if (image is None) == (video is None):
+        raise ValueError("expected either 'image' or 'video'")
+    media_name = image if video is None else video
+    if not isinstance(media_name, str) or not media_name:
+        raise ValueError(f"expected a path, got {media_name!r}")
+    narration, label = row.get("narration", ""), row.get("label")
+    if not isinstance(narration, str):
+        raise ValueError(f"'narration' must be text, got {narration!r}")
+    boxes = row.get("boxes", [])
+    if not isinstance(boxes, list):
+        raise ValueError(f"'boxes' must be a list of boxes, got {boxes!r}")
+    time = row.get("time")
+    if time is not None and (isinstance(time, bool) or not isinstance(time, int | float)):
+        raise ValueError(f"'time' must be seconds, got {time!r}")
+    return Annotation(
+        id=str(row.get("id", number)),
+        video=media_name,
+        narration=narration,
+        label=str(label) if label is not None else narration,
+        boxes=tuple(pixel_box(box) for box in boxes),
+        media=Media(
+            frame=image,
+            video=video,
+            time=None if time is None else float(time),
+        ),
+    )
