@@ -73,16 +73,17 @@ class LabelStudioServer:
         self.venv = venv.resolve()
         self.logs = (logs or data_dir / "logs").resolve()
         self._preferred_port = port
-        self._report = report
+        self.report = report
         self._extra_env = extra_env or {}
         self._process: ServerProcess | None = None
         self._port: int | None = None
 
     @property
     def url(self) -> str:
-        """Address for browsers and programs on this machine, without a slash at the end."""
+        """Address for browsers and programs on this machine; the port is chosen on first use."""
         if self._port is None:
-            raise RuntimeError("Label Studio has no address before start().")
+            # Label Studio takes the next port without a word when its own is taken.
+            self._port = free_port(self._preferred_port)
         return f"http://localhost:{self._port}"
 
     @property
@@ -105,7 +106,7 @@ class LabelStudioServer:
         stamp = self.venv / f"installed-{LABEL_STUDIO_VERSION}"
         with self._lock():
             if not _works(self._bin("python")):
-                self._report(f"Making the virtual environment {self.venv.name}")
+                self.report(f"Making the virtual environment {self.venv.name}")
                 self._run("venv", [sys.executable, "-m", "venv", "--clear", self.venv])
             if stamp.exists():
                 return
@@ -135,30 +136,39 @@ class LabelStudioServer:
         shutil.copyfile(template / DATABASE, partial)
         partial.rename(target)
 
-    def start(self) -> None:
-        """Install, prepare, start, and wait until Label Studio answers.
-
-        Raises:
-            ProcessError: it ended or stayed silent; the message holds the end of its log.
-        """
+    def launch(self) -> ServerProcess:
+        """Install, prepare and start without waiting until Label Studio answers."""
         self.install()
         self.prepare()
         self.files_root.mkdir(parents=True, exist_ok=True)
-        # Label Studio takes the next port without a word when its own is taken: choose a free one.
-        self._port = free_port(self._preferred_port)
+        port = self.url.rpartition(":")[2]
         command: list[str | Path] = [
             *(self._bin("label-studio"), "start", "--no-browser"),
-            *("--data-dir", self.data_dir, "--internal-host", "127.0.0.1"),
-            *("--port", str(self._port)),
+            *("--data-dir", self.data_dir, "--internal-host", "127.0.0.1", "--port", port),
         ]
         self._process = ServerProcess(
             "Label Studio", command, log=self.log, env=self._environment()
         )
         self._process.start()
+        return self._process
+
+    def wait(self) -> None:
+        """Wait until a launched Label Studio answers.
+
+        Raises:
+            ProcessError: it ended or stayed silent; the message holds the end of its log.
+        """
+        if self._process is None:
+            raise RuntimeError("launch() comes before wait().")
+        self._process.wait_until_answering(
+            f"{self.url}/health", seconds=START_SECONDS, report=self.report
+        )
+
+    def start(self) -> None:
+        """Launch and wait; nothing keeps running if that fails."""
+        self.launch()
         try:
-            self._process.wait_until_answering(
-                f"{self.url}/health", seconds=START_SECONDS, report=self._report
-            )
+            self.wait()
         except BaseException:
             self.stop()
             raise
@@ -168,15 +178,6 @@ class LabelStudioServer:
         if self._process is not None:
             self._process.stop()
             self._process = None
-
-    def running(self) -> bool:
-        """Whether the server process is alive."""
-        return self._process is not None and self._process.running()
-
-    @property
-    def pid(self) -> int | None:
-        """Process id of the running server."""
-        return self._process.pid if self._process else None
 
     def __enter__(self) -> "LabelStudioServer":
         self.start()
@@ -248,7 +249,7 @@ class LabelStudioServer:
             command,
             log=self.logs / f"{name}.log",
             env=self._base_environment(),
-            report=self._report,
+            report=self.report,
             doing=doing or (lambda: name),
         )
 

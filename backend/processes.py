@@ -1,6 +1,7 @@
 """Servers as child processes: free ports, logs, waiting until they answer, stopping for good."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -107,6 +108,11 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def command(self) -> str:
+        """The command line, as process lists show it."""
+        return " ".join(self._command)
+
+    @property
     def pid(self) -> int | None:
         """Process id, also the id of its group."""
         return self._process.pid if self._process else None
@@ -139,6 +145,14 @@ class ServerProcess:
                 start_new_session=True,
             )
 
+    def check(self) -> None:
+        """Raise ProcessError if the process has ended."""
+        if not self.running():
+            raise ProcessError(
+                f"{self.name} ended (exit code {self.exit_code}). "
+                f"End of {self.log}:\n{log_tail(self.log)}"
+            )
+
     def wait_until_answering(
         self,
         url: str,
@@ -154,10 +168,7 @@ class ServerProcess:
         begin = time.monotonic()
         while not answers(url):
             waited = time.monotonic() - begin
-            if not self.running():
-                raise ProcessError(
-                    f"{self.name} ended while starting. End of {self.log}:\n{log_tail(self.log)}"
-                )
+            self.check()
             if waited > seconds:
                 raise ProcessError(
                     f"{self.name} gave no answer at {url} within {seconds:.0f} s. "
@@ -218,6 +229,24 @@ def run_to_end(
             time.sleep(POLL_SECONDS)
     if process.exit_code != 0:
         raise ProcessError(f"{name} failed. End of {log}:\n{log_tail(log)}")
+
+
+def remember(path: Path, processes: Sequence[ServerProcess]) -> None:
+    """Write down what runs, for `end_leftovers` after a run that was killed."""
+    entries = [{"pid": process.pid, "command": process.command} for process in processes]
+    path.write_text(json.dumps(entries), encoding="utf-8")
+
+
+def end_leftovers(path: Path) -> None:
+    """End processes that an earlier run wrote down and could not end itself."""
+    if not path.exists():
+        return
+    for entry in json.loads(path.read_text(encoding="utf-8")):
+        listing = ["ps", "-o", "command=", "-p", str(entry["pid"])]
+        shown = subprocess.run(listing, capture_output=True, text=True, check=False).stdout
+        if entry["command"] in shown:  # else the number belongs to somebody else by now
+            _signal_group(entry["pid"], signal.SIGKILL)
+    path.unlink()
 
 
 def answers(url: str, timeout: float = 2.0) -> bool:
