@@ -1,0 +1,82 @@
+"""The compose file and the Dockerfile avoid the traps of Label Studio's network checks."""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from backend.local_label_studio import LABEL_STUDIO_VERSION
+from backend.settings import PREFIX, Settings
+
+DOCKER = Path(__file__).resolve().parents[1] / "docker"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+
+
+def aliases(service: dict[str, Any]) -> list[str]:
+    return service["networks"]["default"]["aliases"]
+
+
+def test_host_names_have_a_dot(services: dict[str, Any]) -> None:
+    """Label Studio silently makes no webhook for http://backend:9090."""
+    for service in services.values():
+        assert all("." in name for name in aliases(service))
+
+
+def test_label_studio_may_call_private_addresses(services: dict[str, Any]) -> None:
+    environment = services["label-studio"]["environment"]
+    assert environment["ML_BLOCK_LOCAL_IP"] == "false"
+    assert environment["SSRF_PROTECTION_ENABLED"] == "false"
+
+
+def test_the_backend_knows_where_label_studio_is(services: dict[str, Any]) -> None:
+    environment = services["backend"]["environment"]
+    url = urlsplit(environment[f"{PREFIX}LABEL_STUDIO_URL"])
+    assert url.hostname in aliases(services["label-studio"])
+    token = services["label-studio"]["environment"]["LABEL_STUDIO_USER_TOKEN"]
+    assert environment[f"{PREFIX}LABEL_STUDIO_API_KEY"] == token
+
+
+def test_variables_are_settings(services: dict[str, Any]) -> None:
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    named = set(services["backend"]["environment"]) | set(re.findall(r"VIDEOGEM_\w+", dockerfile))
+    assert named <= {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def test_variables_have_an_example(services: dict[str, Any]) -> None:
+    used = set(re.findall(r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text()))
+    example = (DOCKER / "example.env").read_text()
+    assert used == set(re.findall(r"^(\w+)=", example, flags=re.MULTILINE))
+
+
+def test_ports_are_open_on_this_machine_only(services: dict[str, Any]) -> None:
+    assert all(
+        port.startswith("127.0.0.1:") for service in services.values() for port in service["ports"]
+    )
+
+
+def test_label_studio_is_the_version_that_is_tested(services: dict[str, Any]) -> None:
+    assert services["label-studio"]["image"].endswith(f":{LABEL_STUDIO_VERSION}")
+
+
+def test_the_image_has_an_ordinary_user_and_a_healthcheck() -> None:
+    lines = (DOCKER / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users and int(users[-1]) > 0
+    assert any(line.startswith("HEALTHCHECK ") for line in lines)
+    first = next(line for line in lines if not line.startswith("#"))
+    assert first.startswith("ARG BASE_IMAGE=")
+
+
+def test_what_is_copied_exists_and_is_not_ignored() -> None:
+    copied = re.findall(r"^COPY (.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
+    kept = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    for name in " ".join(copied).split():
+        assert (DOCKER.parent / name).exists()
+        assert f"!{name}" in kept
