@@ -8,22 +8,36 @@ used to address a frame: with B-frames, edit lists or a variable rate they misle
 import logging
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import BinaryIO, cast
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 
 from videogem.orientation import degrees_clockwise, display_matrix, swaps_sides, upright
-from videogem.sources import Frame, Limits, VideoInfo, VideoReadError, check_pixels
-from videogem.timeline import Timeline, declared_end, timeline_from_index, timeline_from_packets
+from videogem.sources import (
+    BinaryFile,
+    Frame,
+    FrameReader,
+    Limits,
+    Seconds,
+    VideoInfo,
+    VideoReadError,
+    check_pixels,
+)
+from videogem.timeline import (
+    Timeline,
+    declared_end,
+    read_clock,
+    timeline_from_index,
+    timeline_from_packets,
+)
 
 logger = logging.getLogger(__name__)
 
 # Playlists (HLS, DASH, concat) are left out: they would make the decoder open other files and URLs.
 _CONTAINERS = "mov,matroska,webm,mpegts,mpeg,avi,flv,ogg,asf,mpegvideo,h264,hevc,ivf,gif,nut,dv"
 _BUFFER = 64 * 2**10  # bytes a read; a remote reader fetches ranges of its own size below this
-_PRIMING = 0.1  # s; a stream that starts less than this after the file does so for codec reasons
 _PREROLLS = (0.0, 1.0, 4.0, 16.0, 64.0)  # s before the wanted time to try a seek at
 _LEAP = 10.0  # s; without a key frame table, shorter gaps are decoded through rather than sought
 _SCANNED = 64 * 2**20  # bytes; local files up to this size are counted packet by packet
@@ -32,7 +46,7 @@ _OPEN = 2**62  # a tick after every other
 _Decoded = tuple[int, av.VideoFrame]  # presentation time in ticks, frame
 
 
-class VideoReader:
+class VideoReader(FrameReader):
     """One opened video; ``frames_at`` goes through it once, forwards.
 
     ``num_decoded`` counts the frames decoded so far, wanted or not.
@@ -42,7 +56,7 @@ class VideoReader:
     """
 
     def __init__(
-        self, file: BinaryIO, *, name: str, size: int, local: bool, limits: Limits
+        self, file: BinaryFile, *, name: str, size: int, local: bool, limits: Limits
     ) -> None:
         self.name = name
         self.num_decoded = 0
@@ -50,13 +64,12 @@ class VideoReader:
         self._file = _Borrowed(file)
         self._open()
         try:
-            self._base = self._stream.time_base or Fraction(1, 90_000)
-            # Rounding to coarse ticks (1 ms in WebM) moves frames by up to a tick.
-            self._tolerance = min(float(self._base), 1e-3) + 1e-6
             self._timeline = self._read_timeline(size, local=local)
-            self._measure(size)
-            self._check_duration(limits)
-            self.info = self._describe(limits)
+            check_pixels(name, self._stream.width, self._stream.height, limits)
+            first = self._decode_first()
+            self._clock = read_clock(self._container, self._stream, self._timeline, first=first[0])
+            self.info = self._describe(first[1])
+            self._check(limits)
         except BaseException:
             self.close()
             raise
@@ -94,7 +107,7 @@ class VideoReader:
         self._stream.thread_type = "AUTO"
 
     def _read_timeline(self, size: int, *, local: bool) -> Timeline | None:
-        index = timeline_from_index(self._stream, size)
+        index = timeline_from_index(self._container, self._stream, size)
         if index is not None and not index.varies:
             return index
         endless = self._stream.duration is None and self._container.duration is None
@@ -104,50 +117,7 @@ class VideoReader:
             return counted or index
         return index
 
-    def _measure(self, size: int) -> None:
-        """Find time 0, the end of the pictures and the end of the file, in stream ticks."""
-        stream, container, timeline = self._stream, self._container, self._timeline
-        first = stream.start_time or 0 if timeline is None else int(timeline.pts[0])
-        begin = first
-        if container.start_time is not None:
-            begin = round(Fraction(container.start_time, av.time_base) / self._base)
-        late = (first - begin) * self._base
-        self._zero = begin if late > _PRIMING else first
-        self._first = first
-
-        rate = stream.average_rate or stream.guessed_rate
-        step = round(1 / (rate * self._base)) if rate else 0
-        found = int(timeline.pts[-1]) + step if timeline is not None else None
-        declared = declared_end(self._stream)
-        known = [end for end in (declared, found) if end is not None]
-        whole = self._zero
-        if container.duration is not None:
-            whole = begin + round(Fraction(container.duration, av.time_base) / self._base)
-        self._end = known[0] if known else whole
-        # A tenth of a second is left for sound that is cut, and for the last frame's length.
-        slack = max(2 * step, round(Fraction(1, 10) / self._base))
-        self._truncated = (
-            timeline is not None
-            and not timeline.varies
-            and declared is not None
-            and found is not None
-            and found + slack < declared
-        )
-        if self._truncated and found is not None:
-            self._end = whole = found
-        self._last = max(self._end, whole)
-        self._rate = rate
-
-    def _check_duration(self, limits: Limits) -> None:
-        duration = self._seconds(self._last)
-        if duration > limits.max_duration:
-            raise VideoReadError(
-                f"{self.name} lasts {duration:.0f} s, more than the limit of "
-                f"{limits.max_duration:.0f} s; cut it, or raise the limit."
-            )
-
-    def _describe(self, limits: Limits) -> VideoInfo:
-        check_pixels(self.name, self._stream.width, self._stream.height, limits)
+    def _decode_first(self) -> _Decoded:
         frames = self._decode(from_start=True)
         first = next(frames, None)
         if first is None:
@@ -155,34 +125,39 @@ class VideoReader:
                 f"No frame of {self.name} can be decoded; it may be damaged or cut short."
             )
         self._opening = _chain(first, frames)
-        _, frame = first
-        width, height = frame.width, frame.height
-        check_pixels(self.name, width, height, limits)
+        return first
+
+    def _check(self, limits: Limits) -> None:
+        check_pixels(self.name, self.info.width, self.info.height, limits)
+        if self.info.end > limits.max_duration:
+            raise VideoReadError(
+                f"{self.name} lasts {self.info.end:.0f} s, more than the limit of "
+                f"{limits.max_duration:.0f} s; cut it, or raise the limit."
+            )
+
+    def _describe(self, frame: av.VideoFrame) -> VideoInfo:
         matrix = display_matrix(frame)
+        width, height = frame.width, frame.height
         if swaps_sides(matrix):
             width, height = height, width
-        timeline = self._timeline
-        fps = float(self._rate) if self._rate else None
-        if timeline is not None and len(timeline) > 1 and (timeline.varies or fps is None):
-            span = float((timeline.pts[-1] - timeline.pts[0]) * self._base)
-            fps = (len(timeline) - 1) / span if span > 0 else fps
+        timeline, clock = self._timeline, self._clock
         return VideoInfo(
             kind="video",
             width=width,
             height=height,
-            fps=fps,
-            duration=self._seconds(self._end),
-            end=self._seconds(self._last),
+            fps=clock.fps,
+            duration=clock.seconds(clock.end),
+            end=clock.seconds(clock.last),
             num_frames=self._stream.frames or None if timeline is None else len(timeline),
             rotation=degrees_clockwise(matrix),
             variable_rate=timeline is not None and timeline.varies,
             codec=self._stream.codec_context.name,
-            truncated=self._truncated,
+            truncated=clock.truncated,
         )
 
     # Reading
 
-    def frames_at(self, times: Sequence[float]) -> Iterator[Frame]:
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
         """Give the frame shown at each time; ``times`` must ascend.
 
         Decodes forwards, and seeks only over a gap that has a key frame in it.
@@ -196,8 +171,8 @@ class VideoReader:
         ahead: _Decoded | None = None
         made: Frame | None = None
         for time in times:
-            target = self._ticks(time)
-            position = self._first if shown is None else shown[0]
+            target = self._clock.ticks(time)
+            position = self._clock.first if shown is None else shown[0]
             if ahead is not None:
                 position = max(position, ahead[0])
             if self._should_seek(position, target, started=shown is not None):
@@ -211,28 +186,27 @@ class VideoReader:
             if shown is None:
                 raise VideoReadError(f"No frame of {self.name} at {time:g} s can be decoded.")
             self._check_readable(time, target, shown, at_end=ahead is None)
-            if made is None or made.time != self._seconds(shown[0]):
+            if made is None or made.time != self._clock.seconds(shown[0]):
                 made = self._make(*shown)
             yield made
 
-    def neighbours(self, time: float, offsets: Sequence[int]) -> list[float]:
-        """Times of the frames some frames away from the one at ``time``; ends repeat."""
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
         timeline = self._timeline
         if timeline is None:
             step = 1 / (self.info.fps or 25.0)
             # The middle of a frame: safe against rounding where only the average rate is known.
             base = (int(time / step + 1e-6) + 0.5) * step
             return [min(max(base + offset * step, 0.0), self.info.end) for offset in offsets]
-        index = self._index(self._ticks(time))
+        index = self._index(self._clock.ticks(time))
         places = np.clip(index + np.array(offsets), 0, len(timeline.pts) - 1)
-        return [max(0.0, self._seconds(int(timeline.pts[place]))) for place in places]
+        return [max(0.0, self._clock.seconds(int(timeline.pts[place]))) for place in places]
 
     def _should_seek(self, position: int, target: int, *, started: bool) -> bool:
         if target <= position:
             return False
         if self._timeline is not None and len(self._timeline.keys):
             return self._timeline.has_key_between(position, target)
-        return (target - position) * self._base > _LEAP
+        return (target - position) * self._clock.tick > _LEAP
 
     def _seek(self, target: int) -> Iterator[_Decoded]:
         """Start decoding at or before ``target``, as late as the file allows.
@@ -241,8 +215,8 @@ class VideoReader:
         checked, and the seek repeated further back if it came out late.
         """
         for preroll in _PREROLLS:
-            start = target - round(Fraction(preroll) / self._base)
-            if start <= self._first:
+            start = target - round(Fraction(preroll) / self._clock.tick)
+            if start <= self._clock.first:
                 break
             try:
                 self._container.seek(start, stream=self._stream, backward=True)
@@ -309,48 +283,41 @@ class VideoReader:
         if self._damage and pts is not None and self._damage[-1][1] == _OPEN:
             self._damage[-1][0] = min(self._damage[-1][0], pts)
 
-    def _check_readable(self, time: float, target: int, shown: _Decoded, *, at_end: bool) -> None:
+    def _check_readable(self, time: Seconds, target: int, shown: _Decoded, *, at_end: bool) -> None:
         lost = any(shown[0] < begin <= target < end for begin, end in self._damage)
         if lost or (at_end and self._is_missing(target, shown)):
+            good = self._clock.seconds(shown[0])
             raise VideoReadError(
                 f"The frame at {time:g} s of {self.name} is damaged or missing (the last good one "
-                f"before it is at {self._seconds(shown[0]):.3f} s); download or re-encode the file."
+                f"before it is at {good:.3f} s); download the file again or re-encode it."
             )
 
     def _is_missing(self, target: int, shown: _Decoded) -> bool:
         """Tell a file that was cut short from one whose sound outlasts its pictures."""
         pts, frame = shown
-        slack = round(Fraction(1, 10) / self._base)
-        end = pts + max(frame.duration or 0, self._step()) + slack
+        slack = round(Fraction(1, 10) / self._clock.tick)
+        end = pts + max(frame.duration or 0, self._clock.step) + slack
         declared = declared_end(self._stream)
         return declared is not None and target > end and declared > end
 
-    def _step(self) -> int:
-        return round(1 / (self._rate * self._base)) if self._rate else 0
-
     # Units
-
-    def _ticks(self, time: float) -> int:
-        return int(self._zero + np.floor((time + self._tolerance) / float(self._base)))
-
-    def _seconds(self, ticks: int) -> float:
-        return float((ticks - self._zero) * self._base)
 
     def _index(self, pts: int) -> int:
         """Place of a frame in presentation order, exact where the timeline is."""
         if self._timeline is not None:
-            return self._timeline.place(pts + round(self._tolerance / float(self._base)))
-        return max(0, round(float((pts - self._first) * self._base) * (self.info.fps or 25.0)))
+            return self._timeline.place(pts + round(self._clock.tolerance / self._clock.tick))
+        elapsed = float((pts - self._clock.first) * self._clock.tick)
+        return max(0, round(elapsed * (self.info.fps or 25.0)))
 
     def _make(self, pts: int, frame: av.VideoFrame) -> Frame:
         image = upright(frame.to_ndarray(format="rgb24"), display_matrix(frame))
-        return Frame(image, self._seconds(pts), self._index(pts))
+        return Frame(image, self._clock.seconds(pts), self._index(pts))
 
 
 class _Borrowed:
     """A file object of someone else: PyAV may read and seek it, but not close it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryFile) -> None:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:

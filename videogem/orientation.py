@@ -21,7 +21,7 @@ def display_matrix(frame: av.VideoFrame) -> Matrix | None:
     data = cast(Mapping[Type, Buffer], frame.side_data).get(Type.DISPLAYMATRIX)
     if data is None:
         return None
-    a, b, _, c, d = np.frombuffer(data, dtype=np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(memoryview(data), dtype=np.int32)[:5].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return -1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1
     return 0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0

@@ -1,18 +1,34 @@
 """What can be read as frames, what is known about it, and the limits put on it."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
 from videogem.errors import InputError
 
-PathOrFile = str | Path | BinaryIO
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """What is asked of a file object: an opened file, BytesIO, or a reader of remote ranges."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+# beartype takes float literally; callers may give whole seconds.
+Seconds = float | int
+
+PathOrFile = str | Path | BinaryFile
 Source = PathOrFile | Sequence[PathOrFile]
 Kind = Literal["image", "video", "frames"]
 
@@ -32,7 +48,7 @@ class Limits:
 
     max_bytes: int = 4 * 2**30
     max_pixels: int = 64_000_000
-    max_duration: float = 6 * 3600.0  # seconds
+    max_duration: Seconds = 6 * 3600
 
 
 DEFAULT_LIMITS = Limits()
@@ -70,6 +86,21 @@ class Frame:
     index: int
 
 
+class FrameReader(ABC):
+    """Pictures on a time axis; one subclass for each kind of source."""
+
+    name: str
+    info: VideoInfo
+
+    @abstractmethod
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
+        """Give the frame shown at each of the ascending times, decoding forwards."""
+
+    @abstractmethod
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
+        """Times of the frames some frames away from the one at ``time``; the ends repeat."""
+
+
 def source_name(source: PathOrFile) -> str:
     """Name a source in messages: the file's name, without the folders of this machine."""
     if isinstance(source, str | Path):
@@ -79,7 +110,7 @@ def source_name(source: PathOrFile) -> str:
 
 
 @contextmanager
-def open_file(source: PathOrFile, limits: Limits) -> Iterator[tuple[BinaryIO, int]]:
+def open_file(source: PathOrFile, limits: Limits) -> Iterator[tuple[BinaryFile, int]]:
     """Open a path, or rewind a file object, and give it with its size in bytes.
 
     A file object stays open afterwards: it belongs to the caller.
@@ -101,7 +132,7 @@ def open_file(source: PathOrFile, limits: Limits) -> Iterator[tuple[BinaryIO, in
         yield file, _checked_size(file, name, limits)
 
 
-def _checked_size(file: BinaryIO, name: str, limits: Limits) -> int:
+def _checked_size(file: BinaryFile, name: str, limits: Limits) -> int:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size == 0:
@@ -127,7 +158,7 @@ def check_pixels(name: str, width: int, height: int, limits: Limits) -> None:
         )
 
 
-def check_time(name: str, time: float, end: float) -> None:
+def check_time(name: str, time: Seconds, end: float) -> None:
     """Refuse times before the start or after the end.
 
     Raises:

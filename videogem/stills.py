@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,9 +12,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from videogem.sources import (
     IMAGE_SUFFIXES,
+    BinaryFile,
     Frame,
+    FrameReader,
     Limits,
     PathOrFile,
+    Seconds,
     VideoInfo,
     VideoReadError,
     check_pixels,
@@ -27,7 +30,7 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
 
 
-def is_image(file: BinaryIO) -> bool:
+def is_image(file: BinaryFile) -> bool:
     """Tell JPEG, PNG and WebP by their first bytes, not by their name."""
     head = file.read(12)
     file.seek(0)
@@ -44,7 +47,7 @@ def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 
     name = source_name(source)
     with open_file(source, limits) as (file, _):
         try:
-            with Image.open(file, formats=_FORMATS) as image:
+            with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
                 check_pixels(name, *image.size, limits)
                 image.load()
                 return np.array(_upright_rgb(image))
@@ -98,13 +101,15 @@ def _natural(name: str) -> list[tuple[int, str]]:
     ]
 
 
-class FrameList:
+class FrameList(FrameReader):
     """Frames that exist one by one: frame ``i`` appears at ``i / fps``.
 
     Without a rate the times are the frame numbers themselves (one frame a second).
     """
 
-    def __init__(self, frames: Sequence[PathOrFile], *, fps: float | None, limits: Limits) -> None:
+    def __init__(
+        self, frames: Sequence[PathOrFile], *, fps: Seconds | None, limits: Limits
+    ) -> None:
         if not frames:
             raise VideoReadError("The list of frames is empty; give at least one image.")
         if fps is not None and not 0 < fps < 1e6:
@@ -119,14 +124,13 @@ class FrameList:
             kind="frames",
             width=middle.shape[1],
             height=middle.shape[0],
-            fps=fps,
+            fps=None if fps is None else float(fps),
             duration=duration,
             end=duration,
             num_frames=len(frames),
         )
 
-    def frames_at(self, times: Sequence[float]) -> Iterator[Frame]:
-        """Give the frame shown at each time; the last one also at the very end."""
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
         frame: Frame | None = None
         for time in times:
             index = min(int(time * self._rate + 1e-6), len(self._frames) - 1)
@@ -135,14 +139,13 @@ class FrameList:
                 frame = Frame(image, index / self._rate, index)
             yield frame
 
-    def neighbours(self, time: float, offsets: Sequence[int]) -> list[float]:
-        """Times of the frames that lie some frames away; the nearest one beyond the ends."""
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
         index = min(int(time * self._rate + 1e-6), len(self._frames) - 1)
         last = len(self._frames) - 1
         return [min(max(index + offset, 0), last) / self._rate for offset in offsets]
 
 
-class StillImage:
+class StillImage(FrameReader):
     """A picture without time: every moment shows it."""
 
     def __init__(self, source: PathOrFile, *, limits: Limits) -> None:
@@ -153,8 +156,8 @@ class StillImage:
             kind="image", width=width, height=height, fps=None, duration=0.0, end=0.0, num_frames=1
         )
 
-    def frames_at(self, times: Sequence[float]) -> Iterator[Frame]:
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
         return iter([self._frame] * len(times))
 
-    def neighbours(self, time: float, offsets: Sequence[int]) -> list[float]:
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
         return [time] * len(offsets)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -17,7 +16,9 @@ from videogem.decoding import VideoReader
 from videogem.sources import (
     DEFAULT_LIMITS,
     Frame,
+    FrameReader,
     Limits,
+    Seconds,
     Source,
     VideoInfo,
     VideoReadError,
@@ -46,20 +47,9 @@ __all__ = [
 ]
 
 
-class FrameReader(Protocol):
-    """Pictures on a time axis; one for each kind of source."""
-
-    name: str
-    info: VideoInfo
-
-    def frames_at(self, times: Sequence[float]) -> Iterator[Frame]: ...
-
-    def neighbours(self, time: float, offsets: Sequence[int]) -> list[float]: ...
-
-
 @contextmanager
 def open_frames(
-    source: Source, *, fps: float | None = None, limits: Limits = DEFAULT_LIMITS
+    source: Source, *, fps: Seconds | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[FrameReader]:
     """Open a source for reading: a path or binary file object, a folder, or a list of images.
 
@@ -87,7 +77,7 @@ def open_frames(
 
 
 def probe(
-    source: Source, *, fps: float | None = None, limits: Limits = DEFAULT_LIMITS
+    source: Source, *, fps: Seconds | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> VideoInfo:
     """Say what a source holds: kind, size, rate, duration, number of frames.
 
@@ -106,11 +96,11 @@ def middle_time(info: VideoInfo) -> float:
 def read_clip(
     source: Source,
     *,
-    time: float | None = None,
+    time: Seconds | None = None,
     num_frames: int = 1,
-    step: float = 0.25,
+    step: Seconds = 0.25,
     step_frames: int | None = None,
-    fps: float | None = None,
+    fps: Seconds | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Clip:
     """Read the frame at ``time`` (default: the middle) and the frames around it.
@@ -132,12 +122,12 @@ def read_clip(
 
 def read_clips(
     source: Source,
-    times: Sequence[float],
+    times: Sequence[Seconds],
     *,
     num_frames: int = 1,
-    step: float = 0.25,
+    step: Seconds = 0.25,
     step_frames: int | None = None,
-    fps: float | None = None,
+    fps: Seconds | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Clip]:
     """Read a clip for each of the ascending ``times`` in one pass, as ``read_clip`` would.
@@ -155,9 +145,9 @@ def read_clips(
 
 def read_frames(
     source: Source,
-    times: Sequence[float],
+    times: Sequence[Seconds],
     *,
-    fps: float | None = None,
+    fps: Seconds | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Frame]:
     """Give the frame shown at each of the ascending ``times``, in one pass.
@@ -172,10 +162,10 @@ def read_frames(
 
 def clips_from(
     reader: FrameReader,
-    times: Sequence[float],
+    times: Sequence[Seconds],
     *,
     num_frames: int = 1,
-    step: float = 0.25,
+    step: Seconds = 0.25,
     step_frames: int | None = None,
 ) -> Iterator[Clip]:
     """Like ``read_clips``, for a source that is already open."""
@@ -202,7 +192,7 @@ def clips_from(
 
 
 def _window(
-    reader: FrameReader, time: float, offsets: range, step: float, step_frames: int | None
+    reader: FrameReader, time: Seconds, offsets: range, step: Seconds, step_frames: int | None
 ) -> list[float]:
     if step_frames is not None:
         return reader.neighbours(time, [offset * step_frames for offset in offsets])
@@ -229,7 +219,7 @@ def _resized(frame: Frame, width: int, height: int) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _check_times(reader: FrameReader, times: Sequence[float]) -> None:
+def _check_times(reader: FrameReader, times: Sequence[Seconds]) -> None:
     if any(later < earlier for earlier, later in pairwise(times)):
         raise ValueError("times must ascend, so that the file is read once")
     for time in times:
