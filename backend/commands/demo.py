@@ -1,0 +1,65 @@
+"""`videogem demo`: everything on this machine, ready to look at."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from backend.demo import Demo
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    *,
+    model: str | None = typer.Option(
+        None, help="Model to use, see `videogem models`; default: the shipped one."
+    ),
+    state: Path = typer.Option(
+        Path("var/demo"), help="Folder for database, frames and logs; kept between runs."
+    ),
+    venv: Path = typer.Option(
+        Path(".venv-label-studio"), help="Virtual environment Label Studio is installed in."
+    ),
+    once: bool = typer.Option(False, "--once", help="Set everything up, then end."),
+) -> None:
+    """Run Label Studio, the backend and pre-labelled projects on this machine."""
+    from rich.console import Console
+
+    from backend.demo import running_demo
+    from backend.processes import ProcessError
+
+    console = Console(highlight=False, soft_wrap=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the servers as well
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with running_demo(console, state=state, venv=venv, model=model) as running:
+            _show(console, running)
+            if not once:
+                running.watch()
+    except KeyboardInterrupt:
+        console.print("\nThe demo has ended. Start it again and everything is still there.")
+    except ProcessError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+def _show(console: "Console", running: "Demo") -> None:
+    project = next(iter(running.projects.values()))
+    console.print(
+        f"""
+  [bold]Label Studio[/]   {running.label_studio}/projects/{project}/data
+  User           {running.user}
+  Password       {running.password}
+  [bold]Quality page[/]   {running.backend}/qa
+  Logs           {running.logs}
+
+Open a task: the orange point and the box are predictions. Move the point, submit, and the quality
+page counts whether the model had pointed right. Ctrl-C ends everything.""",
+    )
