@@ -57,21 +57,23 @@ def timeline_from_index(
     shift = stream.start_time - present[0].timestamp
     pts = np.sort(np.array([entry.timestamp + shift for entry in present], dtype=np.int64))
     keys = [entry.timestamp + shift for entry in present if entry.is_keyframe]
-    end = int(pts[-1]) + _step(stream)
+    end = max(int(pts[-1]) + _step(stream), declared_end(stream) or 0)
+    timeline = Timeline(pts, np.sort(np.array(keys, dtype=np.int64)), end, _varies(pts, stream))
     if len(present) == len(shown):
-        end = max(end, declared_end(stream) or end)
-    return Timeline(pts, np.sort(np.array(keys, dtype=np.int64)), end, _varies(pts, stream))
+        return timeline
+    return _cut_at(timeline, present[-1].timestamp, _step(stream))
 
 
 def timeline_from_packets(packets: Iterable[av.Packet], stream: av.VideoStream) -> Timeline | None:
     """Exact for every container, at the price of reading the file to its end."""
     times: list[int] = []
     keys: list[int] = []
-    end = 0
+    end = decoded = 0
     for packet in packets:
         if packet.pts is None or packet.is_discard or packet.is_corrupt:
             continue
         times.append(packet.pts)
+        decoded = packet.pts if packet.dts is None else packet.dts
         end = max(end, packet.pts + (packet.duration or _step(stream)))
         if packet.is_keyframe:
             keys.append(packet.pts)
@@ -80,7 +82,30 @@ def timeline_from_packets(packets: Iterable[av.Packet], stream: av.VideoStream) 
     if not times:
         return None
     pts = np.sort(np.array(times, dtype=np.int64))
-    return Timeline(pts, np.sort(np.array(keys, dtype=np.int64)), end, _varies(pts, stream))
+    timeline = Timeline(pts, np.sort(np.array(keys, dtype=np.int64)), end, _varies(pts, stream))
+    if _ends_early(end, stream):
+        return _cut_at(timeline, decoded, _step(stream))
+    return timeline
+
+
+def _cut_at(timeline: Timeline, decoded: int, step: int) -> Timeline:
+    """Keep what is complete of a file that was cut short.
+
+    Frames are stored in the order of decoding: of those shown after the last decoding time, some
+    may be missing between others.
+    """
+    kept = timeline.pts[timeline.pts <= decoded]
+    if not len(kept):
+        kept = timeline.pts[:1]
+    keys = timeline.keys[timeline.keys <= kept[-1]]
+    return Timeline(kept, keys, int(kept[-1]) + step, timeline.varies)
+
+
+def _ends_early(end: int, stream: av.VideoStream) -> bool:
+    """Compare with what the file declares; a tenth of a second is left for coarse headers."""
+    declared = declared_end(stream)
+    slack = max(2 * _step(stream), round(Fraction(1, 10) / tick(stream)))
+    return declared is not None and end + slack < declared
 
 
 def _varies(pts: Int[np.ndarray, " N"], stream: av.VideoStream) -> bool:
@@ -160,8 +185,7 @@ def read_clock(
     if container.duration is not None:
         whole = begin + round(Fraction(container.duration, av.time_base) / base)
     end = next(known for known in (declared, found, whole) if known is not None)
-    slack = max(2 * _step(stream), round(Fraction(1, 10) / base))
-    truncated = declared is not None and found is not None and found + slack < declared
+    truncated = found is not None and _ends_early(found, stream)
     if truncated and found is not None:
         end = whole = found
     return Clock(
