@@ -6,8 +6,10 @@ import threading
 from typing import Any
 
 from flask import Flask
+from PIL import Image
 
 from backend import service, validation
+from backend.auth import require_basic_auth
 from backend.label_studio import Connections
 from backend.media import Media
 from backend.model import BackgroundModel
@@ -15,7 +17,7 @@ from backend.routes import routes
 from backend.service import EventStore, Service
 from backend.settings import MEGABYTE, Settings
 from videogem.grounder import Grounder
-from videogem.method import method_settings
+from videogem.models import planned_version
 
 logger = logging.getLogger(__name__)
 
@@ -44,28 +46,25 @@ def create_app(
     app.extensions[service.KEY] = Service(
         settings, model, store, connections, Media(settings, connections)
     )
+    require_basic_auth(app, settings)
     app.register_blueprint(routes)
     _register_dashboard(app, store, settings)
     model.start()
+    Image.init()  # Pillow's readers are found now, not during the first request
     threading.Thread(target=validation.warm_up, name="import-sdk", daemon=True).start()
     return app
 
 
 def configured_model(settings: Settings) -> BackgroundModel:
     """The model of the settings: its version now, its weights later."""
-    method_settings(settings.method)  # a wrong name ends the start at once
-
-    def plan_version() -> str:
-        from videogem.grounding import planned_version  # imports torch: seconds
-
-        return planned_version(settings.model, settings.method)
+    version = planned_version(settings.model, settings.method)
 
     def load() -> Grounder:
-        from videogem.grounding import load_grounder
+        from videogem.grounding import load_grounder  # imports torch: seconds
 
         return load_grounder(settings.model, settings.method, device=settings.device)
 
-    return BackgroundModel(plan_version, load)
+    return BackgroundModel(version, load)
 
 
 def configured_store(settings: Settings) -> EventStore:

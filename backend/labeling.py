@@ -64,6 +64,7 @@ class Control:
     labels: tuple[Label, ...]
     labels_field: str | None = None  # task field with dynamic labels
     labels_name: str | None = None  # separate Labels control that labels these regions
+    per_region: bool = False  # belongs to a drawn region rather than to the whole task
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -254,7 +255,7 @@ class _Parser:
             return None
         return Control(
             kind, tag.tag, tag.name, to_name, tag.kind, labels, labels_field, labels_name,
-            tag.options,
+            tag.attributes.get("perRegion", "").lower() == "true", tag.options,
         )  # fmt: skip
 
     def _labels(self, tag: _Tag, child: str | None) -> tuple[Label, ...]:

@@ -4,17 +4,23 @@ A narration is grounded in up to three parts: its verb, its object and the whole
 control with labels, the first rule that gives a label decides:
 
 1. *Role*: a label named ``verb``, ``object`` or ``action`` (value, alias or ``predicted_values``)
-   belongs to that part alone. A box always shows the action; without an ``action`` label it takes
-   ``object``, then ``verb``.
+   belongs to that part alone. A box or mask always shows the action; without an ``action`` label
+   it takes ``object``, then ``verb``.
 2. *Single*: one label is left, so it is that one.
 3. *Words*: a label whose name is the narration, its verb or its object (``predicted_values`` lists
-   other words for it), else the label with most of its words in the narration, all of them in it.
+   other words for it); else the label with most of its words in the narration, all of them in it,
+   where ``cut`` also meets ``cutting``.
 4. *Similarity*: the label whose text is most similar to the frame, where the model can tell.
 5. The first label of the config.
+
+Choices are chosen by rules 3 and 4: among the verb's words, or the object's where the control's
+name speaks of an object (``model_prompts`` decides otherwise).
+
+Where every label is itself an action, the label that was grounded is the label of its regions.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from backend.labeling import Control, Label
 from videogem.structures import Grounding, PromptName
@@ -23,6 +29,7 @@ Similarity = Callable[[Sequence[str]], Sequence[float]]
 
 PARTS: tuple[PromptName, ...] = ("action", "verb", "object")
 BOX_FALLBACK: tuple[PromptName, ...] = ("action", "object", "verb")
+MIN_STEM = 3  # letters that make a word recognisable inside a longer one
 
 
 def parts_to_point(control: Control, grounding: Grounding) -> list[PromptName]:
@@ -63,35 +70,78 @@ def choose_label(
     free = [label for label in labels if label not in taken] or list(labels)
     if len(free) == 1:
         return free[0].value
-    if (label := _by_words(free, grounding)) is not None:
-        return label.value
-    if similarity is not None:
-        scores = similarity([label.value for label in free])
-        return free[max(range(len(free)), key=lambda index: scores[index])].value
-    return free[0].value
+    prompts = grounding.prompts
+    words = (grounding.narration, prompts.verb_word, prompts.object_word)
+    found = _by_words(free, words) or _by_similarity(free, similarity)
+    return (found or free[0]).value
+
+
+def choose_choices(
+    control: Control, grounding: Grounding, similarity: Similarity | None
+) -> list[str]:
+    """The choices that fit a narration; empty where none does."""
+    prompts = grounding.prompts
+    words: list[str | None] = []
+    for part in control.options.get("model_prompts") or _parts_in_name(control.name):
+        if part == "action":
+            words.append(grounding.narration)
+        else:
+            words.append(prompts.verb_word if part == "verb" else prompts.object_word)
+    found = _by_words(control.labels, words) or _by_similarity(control.labels, similarity)
+    return [found.value] if found else []
+
+
+def _parts_in_name(name: str) -> tuple[PromptName, ...]:
+    """``object`` for a control called so, else the verb first, then the rest."""
+    if re.search("object|noun|thing|tool", name.lower()):
+        return ("object",)
+    if re.search("verb", name.lower()):
+        return ("verb",)
+    return ("verb", "object", "action")
 
 
 def _role(labels: Sequence[Label], part: PromptName) -> Label | None:
     return next((label for label in labels if part in label.names), None)
 
 
-def _by_words(labels: Sequence[Label], grounding: Grounding) -> Label | None:
-    narration = grounding.narration.strip().lower()
-    prompts = grounding.prompts
-    for word in (narration, prompts.verb_word, prompts.object_word):
-        if word:
-            for label in labels:
-                if word.lower() in label.names:
-                    return label
-    words = set(_words(narration))
+def _by_words(labels: Sequence[Label], wanted: Iterable[str | None]) -> Label | None:
+    texts = [text.strip().lower() for text in wanted if text]
+    for text in texts:
+        for label in labels:
+            if text in label.names:
+                return label
+    words = {word for text in texts for word in _words(text)}
     best, best_count = None, 0
     for label in labels:
         for name in label.names:
             parts = _words(name)
-            if parts and words.issuperset(parts) and len(parts) > best_count:
+            if len(parts) > best_count and all(_meets(part, words) for part in parts):
                 best, best_count = label, len(parts)
     return best
 
 
+def _meets(part: str, words: set[str]) -> bool:
+    """Whether a label's word is in the narration, also as the beginning of a longer form."""
+    if part in words:
+        return True
+    return len(part) >= MIN_STEM and any(_inflected(part, word) for word in words)
+
+
+def _inflected(stem: str, word: str) -> bool:
+    """``cut`` in ``cutting``, ``slice`` in ``slicing``, ``tomato`` in ``tomatoes``."""
+    endings = ("s", "es", "d", "ed", "ing", f"{stem[-1]}ing", f"{stem[-1]}ed")
+    bare = stem.removesuffix("e")
+    return word in {stem + ending for ending in endings} | {bare + "ing", bare + "ed"}
+
+
+def _by_similarity(labels: Sequence[Label], similarity: Similarity | None) -> Label | None:
+    if similarity is None or not labels:
+        return None
+    scores = similarity([label.value for label in labels])
+    return labels[max(range(len(labels)), key=lambda index: scores[index])]
+
+
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.lower())
+    """Words of a text; ``TakingPhotos`` and ``cut_tomato`` are two words each."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    return re.findall(r"[^\W_]+", spaced.lower())

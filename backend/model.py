@@ -11,8 +11,6 @@ from videogem.grounder import Grounder
 
 logger = logging.getLogger(__name__)
 
-VERSION_WAIT = 2.5  # seconds, of the 3 that Label Studio waits for /setup
-
 LoadState = Literal["loading", "ready", "failed"]
 
 
@@ -23,22 +21,20 @@ class ModelNotReadyError(RuntimeError):
 @dataclass(frozen=True)
 class ModelStatus:
     state: LoadState
-    version: str | None
+    version: str
     error: str | None = None
 
 
 class BackgroundModel:
-    """A grounder that is being loaded; its version is known before its weights are there.
+    """A grounder that is being loaded; its version is known from the start.
 
     Label Studio asks for the version in /setup, which has 3 seconds, and one that changed after
     loading would make every stored prediction look outdated.
     """
 
-    def __init__(self, plan_version: Callable[[], str], load: Callable[[], Grounder]) -> None:
-        self._plan_version = plan_version
+    def __init__(self, version: str, load: Callable[[], Grounder]) -> None:
+        self.version = version
         self._load = load
-        self._version: str | None = None
-        self._planned = threading.Event()
         self._grounder: Grounder | None = None
         self._error: str | None = None
         self._done = threading.Event()
@@ -48,11 +44,9 @@ class BackgroundModel:
     @classmethod
     def of(cls, grounder: Grounder) -> "BackgroundModel":
         """Wrap a grounder that is there already."""
-        model = cls(lambda: grounder.version, lambda: grounder)
-        model._version = grounder.version
+        model = cls(grounder.version, lambda: grounder)
         model._grounder = grounder
         model._started = True
-        model._planned.set()
         model._done.set()
         return model
 
@@ -66,15 +60,11 @@ class BackgroundModel:
 
     def _run(self) -> None:
         try:
-            planned = self._version = self._plan_version()
-            self._planned.set()
             grounder = self._load()
-            if grounder.version != planned:
-                raise RuntimeError(
-                    f"the loaded model calls itself {grounder.version}, announced was {planned}"
-                )
+            if grounder.version != self.version:
+                raise RuntimeError(f"{self.version} was announced, {grounder.version} was loaded")
             self._grounder = grounder
-            logger.info("model %s is ready", planned)
+            logger.info("model %s is ready", self.version)
         except InputError as error:
             self._error = str(error)
             logger.error("the model could not be loaded: %s", error)
@@ -84,28 +74,14 @@ class BackgroundModel:
             logger.exception("the model could not be loaded")
         finally:
             self._done.set()
-            self._planned.set()
 
     @property
     def status(self) -> ModelStatus:
         if not self._done.is_set():
-            return ModelStatus("loading", self._version)
+            return ModelStatus("loading", self.version)
         if self._grounder is None:
-            return ModelStatus("failed", self._version, self._error)
-        return ModelStatus("ready", self._version)
-
-    @property
-    def version(self) -> str:
-        """What the grounder will call itself; waits a little while the process is just starting.
-
-        Raises:
-            ModelNotReadyError: not known in time, or the model cannot be loaded.
-        """
-        self.start()
-        self._planned.wait(VERSION_WAIT)
-        if self._error is not None or self._version is None:
-            raise self._not_ready()
-        return self._version
+            return ModelStatus("failed", self.version, self._error)
+        return ModelStatus("ready", self.version)
 
     def get(self, timeout: float | None = None) -> Grounder:
         """The loaded grounder; waits up to ``timeout`` seconds for it.

@@ -1,22 +1,29 @@
-"""One task -> one prediction."""
+"""Tasks -> predictions: read the media, ground, write regions, check them."""
 
+import dataclasses
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
-from backend.frames import read_frame
-from backend.labeling import Labeling, Target, fill, look_up
+from backend.frames import read_frame_list, read_moment, window_length
+from backend.labeling import Control, Label, Labeling, Target, fill, look_up
+from backend.labels import Similarity
 from backend.media import Media
-from backend.results import Region, mean_score, to_regions
+from backend.results import Found, Region, mean_score, to_regions
 from backend.validation import problems_of
 from videogem.errors import InputError
 from videogem.grounder import Grounder
-from videogem.structures import Grounding
+from videogem.prompts import parse
+from videogem.structures import Clip, Grounding
 
 logger = logging.getLogger(__name__)
 
 Task = dict[str, Any]
 Prediction = dict[str, Any]
+TIME_FIELD = "time"
+MAX_NARRATIONS = 50  # of one frame: a task with more holds something else than narrations
 
 
 @dataclass(frozen=True)
@@ -26,96 +33,240 @@ class Project:
     id: int | None
     config: str
     labeling: Labeling
-    score_threshold: float
+    version: str
+    score_threshold: float = 0.0
 
 
-def predict_task(
-    task: Task, project: Project, *, grounder: Grounder, media: Media, version: str
-) -> Prediction:
-    """Ground a task's narration in its frames.
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one task: a prediction, or the reason why there is none.
 
-    A prediction without regions means that nothing scored enough; what could not be done is an
-    error, so that Label Studio never takes it for done.
+    A prediction without regions means that nothing scored enough. What could not be done is never
+    written as an empty prediction: Label Studio would take the task for done.
+    """
+
+    task: Task
+    prediction: Prediction | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One frame to ground: its clip and sentences, and where the regions go."""
+
+    target: Target
+    item_index: int | None
+    clip: Clip
+    narrations: list[str]
+    similarity: Similarity | None
+
+
+def predict_many(
+    tasks: Sequence[Task], project: Project, *, grounder: Grounder, media: Media
+) -> list[Outcome]:
+    """Predict tasks together: their frames go through the image tower in one batch.
+
+    One task's failure never takes the others with it; a defect of ours is logged with its traceback
+    and becomes that task's reason.
+    """
+    loaded: list[list[_Work] | Outcome] = []
+    for task in tasks:
+        try:
+            loaded.append(_load(task, project, grounder, media))
+        except Exception as error:
+            loaded.append(_failed(task, error))
+    works = [work for each in loaded if not isinstance(each, Outcome) for work in each]
+    try:
+        groundings = iter(_ground(works, grounder))
+    except Exception as error:
+        if len(tasks) == 1:
+            return [_failed(tasks[0], error)]
+        # Somebody's frame or narration cannot be grounded: alone, each gets its own reason.
+        return [predict_many([t], project, grounder=grounder, media=media)[0] for t in tasks]
+    outcomes = []
+    for task, each in zip(tasks, loaded, strict=True):
+        if isinstance(each, Outcome):
+            outcomes.append(each)
+            continue
+        found = [(work, next(groundings)) for work in each]
+        try:
+            outcomes.append(Outcome(task, prediction=_assemble(task, found, project)))
+        except Exception as error:
+            outcomes.append(_failed(task, error))
+    return outcomes
+
+
+def _failed(task: Task, error: Exception) -> Outcome:
+    if isinstance(error, InputError):
+        logger.warning("task %s: %s", task.get("id"), error)
+        return Outcome(task, error=str(error))
+    logger.error("task %s: a defect of the backend", task.get("id"), exc_info=error)
+    return Outcome(task, error=f"Defect in the backend ({type(error).__name__}), see its log.")
+
+
+def _ground(works: Sequence[_Work], grounder: Grounder) -> list[list[Grounding]]:
+    if not works:
+        return []
+    return grounder.ground_batch([w.clip for w in works], [w.narrations for w in works])
+
+
+def _load(task: Task, project: Project, grounder: Grounder, media: Media) -> list[_Work]:
+    """Fetch and decode what a task shows, once per frame.
 
     Raises:
         InputError: the task's data cannot be used; the reason is for the person who owns them.
     """
+    works: list[_Work] = []
+    for target in project.labeling.targets:
+        target = with_task_labels(target, task)
+        for item_index, clip in _clips(task, target, project, grounder, media):
+            similarity = _similarity(grounder, clip)
+            narrations = narrations_of(task, target, similarity)
+            works.append(_Work(target, item_index, clip, narrations, similarity))
+    return works
+
+
+def _clips(
+    task: Task, target: Target, project: Project, grounder: Grounder, media: Media
+) -> Iterator[tuple[int | None, Clip]]:
+    reference = fill(target.source.value, task.get("data") or {})
+    num_frames = window_length(grounder)
+    with ExitStack() as stack:
+
+        def open_media(one: Any) -> BinaryIO:
+            file = media.open(one, project=project.id, task=task.get("id"))
+            return stack.enter_context(file)
+
+        if target.source.kind == "images":
+            files = [open_media(one) for one in _frame_list(reference)]
+            yield from enumerate(read_frame_list(files, num_frames=num_frames))
+        else:
+            time = time_of(task, target)
+            yield None, read_moment(open_media(reference), time=time, num_frames=num_frames)
+
+
+def _assemble(
+    task: Task, found: Sequence[tuple[_Work, list[Grounding]]], project: Project
+) -> Prediction:
+    """Write the regions of one task, and check them."""
     regions: list[Region] = []
     scores: list[float] = []
-    for target in project.labeling.targets:
-        found, found_scores = _predict_target(task, target, project, grounder=grounder, media=media)
-        regions += found
-        scores += found_scores
+    for work, groundings in found:
+        for index, grounding in enumerate(groundings):
+            if grounding.score < project.score_threshold:
+                continue
+            one = Found(
+                dataclasses.replace(grounding, model_version=project.version),
+                key=f"{task.get('id')}:{work.item_index}:{index}",
+                labels_are=work.target.labels_are,
+                item_index=work.item_index,
+                similarity=work.similarity,
+            )
+            written = to_regions(one, work.target.controls)
+            regions += written
+            if written:
+                scores.append(grounding.score)
     prediction = {
         "result": regions,
         "score": mean_score(scores),
-        "model_version": version,
+        "model_version": project.version,
     }
     if problems := problems_of(prediction, project.config, project.labeling):
-        raise RuntimeError(f"task {task.get('id')}: invalid prediction: {'; '.join(problems)}")
+        raise RuntimeError(f"invalid prediction: {'; '.join(problems)}")
     return prediction
 
 
-def _predict_target(
-    task: Task, target: Target, project: Project, *, grounder: Grounder, media: Media
-) -> tuple[list[Region], list[float]]:
-    data = task.get("data") or {}
-    references = fill(target.source.value, data)
-    if target.source.kind == "images":
-        items: list[tuple[int | None, Any]] = list(enumerate(_as_list(references)))
-    else:
-        items = [(None, references)]
-    regions: list[Region] = []
-    scores: list[float] = []
-    for item_index, reference in items:
-        with media.open(reference, project=project.id, task=task.get("id")) as file:
-            clip = read_frame(file)
-        narrations = narrations_of(task, target)
-        for index, grounding in enumerate(grounder.ground(clip, narrations)):
-            if grounding.score < _threshold(target, project):
-                continue
-            scores.append(grounding.score)
-            key = f"{task.get('id')}:{item_index}:{index}"
-            regions += _regions(grounding, target, key, item_index)
-    return regions, scores
-
-
-def _regions(
-    grounding: Grounding, target: Target, key: str, item_index: int | None
-) -> list[Region]:
-    return [
-        region
-        for control in target.controls
-        for region in to_regions(grounding, control, key=key, item_index=item_index)
-    ]
-
-
-def narrations_of(task: Task, target: Target) -> list[str]:
-    """The sentences to ground: the narration of the task, or the labels that are actions.
+def narrations_of(task: Task, target: Target, similarity: Similarity | None) -> list[str]:
+    """The sentences to ground: the task's narration, or the labels that fit the frame best.
 
     Raises:
         InputError: the narration is missing or empty.
     """
     if target.labels_are == "actions" or target.narration_field is None:
-        names = [label.value for control in target.controls for label in control.labels]
-        return list(dict.fromkeys(names))
-    text = look_up(target.narration_field, task.get("data") or {})
-    texts = [text] if isinstance(text, str) else _as_list(text)
-    sentences = [
-        str(item.get("text", "")) if isinstance(item, dict) else str(item) for item in texts
-    ]
-    sentences = [sentence.strip() for sentence in sentences if sentence.strip()]
+        return fitting_actions(target, similarity)
+    texts = look_up(target.narration_field, task.get("data") or {})
+    sentences = [_sentence(item) for item in (texts if isinstance(texts, list) else [texts])]
+    sentences = [sentence for sentence in sentences if sentence]
     if not sentences:
         raise InputError(
             f"The task's field {target.narration_field!r} holds no narration, so there is nothing "
             "to ground."
         )
-    return sentences
+    return sentences[:MAX_NARRATIONS]
 
 
-def _threshold(target: Target, project: Project) -> float:
-    return float(target.options.get("model_score_threshold", project.score_threshold))
+def _sentence(item: Any) -> str:
+    """Narration as text, or as a cue or a paragraph with text in it."""
+    if isinstance(item, dict):
+        item = item.get("text", "")
+    return "" if item is None else str(item).strip()
 
 
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list) else [value]
+def fitting_actions(target: Target, similarity: Similarity | None) -> list[str]:
+    """Of labels that are actions, the ``model_top`` most similar to the frame.
+
+    Without a model that compares frames with texts, all of them.
+    """
+    values = dict.fromkeys(label.value for control in target.controls for label in control.labels)
+    labels = list(values)
+    if not labels:
+        raise InputError("The task brings no labels, so there is no action to ground.")
+    top = int(target.options.get("model_top", 1))
+    if similarity is None or len(labels) <= top:
+        return labels
+    scores = similarity([parse(label).action_prompt for label in labels])
+    ranked = sorted(range(len(labels)), key=lambda index: -scores[index])
+    return [labels[index] for index in ranked[:top]]
+
+
+def with_task_labels(target: Target, task: Task) -> Target:
+    """The target with labels that come from the task (``value="$labels"``)."""
+    if not any(control.labels_field for control in target.controls):
+        return target
+    controls = tuple(_with_task_labels(control, task) for control in target.controls)
+    return dataclasses.replace(target, controls=controls)
+
+
+def _with_task_labels(control: Control, task: Task) -> Control:
+    if control.labels_field is None:
+        return control
+    given = look_up(control.labels_field, task.get("data") or {})
+    values = [
+        str(item.get("value", "")) if isinstance(item, dict) else str(item)
+        for item in (given if isinstance(given, list) else [given])
+    ]
+    labels = tuple(Label(value, (value.lower(),)) for value in values if value)
+    return dataclasses.replace(control, labels=labels or control.labels)
+
+
+def time_of(task: Task, target: Target) -> float | None:
+    """The moment of a video that is grounded: told by the config, else the task's ``time``.
+
+    Raises:
+        InputError: not a number of seconds.
+    """
+    data = task.get("data") or {}
+    told = target.options.get("model_time")
+    value = look_up(told, data) if isinstance(told, str) else told
+    if told is None:
+        value = data.get(TIME_FIELD)
+    if value is None or value == "":
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"The task's time must be a number of seconds, got {value!r}.") from None
+
+
+def _similarity(grounder: Grounder, clip: Clip) -> Similarity | None:
+    """How similar a clip is to texts, where the grounder can tell; asked only when needed."""
+    compare = getattr(grounder, "similarity", None)
+    if compare is None:
+        return None
+    return lambda texts: [float(score) for score in compare(clip, list(texts))]
+
+
+def _frame_list(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise InputError(f"The task's frames must be a list of addresses, got {value!r}.")
+    return value

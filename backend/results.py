@@ -1,90 +1,187 @@
-"""Grounding -> Label Studio regions: the only place with percent and 1-based frames."""
+"""Groundings -> Label Studio regions: the only place with percent and 1-based frames."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from backend.labeling import Control
-from backend.labels import BOX_FALLBACK, Similarity, choose_label, parts_to_point
-from videogem.structures import Box, Grounding, Point, PromptName
+from backend.labeling import Control, ControlKind, LabelMeaning
+from backend.labels import (
+    BOX_FALLBACK,
+    Similarity,
+    choose_choices,
+    choose_label,
+    parts_to_point,
+)
+from backend.masks import DEFAULT_LEVEL, MAP_WEIGHTS, action_mask, bitmask_url, brush_rle
+from videogem.boxes import action_box
+from videogem.structures import Box, Grounding, Point
 
 Region = dict[str, Any]
 MARKER_WIDTH = 1.0  # percent of the image's width: how large Label Studio draws a point
 DIGITS = 4  # of a percentage: 0.0001 % of an 8K frame is a hundredth of a pixel
 
 
-def to_regions(
-    grounding: Grounding,
-    control: Control,
-    *,
-    key: str,
-    similarity: Similarity | None = None,
-    item_index: int | None = None,
-) -> list[Region]:
-    """The regions of one control of an image for one grounding.
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One grounding of a task, and what is needed to write it down.
 
     ``key`` names task, item and narration: equal keys give equal region ids.
     """
-    if control.kind == "keypoint":
-        return _points(grounding, control, key, similarity, item_index)
-    if control.kind == "rectangle":
-        return [_rectangle(grounding, control, key, similarity, item_index)]
-    return []
+
+    grounding: Grounding
+    key: str
+    labels_are: LabelMeaning = "narration"
+    item_index: int | None = None
+    similarity: Similarity | None = None
+
+    def label(self, control: Control, part: Any = "action", fallback: Any = ()) -> str | None:
+        """The label of one part, None where the control has none."""
+        return choose_label(
+            control.labels, part, self.grounding, self.similarity, fallback=fallback
+        )
 
 
-def _points(
-    grounding: Grounding,
-    control: Control,
-    key: str,
-    similarity: Similarity | None,
-    item_index: int | None,
-) -> list[Region]:
-    regions = []
-    for part in parts_to_point(control, grounding):
-        point = grounding.point if part == "action" else grounding.points[part]
-        value = {**to_percent_point(point), "width": MARKER_WIDTH}
-        label = choose_label(control.labels, part, grounding, similarity)
-        region = _region(grounding, control, f"{key}:{part}", value, label, item_index)
-        regions.append(region)
+def to_regions(found: Found, controls: Sequence[Control]) -> list[Region]:
+    """The regions of an image's controls for one grounding."""
+    regions: list[Region] = []
+    for control in controls:
+        if not _meant_for(found, control):
+            continue
+        if found.grounding.score < float(control.options.get("model_score_threshold", 0.0)):
+            continue
+        if (write := _WRITERS.get(control.kind)) is not None:
+            regions += write(found, control)
+    _attach_per_region(regions, controls)
     return regions
 
 
-def _rectangle(
-    grounding: Grounding,
-    control: Control,
-    key: str,
-    similarity: Similarity | None,
-    item_index: int | None,
-) -> Region:
-    value = {**to_percent_box(grounding.box), "rotation": 0}
-    part: PromptName = "action"
-    label = choose_label(control.labels, part, grounding, similarity, fallback=BOX_FALLBACK[1:])
-    return _region(grounding, control, f"{key}:{part}", value, label, item_index)
+def _meant_for(found: Found, control: Control) -> bool:
+    """Where labels are actions, a control without the grounded action gets nothing."""
+    if found.labels_are != "actions" or not control.labels:
+        return True
+    return any(label.value == found.grounding.narration for label in control.labels)
 
 
-def _region(
-    grounding: Grounding,
+def _points(found: Found, control: Control) -> list[Region]:
+    grounding = found.grounding
+    if found.labels_are == "actions":
+        return _point(found, control, "action", grounding.point, grounding.narration)
+    regions = []
+    for part in parts_to_point(control, grounding):
+        point = grounding.point if part == "action" else grounding.points[part]
+        regions += _point(found, control, part, point, found.label(control, part))
+    return regions
+
+
+def _point(
+    found: Found, control: Control, part: str, point: Point, label: str | None
+) -> list[Region]:
+    value = {**to_percent_point(point), "width": MARKER_WIDTH}
+    return _image_regions(found, control, value, label, part=part)
+
+
+def _rectangles(found: Found, control: Control) -> list[Region]:
+    value = {**to_percent_box(box_of(found.grounding, control)), "rotation": 0}
+    return _image_regions(found, control, value, _box_label(found, control))
+
+
+def box_of(grounding: Grounding, control: Control) -> Box:
+    """The method's own box, or one at the threshold the config asks for."""
+    threshold = control.options.get("model_box_threshold")
+    if threshold is None:
+        return grounding.box
+    return action_box(grounding.heatmaps, MAP_WEIGHTS, float(threshold))
+
+
+def _box_label(found: Found, control: Control) -> str | None:
+    if found.labels_are == "actions":
+        return found.grounding.narration if control.labels else None
+    return found.label(control, "action", BOX_FALLBACK[1:])
+
+
+def _mask(found: Found, control: Control) -> Any:
+    level = float(control.options.get("model_mask_threshold", DEFAULT_LEVEL))
+    return action_mask(found.grounding.heatmaps, found.grounding.size_wh, level=level)
+
+
+def _brushes(found: Found, control: Control) -> list[Region]:
+    value = {"format": "rle", "rle": brush_rle(_mask(found, control))}
+    return _image_regions(found, control, value, _box_label(found, control))
+
+
+def _bitmasks(found: Found, control: Control) -> list[Region]:
+    value = {"format": "png", "imageDataURL": bitmask_url(_mask(found, control))}
+    return _image_regions(found, control, value, _box_label(found, control))
+
+
+def _texts(found: Found, control: Control) -> list[Region]:
+    prompts = found.grounding.prompts
+    sentences = {"verb": prompts.verb, "object": prompts.object, "action": prompts.action}
+    parts = control.options.get("model_prompts", ("action",))
+    return [_plain_region(found, control, {"text": [sentences[part] for part in parts]})]
+
+
+def _choices(found: Found, control: Control) -> list[Region]:
+    chosen = choose_choices(control, found.grounding, found.similarity)
+    return [_plain_region(found, control, {"choices": chosen})] if chosen else []
+
+
+_WRITERS: dict[ControlKind, Callable[[Found, Control], list[Region]]] = {
+    "keypoint": _points,
+    "rectangle": _rectangles,
+    "brush": _brushes,
+    "bitmask": _bitmasks,
+    "textarea": _texts,
+    "choices": _choices,
+}
+
+
+def _image_regions(
+    found: Found,
     control: Control,
-    key: str,
     value: dict[str, Any],
     label: str | None,
-    item_index: int | None,
+    *,
+    part: str = "action",
+) -> list[Region]:
+    """One region; a separate Labels control labels it by a second entry with the same id."""
+    width, height = found.grounding.size_wh
+    size = {"original_width": width, "original_height": height, "image_rotation": 0}
+    region = {**_plain_region(found, control, value, part=part), **size}
+    if label is None:
+        return [region]
+    if control.labels_name is None:
+        value[control.type] = [label]
+        return [region]
+    label_value = {**value, "labels": [label]}
+    labelled = {**region, "from_name": control.labels_name, "type": "labels", "value": label_value}
+    return [region, labelled]
+
+
+def _plain_region(
+    found: Found, control: Control, value: dict[str, Any], *, part: str = "action"
 ) -> Region:
-    width, height = grounding.size_wh
     region: Region = {
-        "id": region_id(grounding.model_version, control.name, key),
+        "id": region_id(found.grounding.model_version, control.name, found.key, part),
         "from_name": control.name,
         "to_name": control.to_name,
         "type": control.type,
-        "value": value if label is None else {**value, control.type: [label]},
-        "score": round(grounding.score, 6),
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
+        "value": value,
+        "score": round(found.grounding.score, 6),
     }
-    if item_index is not None:
-        region["item_index"] = item_index
+    if found.item_index is not None:
+        region["item_index"] = found.item_index
     return region
+
+
+def _attach_per_region(regions: list[Region], controls: Sequence[Control]) -> None:
+    """A TextArea or Choices with perRegion belongs to a region: it shares the first one's id."""
+    drawn = next((region for region in regions if "original_width" in region), None)
+    names = {control.name for control in controls if control.per_region}
+    for region in regions:
+        if drawn is not None and region["from_name"] in names:
+            region["id"] = drawn["id"]
 
 
 def region_id(*parts: str) -> str:

@@ -8,11 +8,10 @@ from flask import Blueprint, Response, jsonify, request
 from backend.label_studio import project_id
 from backend.labeling import parse_labeling
 from backend.model import ModelNotReadyError
-from backend.predict import Prediction, Project, Task, predict_task
+from backend.predict import Outcome, Project, predict_many
 from backend.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
-from videogem.grounder import Grounder
 
 logger = logging.getLogger(__name__)
 
@@ -71,27 +70,24 @@ def predict() -> Response:
     labeling = parse_labeling(config)
     labeling.require()
     project = Project(
-        project_id(body.get("project")), config, labeling, service.settings.score_threshold
+        project_id(body.get("project")),
+        config,
+        labeling,
+        service.model.version,
+        service.settings.score_threshold,
     )
     grounder = service.model.get(timeout=PREDICT_WAIT)
-    return jsonify(results=[_answer(task, project, service, grounder) for task in tasks])
+    outcomes = predict_many(tasks, project, grounder=grounder, media=service.media)
+    return jsonify(results=[_item(outcome, project, service) for outcome in outcomes])
 
 
-def _answer(
-    task: Task, project: Project, service: Service, grounder: Grounder
-) -> Prediction | dict[str, str]:
-    version = service.model.version
-    try:
-        prediction = predict_task(
-            task, project, grounder=grounder, media=service.media, version=version
-        )
-    except InputError as error:
-        logger.warning("task %s: %s", task.get("id"), error)
-        return {"error": str(error), "model_version": version}
-    task_id = task.get("id")
+def _item(outcome: Outcome, project: Project, service: Service) -> dict[str, Any]:
+    if outcome.prediction is None:
+        return {"error": outcome.error, "model_version": project.version}
+    task_id = outcome.task.get("id")
     if project.id is not None and isinstance(task_id, int):
-        service.store.record_predictions(project.id, task_id, [prediction])
-    return prediction
+        service.store.record_predictions(project.id, task_id, [outcome.prediction])
+    return outcome.prediction
 
 
 @routes.post("/webhook")

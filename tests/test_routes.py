@@ -119,7 +119,7 @@ def test_a_broken_task_keeps_its_reason_and_spares_the_others(
     body["tasks"][1]["data"]["frame"] = "data:image/png;base64,AAAA"
     results = client.post("/predict", json=body).json["results"]
     assert [("result" in item) for item in results] == [True, False, True]
-    assert "cannot be decoded" in results[1]["error"]
+    assert "cannot be read" in results[1]["error"]
     recorded = [task for _, task, _ in store.predictions]
     assert recorded == [body["tasks"][0]["id"], body["tasks"][2]["id"]]
 

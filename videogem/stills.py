@@ -26,7 +26,7 @@ from videogem.sources import (
 )
 
 # MPO is what phones write as .jpg when a depth map or second view follows the picture.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+_FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's JPEG reader opens MPO too and registers no other
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
 
 
@@ -47,6 +47,7 @@ def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 
     name = source_name(source)
     with open_file(source, limits) as (file, _):
         try:
+            Image.init()  # registers MPO and WebP, which `formats` may only name afterwards
             with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
                 check_pixels(name, *image.size, limits)
                 image.load()
