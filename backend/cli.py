@@ -5,7 +5,6 @@ import logging
 import pkgutil
 import sys
 
-import click
 import typer
 
 from backend import commands
@@ -47,12 +46,7 @@ for module in pkgutil.iter_modules(commands.__path__):
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and one sentence, no traceback."""
     try:
-        sys.exit(app(standalone_mode=False))
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except (InputError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)

@@ -17,12 +17,13 @@ import torch
 from jaxtyping import Float
 
 from videogem.backbones.base import Backbone, ImageTokens, fit_clip
-from videogem.backbones.zoo import load_backbone, parse_model_name
+from videogem.backbones.zoo import load_backbone
 from videogem.boxes import action_box
 from videogem.confidence import agreement_score
 from videogem.grounder import Grounder
 from videogem.heatmaps import merge_points, min_max_normalize, peak, upsample
 from videogem.method import MethodSettings, method_settings, version_string
+from videogem.models import planned_version
 from videogem.prompts import Words, parse
 from videogem.similarity import frame_similarities, patch_similarities
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
@@ -155,7 +156,7 @@ def load_grounder(
     image_size: int | None = None,
     **settings: Any,
 ) -> VideoGEM:
-    """A grounder by model name (see `backbones.zoo`) and method, other settings by name.
+    """A grounder by model name (see `videogem.models`) and method, other settings by name.
 
     Raises:
         InputError: unknown model or method, missing weights, or a setting out of its range.
@@ -163,13 +164,3 @@ def load_grounder(
     version = planned_version(model, method, image_size=image_size, **settings)
     backbone = load_backbone(model, device=device, image_size=image_size)
     return VideoGEM(backbone, method_settings(method, **settings), version=version)
-
-
-def planned_version(
-    model: str = "demo", method: str = "videogem", *, image_size: int | None = None, **settings: Any
-) -> str:
-    """The version `load_grounder` will report, known without loading weights."""
-    size = "" if image_size is None else f"@{image_size}"
-    return version_string(
-        parse_model_name(model).version + size, method_settings(method, **settings)
-    )

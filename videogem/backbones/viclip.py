@@ -175,7 +175,7 @@ class ViCLIPBackbone:
         return self._vision.proj.device
 
     def preprocess(self, clips: Sequence[Clip]) -> Float[Tensor, "B T 3 H W"]:
-        """All frames of the clips, see `squash_bilinear`; the clips must have the tower's length."""
+        """All frames of clips that have the tower's length, see `squash_bilinear`."""
         videos = [squash_bilinear(clip.frames, self.image_size) for clip in clips]
         return torch.stack(videos).to(self.device)
 

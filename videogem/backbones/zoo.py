@@ -1,19 +1,10 @@
-"""Model names -> loaded backbones.
-
-| name | means |
-|---|---|
-| ``demo`` | the small model that ships with the project; knows the emoji world only |
-| ``ViT-B-16/openai`` | an open_clip architecture and pretrained tag; downloaded once by open_clip |
-| ``ViT-B-16:/path/weights.safetensors`` | an open_clip architecture and a local checkpoint |
-| ``/path/model.safetensors`` | a local checkpoint with its ``model_config.json`` beside it |
-| ``ViCLIP-B-16:/path/weights.pth`` | a ViCLIP (also ``ViCLIP-L-14``) from a local checkpoint |
-| ``ViCLIP-B-16/internvid-10m-flt`` | the same from the Hugging Face hub, see `VICLIP_FILES` |
-| ``hf-hub:org/name`` | an open_clip model repository on the Hugging Face hub |
-"""
+"""Loads models by name, see `videogem.models`."""
 
 import json
-from dataclasses import dataclass
-from importlib import resources
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from videogem.backbones.base import Backbone, name_keys
+from videogem.backbones.hub import fetch, fetch_repository, first_line, open_clip_files
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.viclip import (
     VICLIP_B_16,
@@ -31,77 +23,28 @@ from videogem.backbones.viclip import (
     ViCLIPConfig,
 )
 from videogem.errors import InputError
-
-DEMO_DIRECTORY = Path(str(resources.files("videogem"))) / "data" / "demo"
-
+from videogem.models import (
+    SHIPPED,
+    VICLIP_FILES,
+    VICLIP_REPOSITORY,
+    ModelName,
+    parse_model_name,
+)
 
 VICLIP_CONFIGS = {"ViCLIP-B-16": VICLIP_B_16, "ViCLIP-L-14": VICLIP_L_14}
-VICLIP_REPOSITORY = "OpenGVLab/ViCLIP"
-VICLIP_FILES = {
-    ("ViCLIP-B-16", "internvid-10m-flt"): "ViCLIP-B_InternVid-FLT-10M.pth",
-    ("ViCLIP-B-16", "internvid-200m"): "ViCLIP-B_InternVid-200M.pth",
-    ("ViCLIP-L-14", "internvid-10m-flt"): "ViCLIP-L_InternVid-FLT-10M.pth",
-    ("ViCLIP-L-14", "internvid-200m"): "ViCLIP-L_InternVid-200M.pth",
-}
-"""Architecture and tag -> file in the hub repository of ViCLIP's authors."""
-
-
-@dataclass(frozen=True)
-class ModelName:
-    """A model name taken apart: an architecture with a tag or a path, or neither for ``demo``."""
-
-    text: str
-    architecture: str | None = None
-    tag: str | None = None
-    path: Path | None = None
-
-    @property
-    def version(self) -> str:
-        """Short name for version strings; a local file counts by name and size."""
-        if self.path is None:
-            return self.text
-        size = self.path.stat().st_size if self.path.exists() else 0
-        return f"{self.architecture or 'local'}:{self.path.name}:{size}"
-
-
-def parse_model_name(name: str) -> ModelName:
-    """Take a model name apart without loading anything.
-
-    Raises:
-        InputError: the name has none of the known forms.
-    """
-    if name in ("demo",):
-        return ModelName(name, path=None)
-    if name.startswith("hf-hub:"):
-        return ModelName(name, architecture=name)
-    if Path(name).suffix in (".safetensors", ".pt", ".pth", ".bin") and ":" not in name:
-        return ModelName(name, path=Path(name))
-    if ":" in name:
-        architecture, _, path = name.partition(":")
-        return ModelName(name, architecture=architecture, path=Path(path))
-    if "/" in name:
-        architecture, _, tag = name.partition("/")
-        return ModelName(name, architecture=architecture, tag=tag)
-    raise InputError(
-        f"Unknown model '{name}'. Give 'demo', an open_clip name and tag such as 'ViT-B-16/openai',"
-        f" or an open_clip name and a file such as 'ViT-B-16:/path/weights.safetensors'; "
-        f"`videogem models` lists what there is."
-    )
 
 
 def load_backbone(name: str, *, device: str = "auto", image_size: int | None = None) -> Backbone:
-    """Load a model by name, see the module's table.
+    """Load a model by name, see the table in `videogem.models`.
 
     Raises:
         InputError: unknown name, missing or unreadable weights, or a tower that does not fit.
     """
     parsed = parse_model_name(name)
     target = pick_device(device)
-    if name == "demo":
-        return load_with_config(DEMO_DIRECTORY / "model.safetensors", "demo", target, image_size)
     if parsed.architecture is None:
-        assert parsed.path is not None
-        return load_with_config(parsed.path, name, target, image_size)
+        path = parsed.path or SHIPPED[name]
+        return load_with_config(path, name, target, image_size)
     if parsed.architecture in VICLIP_CONFIGS:
         config = VICLIP_CONFIGS[parsed.architecture]
         path = parsed.path or _fetch_viclip(parsed)
@@ -117,7 +60,7 @@ def pick_device(device: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"The device '{device}' cannot be used here ({_first_line(error)}); "
+            f"The device '{device}' cannot be used here ({first_line(error)}); "
             f"use 'cpu', 'cuda' or 'auto'."
         ) from error
     return torch.device(device)
@@ -137,7 +80,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise InputError(
-            f"The weights file '{path}' cannot be read: {_first_line(error)}"
+            f"The weights file '{path}' cannot be read: {first_line(error)}"
         ) from error
     except Exception as error:  # torch raises pickle.UnpicklingError subclasses of its own
         if type(error).__name__ != "UnpicklingError":
@@ -156,11 +99,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def load_with_config(
     path: Path, name: str, device: torch.device, image_size: int | None
-) -> OpenCLIPBackbone:
-    """A checkpoint with an open_clip model config beside it.
+) -> Backbone:
+    """A checkpoint with its ``model_config.json`` beside it.
 
-    The token table may be stored as ``token_embedding.rows`` at ``token_embedding.index``, as in
-    the demo model; words that are not in it embed to zero.
+    That is an open_clip model config, or for a ViCLIP ``{"viclip": {...}}`` with the fields of
+    `ViCLIPConfig`. The token table may be stored as ``token_embedding.rows`` at
+    ``token_embedding.index``, as in the demo models; words outside it embed to zero.
     """
     from open_clip import CLIP, SimpleTokenizer
 
@@ -173,11 +117,13 @@ def load_with_config(
             f"the architecture: 'ViT-B-16:{path}'."
         )
     config = json.loads(config_path.read_text())
+    if "viclip" in config:
+        return load_viclip(path, ViCLIPConfig(**config["viclip"]), name, device, image_size)
+    text = config["text_cfg"]
     quick_gelu = config.get("quick_gelu", False)
-    model = CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"], quick_gelu)
-    state = _expand_token_table(read_state_dict(path), config["text_cfg"]["vocab_size"])
-    _load_state(model, state, path)
-    tokenizer = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    model = CLIP(config["embed_dim"], config["vision_cfg"], text, quick_gelu)
+    _load_state(model, _expand_token_table(read_state_dict(path), text["vocab_size"]), path)
+    tokenizer = SimpleTokenizer(context_length=text["context_length"])
     return OpenCLIPBackbone(model.to(device), tokenizer, name=name, image_size=image_size)
 
 
@@ -194,9 +140,6 @@ def load_viclip(
 
 
 def _fetch_viclip(name: ModelName) -> Path:
-    """Path of a published checkpoint in the hub's cache, downloaded if it is not there."""
-    from huggingface_hub import hf_hub_download
-
     tags = [tag for architecture, tag in VICLIP_FILES if architecture == name.architecture]
     file = VICLIP_FILES.get((name.architecture or "", name.tag or ""))
     if file is None:
@@ -204,13 +147,7 @@ def _fetch_viclip(name: ModelName) -> Path:
             f"There are no weights '{name.tag}' for '{name.architecture}'; "
             f"there are: {', '.join(tags)}."
         )
-    try:
-        return Path(hf_hub_download(VICLIP_REPOSITORY, file))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"The weights of '{name.text}' could not be fetched ({_first_line(error)}); connect to "
-            f"the internet once, or give a local file: '{name.architecture}:/path/to/{file}'."
-        ) from error
+    return fetch(VICLIP_REPOSITORY, [file])
 
 
 def _expand_token_table(state: dict[str, Tensor], vocab_size: int) -> dict[str, Tensor]:
@@ -241,23 +178,36 @@ def _load_open_clip(
                 f"open_clip has no weights '{name.tag}' for '{name.architecture}'; "
                 f"there are: {', '.join(tags) or 'none'}."
             )
-    quick_gelu = _needs_quick_gelu(name)
-    try:
+    if name.text.startswith("hf-hub:"):
+        name = replace(name, architecture=f"local-dir:{fetch_repository(name.text)}")
+    path = name.path
+    if name.tag is not None:
+        path = fetch(*open_clip_files(name.architecture, name.tag))
+    with _no_random_weights_warning():
         model = open_clip.create_model(
-            name.architecture,
-            pretrained=name.tag,
-            force_quick_gelu=quick_gelu,
-            require_pretrained=name.tag is not None,
+            name.architecture, force_quick_gelu=_needs_quick_gelu(name), load_weights=path is None
         )
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"The weights of '{name.text}' could not be fetched ({_first_line(error)}); connect to "
-            f"the internet once, or give a local file: '{name.architecture}:/path/to/file'."
-        ) from error
-    if name.path is not None:
-        _load_state(model, read_state_dict(name.path), name.path)
+    if name.tag is not None:
+        open_clip.load_checkpoint(model, str(path), weights_only=True)
+    elif path is not None:
+        _load_state(model, read_state_dict(path), path)
     tokenizer = open_clip.get_tokenizer(name.architecture)
     return OpenCLIPBackbone(model.to(device), tokenizer, name=name.text, image_size=image_size)
+
+
+@contextmanager
+def _no_random_weights_warning() -> Iterator[None]:
+    """Silence open_clip while it builds a model whose weights are loaded right afterwards."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "initialized randomly" not in str(record.msg)
+
+    root = logging.getLogger()
+    root.addFilter(is_other)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_other)
 
 
 def _needs_quick_gelu(name: ModelName) -> bool:
@@ -288,7 +238,3 @@ def _load_state(model: torch.nn.Module, state: dict[str, Tensor], path: Path) ->
                 f"{tuple(value.shape)}, got {tuple(state[key].shape)}."
             )
     model.load_state_dict({key: state[key].float() for key in own})
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

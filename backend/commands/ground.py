@@ -1,0 +1,112 @@
+"""`videogem ground`: where is the narrated action in one image, clip or folder of frames?"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from videogem.errors import InputError
+
+if TYPE_CHECKING:
+    from videogem.structures import Clip, Grounding
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(ground)
+
+
+def ground(
+    source: Path = typer.Argument(help="An image, a video, or a folder of frames."),
+    *,
+    narration: str = typer.Option(help="What happens: 'now crack two eggs', 'cut tomato', …"),
+    time: float | None = typer.Option(None, help="Second of the video; default: the middle."),
+    model: str = typer.Option("demo", help="A name that `videogem models` lists."),
+    method: str = typer.Option(
+        "videogem", help="videogem, gem, gem6, clip_surgery, maskclip, clip."
+    ),
+    weights: str = typer.Option("combined", help="none, static, dynamic or combined."),
+    merge: str = typer.Option("positions", help="positions, maps or product."),
+    style: str = typer.Option("auto", help="How to read the text: auto, label, camel, narration."),
+    image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
+    step: float = typer.Option(0.25, help="Seconds between the frames a video model sees."),
+    device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    out: Path | None = typer.Option(None, help="Folder for a picture of heatmaps, point and box."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON and nothing else."),
+) -> None:
+    """Ground a narrated action in one frame: a point, a box and how far to trust them."""
+    if not source.exists():
+        raise InputError(f"There is no file or folder '{source}'; check the path.")
+    from videogem.grounding import load_grounder
+    from videogem.prompts import parse
+    from videogem.video import read_clip
+
+    parse(narration)  # an empty narration is told before weights are loaded
+    grounder = load_grounder(
+        model,
+        method,
+        device=device,
+        image_size=image_size,
+        weights=weights,
+        merge=merge,
+        label_style=style,
+    )
+    clip = read_clip(source, time=time, num_frames=grounder.backbone.num_frames, step=step)
+    grounding = grounder.ground(clip, [narration])[0]
+    picture = None if out is None else _write_picture(out, source, clip, grounding)
+    if as_json:
+        typer.echo(json.dumps(grounding_json(grounding)))
+    else:
+        typer.echo(_summary(grounding))
+        if picture is not None:
+            typer.echo(f"picture    {picture}")
+
+
+def grounding_json(grounding: "Grounding") -> dict[str, Any]:
+    """One grounding in pixels of the source frame, as the command line prints it."""
+    width, height = grounding.size_wh
+
+    def pixels(values: tuple[float, ...]) -> list[float]:
+        sides = (width, height) * (len(values) // 2)
+        return [round(value * side, 2) for value, side in zip(values, sides, strict=True)]
+
+    return {
+        "point": pixels(grounding.point),
+        "box": pixels(grounding.box),
+        "score": round(grounding.score, 4),
+        "components": {
+            name: {"prompt": prompt, "point": pixels(grounding.points[name])}
+            for name, prompt in zip(
+                ("verb", "object", "action"), grounding.prompts.texts, strict=True
+            )
+        },
+        "frame_index": grounding.frame_index,
+        "time": round(grounding.time, 6),
+        "size": [width, height],
+        "model_version": grounding.model_version,
+        "method": grounding.method,
+    }
+
+
+def _summary(grounding: "Grounding") -> str:
+    data = grounding_json(grounding)
+    components = "".join(
+        f"\n{name:10} {part['point']}  {part['prompt']}"
+        for name, part in data["components"].items()
+    )
+    return (
+        f"point      {data['point']}\nbox        {data['box']}\nscore      {data['score']}"
+        f"{components}\nframe      {data['frame_index']} at {data['time']} s, "
+        f"{data['size'][0]}x{data['size'][1]} px\nmodel      {data['model_version']}"
+    )
+
+
+def _write_picture(out: Path, source: Path, clip: "Clip", grounding: "Grounding") -> Path:
+    from PIL import Image
+
+    from videogem.plots import grounding_picture
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{source.stem or 'frames'}_{clip.frame_index:06d}.png"
+    Image.fromarray(grounding_picture(clip.target_frame, grounding)).save(path)
+    return path
