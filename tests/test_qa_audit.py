@@ -1,0 +1,153 @@
+"""Each reason finds the mistakes of its kind, and clean data raises none."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from backend.qa.audit import (
+    CHECKS,
+    REASONS,
+    WEIGHTS,
+    Item,
+    agree,
+    count_reasons,
+    distance_to_box,
+    find_suspects,
+    same_words,
+)
+
+SIZE = (640, 480)
+
+
+def clean(n=200, seed=0):
+    """Boxes of people and things, a model that points well, annotators that correct a little."""
+    rng = random.Random(seed)
+    items = []
+    for i in range(n):
+        w, h = rng.uniform(60, 250), rng.uniform(60, 200)
+        x, y = rng.uniform(0, 640 - w), rng.uniform(0, 480 - h)
+        box = (x, y, x + w, y + h)
+        items.append(
+            Item(
+                id=f"a{i}",
+                boxes=(box,),
+                size_wh=SIZE,
+                annotator=str(i % 5),
+                label=["cut", "stir"][i % 2],
+                predicted_label=["cut", "stir"][i % 2],
+                point=(x + w * rng.random(), y + h * rng.random()),
+                score=rng.uniform(0.3, 1),
+                accepted=rng.random() < 0.4,
+                lead_time=rng.uniform(4, 15),
+                task=f"t{i}",
+            )
+        )
+    return items
+
+
+def test_clean_data_raises_no_suspicion():
+    for seed in range(5):
+        assert find_suspects(clean(seed=seed)) == []
+    assert find_suspects([]) == []
+
+
+def test_boxes_touching_the_frame_or_drawn_on_a_line_are_no_clipping():
+    touching = [replace(i, boxes=((b[0], b[1], 640.0, b[3]),)) for i in clean(40) for b in i.boxes]
+    line = [replace(i, boxes=((b[0], 100.0, b[2], 300.0),)) for i in clean(40) for b in i.boxes]
+    for items in (touching, line):
+        assert "edge-clipped" not in count_reasons(find_suspects(items))
+
+
+def swap(reason, item, rng):
+    """One mistake of a kind, put into a clean item."""
+    x1, y1, x2, y2 = item.boxes[0]
+    far = (620.0, 10.0) if (x1 + x2) / 2 < 320 else (20.0, 10.0)
+    return {
+        "zero-area": lambda: replace(item, boxes=((x1, y1, x1, y2),)),
+        "out-of-canvas": lambda: replace(item, boxes=((x1 + 640 - x2, y1, 700.0, y2),)),
+        "edge-clipped": lambda: replace(
+            item, boxes=((min(x1, 380.0), y1, 480.0, y2),), point=(400, (y1 + y2) / 2)
+        ),
+        "whole-frame": lambda: replace(item, boxes=((0.0, 0.0, 640.0, 480.0),)),
+        "tiny": lambda: replace(item, boxes=((x1, y1, x1 + 6, y1 + 6),)),
+        "identical-boxes": lambda: replace(item, boxes=((200.0, 150.0, 330.0, 270.0),)),
+        "confident-miss": lambda: replace(item, point=far, score=0.99),
+        "far-outside": lambda: replace(item, point=far),
+        "label-mismatch": lambda: replace(item, label="peel"),
+        "short-time": lambda: replace(item, lead_time=rng.uniform(0.1, 0.9)),
+        "always-accepts": lambda: replace(item, annotator="lazy", accepted=True),
+    }[reason]()
+
+
+@pytest.mark.parametrize(
+    "reason", [r for r in REASONS if r not in ("track-jump", "annotator-disagreement")]
+)
+def test_seeded_mistakes_are_found(reason):
+    rng = random.Random(1)
+    items = clean(300, seed=2)
+    seeded = set(rng.sample(range(300), 30))
+    items = [swap(reason, item, rng) if k in seeded else item for k, item in enumerate(items)]
+    found = {s.id for s in find_suspects(items) if s.reason == reason}
+    assert {items[k].id for k in seeded} <= found
+    assert len(found) <= 33
+
+
+def test_a_jump_in_a_track_is_found_and_steady_motion_is_not():
+    items = [
+        Item(
+            id=f"f{i}",
+            boxes=((10 + 8 * i, 50, 110 + 8 * i, 150),),
+            size_wh=SIZE,
+            track="v1",
+            time=i,
+        )
+        for i in range(40)
+    ]
+    assert find_suspects(items) == []
+    items[17] = replace(items[17], boxes=((500, 300, 600, 400),))
+    assert [(s.id, s.reason) for s in find_suspects(items)] == [("f17", "track-jump")]
+
+
+def test_annotators_who_disagree_are_found():
+    box, other = (100, 100, 200, 200), (400, 300, 450, 330)
+    items = [
+        Item(id=f"{task}{who}", boxes=(box,), size_wh=SIZE, annotator=str(who), task=task)
+        for task in "ab"
+        for who in range(3)
+    ]
+    assert find_suspects(items) == []
+    items[1] = replace(items[1], boxes=(other,))
+    found = find_suspects(items)
+    assert found[0].id == "a1"
+    assert {s.id for s in found if s.reason == "annotator-disagreement"} == {"a1"}
+
+
+def test_the_worst_item_comes_first_and_keeps_its_reasons_together():
+    items = clean(100)
+    items[7] = replace(items[7], boxes=((630.0, 10.0, 630.0, 90.0),), point=(10, 400), score=0.99)
+    items[9] = replace(items[9], lead_time=0.5)
+    found = find_suspects(items)
+    assert [s.id for s in found] == ["a7"] * 3 + ["a9"]
+    assert count_reasons(found) == {
+        "zero-area": 1,
+        "confident-miss": 1,
+        "far-outside": 1,
+        "short-time": 1,
+    }
+
+
+def test_every_reason_has_words_a_weight_and_a_check():
+    assert WEIGHTS.keys() == REASONS.keys()
+    assert len(CHECKS) == len({check.__name__ for check in CHECKS})
+
+
+def test_helpers():
+    assert distance_to_box((0, 0), (3, 4, 9, 9)) == 5
+    assert distance_to_box((5, 5), (3, 4, 9, 9)) == 0
+    assert agree([], []) == 1
+    assert agree([(0, 0, 1, 1)], []) == 0
+    assert agree([(0, 0, 1, 1), (5, 5, 6, 6)], [(5, 5, 6, 6), (0, 0, 1, 1)]) == 1
+    assert same_words("CutTomato", "cut the tomato")
+    assert same_words("cut_tomato", "Cut Tomato")
+    assert not same_words("cut tomato", "cut onion")
