@@ -28,21 +28,16 @@ Without Chromium these tests fail and say how to get it; they never skip.
 
 import os
 import shutil
-import sys
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from label_studio_sdk.client import LabelStudio
 from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
 
 from backend.local_label_studio import LabelStudioServer
-from backend.processes import ServerProcess, free_port, local_environment
 from backend.project_setup import (
     Task,
     ensure_backend,
@@ -50,6 +45,7 @@ from backend.project_setup import (
     local_file_url,
     signed_in,
 )
+from tests.e2e.servers import Backend, serve, serve_here
 from videogem.grounder import Grounder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,14 +75,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 FAILED = pytest.StashKey[bool]()
-
-
-@dataclass(frozen=True)
-class Backend:
-    """A running backend: its address, and what ends it."""
-
-    url: str
-    stop: Callable[[], None]
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +107,7 @@ def client(label_studio: LabelStudioServer) -> Iterator[LabelStudio]:
 @pytest.fixture(scope="session")
 def frames(label_studio: LabelStudioServer) -> Path:
     folder = label_studio.files_root / "frames"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     return folder
 
 
@@ -155,9 +143,9 @@ def start_backend(tmp_path: Path, artifacts: Path) -> Iterator[Callable[..., Bac
     def start(grounder: Grounder | None = None, **settings: Any) -> Backend:
         settings.setdefault("data_dir", tmp_path / f"backend-{len(running)}")
         backend = (
-            _serve(settings, artifacts / "logs" / "backend.log")
+            serve(settings, artifacts / "logs" / "backend.log")
             if grounder is None
-            else _serve_here(grounder, settings)
+            else serve_here(grounder, settings)
         )
         running.append(backend)
         return backend
@@ -170,53 +158,9 @@ def start_backend(tmp_path: Path, artifacts: Path) -> Iterator[Callable[..., Bac
 @pytest.fixture(scope="session")
 def backend_server(tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Iterator[Backend]:
     settings = {"data_dir": tmp_path_factory.mktemp("backend")}
-    backend = _serve(settings, artifacts / "logs" / "backend-demo-model.log")
+    backend = serve(settings, artifacts / "logs" / "backend-demo-model.log")
     yield backend
     backend.stop()
-
-
-def _serve(settings: dict[str, Any], log: Path) -> Backend:
-    """`videogem serve` as people start it."""
-    port = free_port(settings.pop("port", None))
-    variables = {f"VIDEOGEM_{name.upper()}": str(value) for name, value in settings.items()}
-    process = ServerProcess(
-        "videogem serve",
-        [sys.executable, "-c", "from backend.cli import main; main()", "serve"],
-        log=log,
-        env=local_environment(VIDEOGEM_HOST="127.0.0.1", VIDEOGEM_PORT=str(port), **variables),
-        cwd=ROOT,
-    )
-    url = f"http://localhost:{port}"
-    process.start()
-    try:
-        process.wait_until_answering(f"{url}/health", seconds=120)
-    except BaseException:
-        process.stop()
-        raise
-    return Backend(url, process.stop)
-
-
-def _serve_here(grounder: Grounder, settings: dict[str, Any]) -> Backend:
-    """The backend's app in a thread of this process, round the given grounder."""
-    from backend.app import create_app
-    from backend.qa.store import Store
-    from backend.settings import Settings
-
-    port = free_port(settings.pop("port", None))
-    values = Settings(host="127.0.0.1", port=port, **settings)
-    values.data_dir.mkdir(parents=True, exist_ok=True)
-    store = Store(values.database)
-    server = make_server("127.0.0.1", port, create_app(values, grounder, store), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        store.close()
-
-    return Backend(f"http://localhost:{port}", stop)
 
 
 def find_chromium() -> str | None:
