@@ -7,7 +7,7 @@ own ``encode_image`` stays as it was, and several threads may walk at once.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ class ImageTokens:
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """An image or video tower with its text tower, in one joint embedding space."""
 
@@ -96,7 +97,7 @@ class _Collected:
 
 
 def walk_blocks(
-    blocks: Sequence[nn.Module],
+    blocks: nn.ModuleList,
     tokens: Float[Tensor, "B N D"],
     settings: AttentionSettings,
     grid: tuple[int, int, int],
@@ -225,6 +226,7 @@ class TextCache:
         return torch.stack([rows[text] for text in texts])
 
 
+@runtime_checkable
 class TextEncoder(Protocol):
     def __call__(self, texts: Sequence[str]) -> Tensor: ...
 
