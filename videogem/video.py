@@ -107,7 +107,8 @@ def read_clip(
 
     The window has ``num_frames // 2`` frames before the target and the rest after it (8: four and
     three, as in the paper), ``step`` seconds apart, or ``step_frames`` frames where that is given.
-    Frames of a list without a rate are one apart. Beyond an end the nearest frame repeats.
+    Frames of a list without a rate are one apart. Beyond an end the nearest frame repeats. A still
+    image shows the same at every time.
 
     Raises:
         VideoReadError: unreadable, or the time is outside the source.
@@ -222,5 +223,7 @@ def _resized(frame: Frame, width: int, height: int) -> np.ndarray:
 def _check_times(reader: FrameReader, times: Sequence[Seconds]) -> None:
     if any(later < earlier for earlier, later in pairwise(times)):
         raise ValueError("times must ascend, so that the file is read once")
+    if reader.info.kind == "image":
+        return  # a picture has no time: tasks may carry the time it was taken at in its video
     for time in times:
         check_time(reader.name, time, reader.info.end)
