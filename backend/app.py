@@ -3,6 +3,7 @@
 import importlib
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -10,13 +11,20 @@ from PIL import Image
 
 from backend import service, validation
 from backend.auth import require_basic_auth
+from backend.jobs import Jobs
 from backend.label_studio import Connections
 from backend.media import Media
-from backend.model import BackgroundModel
+from backend.model import BackgroundModel, Models
+from backend.pages import pages
 from backend.routes import routes
-from backend.service import EventStore, Service
+from backend.runner import Runner
+from backend.service import Service
 from backend.settings import MEGABYTE, Settings
+from backend.store import EventStore
+from backend.traffic import Traffic
+from videogem.errors import InputError
 from videogem.grounder import Grounder
+from videogem.method import method_settings
 from videogem.models import planned_version
 
 logger = logging.getLogger(__name__)
@@ -40,16 +48,31 @@ def create_app(
         model = grounder
     if store is None:
         store = configured_store(settings)
+    models = Models(model, project_models(settings, model) if grounder is None else None)
     connections = Connections(settings)
+    media = Media(settings, connections)
+    jobs = Jobs(settings.data_dir / "jobs.sqlite3")
+    traffic = Traffic()
+    runner = Runner(
+        jobs,
+        models=models,
+        media=media,
+        connections=connections,
+        store=store,
+        traffic=traffic,
+        score_threshold=settings.score_threshold,
+    )
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
     app.extensions[service.KEY] = Service(
-        settings, model, store, connections, Media(settings, connections)
+        settings, models, store, connections, media, jobs, runner, traffic
     )
     require_basic_auth(app, settings)
     app.register_blueprint(routes)
+    app.register_blueprint(pages)
     _register_dashboard(app, store, settings)
     model.start()
+    runner.start()
     Image.init()  # Pillow's readers are found now, not during the first request
     threading.Thread(target=validation.warm_up, name="import-sdk", daemon=True).start()
     return app
@@ -65,6 +88,39 @@ def configured_model(settings: Settings) -> BackgroundModel:
         return load_grounder(settings.model, settings.method, device=settings.device)
 
     return BackgroundModel(version, load)
+
+
+def project_models(
+    settings: Settings, default: BackgroundModel
+) -> Callable[[str | None, str | None], BackgroundModel]:
+    """What makes the models that labeling configs ask for by model_weights and model_method."""
+
+    def make(weights: str | None, method: str | None) -> BackgroundModel:
+        name = weights or settings.model
+        if name not in (settings.model, *settings.project_models):
+            offered = ", ".join((settings.model, *settings.project_models))
+            raise InputError(
+                f"model_weights={name!r} is not offered here; offered are {offered} "
+                "(VIDEOGEM_PROJECT_MODELS)."
+            )
+        method = method or settings.method
+        version = planned_version(name, method)
+        if version == default.version:
+            return default
+
+        def load() -> Grounder:
+            from videogem.grounding import VideoGEM, load_grounder
+
+            if name != settings.model:
+                return load_grounder(name, method, device=settings.device)
+            shared = default.get()  # the same weights serve every method
+            if not isinstance(shared, VideoGEM):
+                raise InputError("model_method needs a model of this project.")
+            return VideoGEM(shared.backbone, method_settings(method), version=version)
+
+        return BackgroundModel(version, load)
+
+    return make
 
 
 def configured_store(settings: Settings) -> EventStore:

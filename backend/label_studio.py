@@ -126,6 +126,24 @@ class LabelStudio:
         """
         return self._send(method, path, headers=self.authorization(), **options)
 
+    def has_prediction(self, task: int, version: str) -> bool:
+        """Whether a task carries a prediction of this version already."""
+        predictions = self.call("GET", "/api/predictions/", params={"task": task})
+        return any(one.get("model_version") == version for one in predictions)
+
+    def add_predictions(self, project: int, predictions: list[dict[str, Any]]) -> None:
+        """Save predictions, each with its ``task``, in one request.
+
+        Raises:
+            LabelStudioError: nothing was saved.
+        """
+        self.call("POST", f"/api/projects/{project}/import/predictions", json=predictions)
+
+    def project(self, project: int) -> dict[str, Any]:
+        """A project with its labeling config."""
+        found: dict[str, Any] = self.call("GET", f"/api/projects/{project}/")
+        return found
+
 
 class Connections:
     """Which Label Studio a project belongs to.

@@ -5,6 +5,7 @@ is read with the standard parser, because Label Studio waits only 3 seconds for 
 parser takes longer than that to import; `validation.py` holds the outcome against the SDK.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ IMAGE_KINDS: frozenset[ControlKind] = frozenset({"keypoint", "rectangle", "brush
 VIDEO_KINDS: frozenset[ControlKind] = frozenset({"videorectangle", "timeline"})
 TEXT_TAGS = ("text", "paragraphs", "hypertext", "header")
 NARRATION_WORDS = ("narration", "caption", "sentence", "instruction", "transcript", "text")
+WHOLE_PROJECT = ("model_method", "model_weights")  # in the model's own version already
 DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says nothing
 MAX_CONFIG_CHARS = 1_000_000
 
@@ -104,6 +106,28 @@ class Labeling:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+
+    def setting(self, name: str) -> Any:
+        """A `model_*` attribute that counts for the whole project; None where it is not given."""
+        places = (self.options, *(target.options for target in self.targets))
+        return next((place[name] for place in places if name in place), None)
+
+    @property
+    def version_suffix(self) -> str:
+        """What the config's `model_*` attributes add to the model version.
+
+        Label Studio keeps predictions of an unchanged version; other attributes give other ones.
+        """
+        chosen = [
+            (control.name, name, repr(value))
+            for target in self.targets
+            for control in target.controls
+            for name, value in sorted(control.options.items())
+            if name not in WHOLE_PROJECT
+        ]
+        if not chosen:
+            return ""
+        return "+" + hashlib.sha256(repr(sorted(chosen)).encode()).hexdigest()[:6]
 
     def require(self) -> None:
         """Refuse a config that can never work.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.labeling import Labeling
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 
@@ -15,7 +16,11 @@ LoadState = Literal["loading", "ready", "failed"]
 
 
 class ModelNotReadyError(RuntimeError):
-    """The weights are still loading, or could not be loaded; the message says which and why."""
+    """The weights are not there; the message says why."""
+
+
+class ModelLoadingError(ModelNotReadyError):
+    """The weights are still loading."""
 
 
 @dataclass(frozen=True)
@@ -98,4 +103,43 @@ class BackgroundModel:
     def _not_ready(self) -> ModelNotReadyError:
         if self._error is not None:
             return ModelNotReadyError(f"The model could not be loaded: {self._error}")
-        return ModelNotReadyError("The model is still loading; try again in a minute.")
+        return ModelLoadingError("The model is still loading; try again in a minute.")
+
+
+class Models:
+    """The models of this process: the configured one, and those that projects ask for."""
+
+    def __init__(
+        self,
+        default: BackgroundModel,
+        make: Callable[[str | None, str | None], BackgroundModel] | None = None,
+    ) -> None:
+        self.default = default
+        self._make = make
+        self._made: dict[tuple[str | None, str | None], BackgroundModel] = {}
+        self._lock = threading.Lock()
+
+    def for_labeling(self, labeling: Labeling) -> BackgroundModel:
+        """The model a labeling config asks for; begins to load it where it is new.
+
+        Raises:
+            InputError: this backend does not offer it.
+        """
+        weights = labeling.setting("model_weights")
+        method = labeling.setting("model_method")
+        if weights is None and method is None:
+            return self.default
+        if self._make is None:
+            raise InputError("model_weights and model_method cannot be chosen on this backend.")
+        with self._lock:
+            if (weights, method) not in self._made:
+                self._made[weights, method] = self._make(weights, method)
+            model = self._made[weights, method]
+        model.start()
+        return model
+
+    def versions(self) -> list[str]:
+        """Versions this process can predict with, the configured one first."""
+        with self._lock:
+            made = [model.version for model in self._made.values()]
+        return list(dict.fromkeys([self.default.version, *made]))

@@ -5,10 +5,11 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from backend.batch import answer
 from backend.label_studio import project_id
 from backend.labeling import parse_labeling
 from backend.model import ModelNotReadyError
-from backend.predict import Outcome, Project, predict_many
+from backend.predict import Project
 from backend.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
@@ -16,8 +17,6 @@ from videogem.errors import InputError
 logger = logging.getLogger(__name__)
 
 routes = Blueprint("label_studio", __name__)
-
-PREDICT_WAIT = 45.0  # seconds a /predict waits for weights that are still loading
 
 
 class BadRequestError(InputError):
@@ -28,7 +27,7 @@ class BadRequestError(InputError):
 @routes.get("/")
 def health() -> Response:
     """Tell that the process answers, and how far the model is."""
-    status = current_service().model.status
+    status = current_service().models.default.status
     return jsonify(
         status="UP",
         model_class="VideoGEM",
@@ -51,7 +50,9 @@ def setup() -> Response:
     labeling.require()
     for note in labeling.notes:
         logger.warning("project %s: %s", project, note)
-    return jsonify(model_version=service.model.version)
+    return jsonify(
+        model_version=service.models.for_labeling(labeling).version + labeling.version_suffix
+    )
 
 
 @routes.post("/predict")
@@ -69,25 +70,10 @@ def predict() -> Response:
     config = _text(body, "label_config")
     labeling = parse_labeling(config)
     labeling.require()
-    project = Project(
-        project_id(body.get("project")),
-        config,
-        labeling,
-        service.model.version,
-        service.settings.score_threshold,
-    )
-    grounder = service.model.get(timeout=PREDICT_WAIT)
-    outcomes = predict_many(tasks, project, grounder=grounder, media=service.media)
-    return jsonify(results=[_item(outcome, project, service) for outcome in outcomes])
-
-
-def _item(outcome: Outcome, project: Project, service: Service) -> dict[str, Any]:
-    if outcome.prediction is None:
-        return {"error": outcome.error, "model_version": project.version}
-    task_id = outcome.task.get("id")
-    if project.id is not None and isinstance(task_id, int):
-        service.store.record_predictions(project.id, task_id, [outcome.prediction])
-    return outcome.prediction
+    version = service.models.for_labeling(labeling).version + labeling.version_suffix
+    number = project_id(body.get("project"))
+    project = Project(number, config, labeling, version, service.settings.score_threshold)
+    return jsonify(results=answer(tasks, project, service))
 
 
 @routes.post("/webhook")
@@ -96,14 +82,33 @@ def webhook() -> tuple[Response, int]:
     body = _json_body()
     if not isinstance(body.get("action"), str):
         raise BadRequestError("A webhook body is a JSON object with an 'action'.")
-    current_service().store.append_event(body)
+    service = current_service()
+    service.store.append_event(body)
+    if body["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
+        _prelabel(body, service)
     return jsonify(status="ok"), 201
+
+
+def _prelabel(event: dict[str, Any], service: Service) -> None:
+    """Queue the tasks of an import; an event without payload names none."""
+    project = event.get("project")
+    tasks = event.get("tasks")
+    if not isinstance(project, dict) or not isinstance(tasks, list):
+        logger.warning("tasks were imported, but the webhook is set to send no payload")
+        return
+    config = str(project.get("label_config") or "")
+    labeling = parse_labeling(config)
+    if labeling.problems or not labeling.targets:
+        logger.warning("project %s cannot be pre-labelled: see /setup", project.get("id"))
+        return
+    version = service.models.for_labeling(labeling).version + labeling.version_suffix
+    service.jobs.enqueue(int(project["id"]), config, version, tasks)
 
 
 @routes.get("/versions")
 def versions() -> Response:
-    """The one version this process can predict with."""
-    return jsonify(versions=[current_service().model.version])
+    """The versions this process can predict with."""
+    return jsonify(versions=current_service().models.versions())
 
 
 @routes.app_errorhandler(InputError)

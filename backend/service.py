@@ -1,28 +1,20 @@
 """What all routes share: built once by ``create_app``, kept in the app's extensions."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import cast
 
 import flask
 
+from backend.jobs import Jobs
 from backend.label_studio import Connections
 from backend.media import Media
-from backend.model import BackgroundModel
+from backend.model import Models
+from backend.runner import Runner
 from backend.settings import Settings
+from backend.store import EventStore
+from backend.traffic import Traffic
 
 KEY = "videogem"
-
-
-class EventStore(Protocol):
-    """What the routes need of the quality store (`backend.qa.store.Store`)."""
-
-    def append_event(self, payload: dict[str, Any]) -> None:
-        """Keep a webhook's payload; durable before it returns."""
-
-    def record_predictions(
-        self, project_id: int, task_id: int, predictions: list[dict[str, Any]]
-    ) -> None:
-        """Keep what was predicted for a task."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +22,13 @@ class Service:
     """Settings and long-lived parts of one running backend."""
 
     settings: Settings
-    model: BackgroundModel
+    models: Models
     store: EventStore
     connections: Connections
     media: Media
+    jobs: Jobs
+    runner: Runner
+    traffic: Traffic
 
 
 def current_service() -> Service:

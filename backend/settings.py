@@ -31,6 +31,9 @@ class Settings(BaseSettings):
 
     model: str = Field("demo", description="model name, see `videogem models`")
     method: str = Field("videogem", description="grounding method, see `videogem ground --help`")
+    project_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated models that labeling configs may choose by `model_weights`"
+    )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`")
     host: str = Field("0.0.0.0", description="address the backend listens on")
     port: int = Field(9090, ge=1, le=65535, description="port the backend listens on")
@@ -76,11 +79,11 @@ class Settings(BaseSettings):
     max_request_mb: float = Field(256.0, gt=0, description="largest request body accepted")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "project_models", mode="before")
     @classmethod
-    def _split_hosts(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            value = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     @field_validator("allowed_hosts")
