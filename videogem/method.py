@@ -22,6 +22,14 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 WEIGHT_METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
 MERGES: tuple[Merge, ...] = get_args(Merge)
 
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "method": METHODS,
+    "weights": WEIGHT_METHODS,
+    "scope": SCOPES,
+    "merge": MERGES,
+    "label_style": get_args(LabelStyle),
+}
+
 STATIC_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.9, 0.9)
 """The paper's table for K = 7: first the input of the first used block, then the seven blocks."""
 
@@ -61,17 +69,6 @@ class MethodSettings:
     spacy_model: str | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("method", METHODS),
-            ("weights", WEIGHT_METHODS),
-            ("scope", SCOPES),
-            ("merge", MERGES),
-            ("label_style", get_args(LabelStyle)),
-        ):
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"{name} must be one of {', '.join(allowed)}, got '{getattr(self, name)}'."
-                )
         for name in ("depth", "iterations", "dynamic_blocks"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -130,6 +127,10 @@ def method_settings(method: str = "videogem", **settings: Any) -> MethodSettings
     Raises:
         InputError: an unknown name, told with the ones there are, or a value out of its range.
     """
+    for name, allowed in _CHOICES.items():
+        value = settings.get(name, allowed[0]) if name != "method" else method
+        if value not in allowed:
+            raise InputError(f"{name} must be one of {', '.join(allowed)}, got '{value}'.")
     known = {field.name for field in fields(MethodSettings)} - {"method"}
     if unknown := settings.keys() - known:
         raise InputError(
