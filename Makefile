@@ -10,12 +10,13 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint format docs clean
 
 help:
-	@echo 'make demo     Label Studio with pre-labelled frames on this machine (Ctrl-C ends it)'
+	@echo 'make demo     Label Studio with pre-labelled frames on this machine; Ctrl-C ends it'
 	@echo 'make test     all tests, with a real Label Studio and a headless Chromium'
 	@echo 'make lint     style, types, import rules, Dockerfile'
+	@echo "make docs     the README's tables, from the code"
 	@echo 'make install  only the virtual environment $(VENV)'
 	@echo 'make clean    remove what the commands above made'
 
@@ -35,7 +36,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	@touch $@
 
 demo: install
-	@$(BIN)/videogem demo
+	@$(BIN)/videogem demo $(if $(MODEL),--model '$(MODEL)')
 
 test: install
 	$(BIN)/python -m pytest
@@ -50,6 +51,9 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: install
+	$(BIN)/python -m tests.docs_tables
 
 clean:
 	rm -rf $(VENV) .venv-label-studio .venv-label-studio.lock var test-artifacts
