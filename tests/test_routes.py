@@ -1,19 +1,16 @@
 """The five routes, against what Label Studio 1.23.2 really sends."""
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image
 
 from backend.app import create_app
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
+from tests.images import image_url
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 PREDICTS = sorted(path.stem for path in RECORDINGS.glob("predict_*.json"))
@@ -48,12 +45,6 @@ def client(tmp_path: Path, store: MemoryStore) -> FlaskClient:
 
 def exchanges(name: str) -> list[dict[str, Any]]:
     return json.loads((RECORDINGS / f"{name}.json").read_text())["exchanges"]
-
-
-def image_url(width: int = 64, height: int = 48) -> str:
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def with_images(body: dict[str, Any]) -> dict[str, Any]:
