@@ -15,7 +15,8 @@ The action's regions
     Boxes and tracks on the same canvas, masks where there are neither. If the model pointed once,
     those with its box's label (any, if none has it), and its own box whatever became of it. If it
     pointed several times: the region that came from the point's own box, and regions of the same
-    label that came from no other point's box.
+    label that came from no other point's box. Points labelled "verb" or "object" beside another
+    point show a part of the action: they are listed, not counted.
 """
 
 import math
@@ -40,6 +41,7 @@ from videogem.structures import Point
 SCORING_VERSION = "1"  # a change makes the store recompute its scores
 UNCHANGED = 1e-4  # of the frame: the editor rewrites 30.0 as 30.000000000000004
 TRUTH_KINDS = ("box", "track", "mask")
+PARTS = ("verb", "object")  # labels of points that show a part of the action
 
 
 def score_task(
@@ -209,7 +211,8 @@ def _region_facts(
         facts.update(_track_facts(region, truth, judged=judged))
         return facts
     if region.kind == "point":
-        facts["hit"] = any(contains(r, region.point) for r in truth) if judged else None
+        hits = any(contains(r, region.point) for r in truth) if judged else None
+        facts["part_hit" if _is_part(region, predicted) else "hit"] = hits
         facts.update(_correction(region, own, truth, reviewed))
     else:
         on_canvas = [r for r in predicted if r.canvas == region.canvas]
@@ -282,6 +285,7 @@ def action_regions(
     if region.kind == "mask" and any(r.kind == "mask" for r in there):
         drawn = [r for r in there if r.kind == "mask"]
     rivals = [r for r in predicted if r.canvas == region.canvas and r.kind == region.kind]
+    rivals = [r for r in rivals if r is region or not _is_part(r, predicted)]
     partners = {_key(r): _partner(r, rivals, predicted) for r in rivals}
     partner = partners[_key(region)]
     label = (partner or region).label
@@ -305,6 +309,13 @@ def _partner(
     if len(boxes) == len(rivals):
         return boxes[list(rivals).index(region)]
     return min(boxes, key=lambda r: _pixels(region, r), default=None)
+
+
+def _is_part(region: Region, predicted: Sequence[Region]) -> bool:
+    if region.kind != "point" or (region.label or "").lower() not in PARTS:
+        return False
+    beside = (r for r in predicted if r.canvas == region.canvas and r.kind == "point")
+    return any((r.label or "").lower() not in PARTS for r in beside)
 
 
 def _identity(region: Region) -> Mapping[str, Any]:

@@ -10,9 +10,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from backend.qa.events import number
+
 NARRATION = ("narration", "text", "caption", "sentence", "prompt", "step_name", "label")
 VIDEO = ("video_id", "vid", "video", "clip", "source")
 MEDIA = ("image", "frame", "frames", "images", "video", "img")
+TIMES = ("time", "second", "frame_index", "frame_number")
 SKIPPED = {"a", "an", "the", "some", "now", "then", "you", "we", "i", "he", "she", "they", "and"}
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -26,6 +29,7 @@ class Words:
     object: str = ""
     video: str = ""
     media: str = ""
+    time: float | None = None  # seconds or frame number: orders the frames of a video
 
     def row(self) -> dict[str, str]:
         return {
@@ -54,8 +58,11 @@ def words_of(data: Mapping[str, Any], result: Sequence[Mapping[str, Any]] = ()) 
     thing = _text(data.get("object")) or chosen.get("object")
     thing = thing or (found[-1] if len(found) > 1 else "")
     media = _first(data, MEDIA)
+    media = "" if media.startswith("data:") else media  # the picture itself, not its name
     video = _name(_first(data, VIDEO)) or _folder(media)
-    return Words(narration, verb, thing, video, media)
+    times = (number(data.get(name)) for name in TIMES)
+    time = next((t for t in times if t is not None), None)
+    return Words(narration, verb, thing, video, media, time if time is not None else _frame(media))
 
 
 def _choices(result: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -88,6 +95,12 @@ def _path(url: str) -> str:
 
 def _name(url: str) -> str:
     return PurePosixPath(_path(url)).name if url else ""
+
+
+def _frame(url: str) -> float | None:
+    """The number at the end of a frame's file name."""
+    digits = re.search(r"(\d+)$", PurePosixPath(_path(url)).stem)
+    return float(digits[1]) if digits else None
 
 
 def _folder(url: str) -> str:

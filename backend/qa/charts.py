@@ -1,0 +1,72 @@
+"""Vega-Lite specifications of the page's charts, by Altair. Colours come from the page's theme."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend.qa.events import Row
+from backend.qa.report import ROLLING
+
+Spec = dict[str, Any]
+MOST_BARS = 15
+
+
+def curve_chart(points: Sequence[Row]) -> Spec:
+    """Running accuracy with its interval band, and the rolling one."""
+    import altair as alt  # a second of import, only where charts are drawn
+
+    percent = alt.Axis(format=".0%")
+    x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
+    y = alt.Scale(domain=[0, 1])
+    tips = [
+        alt.Tooltip("n:Q", title="points"),
+        alt.Tooltip("accuracy:Q", title="accuracy", format=".1%"),
+        alt.Tooltip("low:Q", format=".1%"),
+        alt.Tooltip("high:Q", format=".1%"),
+        alt.Tooltip("at:N", title="time"),
+    ]
+    base = alt.Chart().encode(x=x)
+    band = base.mark_area(opacity=0.25).encode(
+        y=alt.Y("low:Q", scale=y, axis=percent, title="pointing accuracy"), y2="high:Q"
+    )
+    line = base.mark_line(strokeWidth=2.5).encode(y=alt.Y("accuracy:Q", scale=y), tooltip=tips)
+    rolling = base.mark_line(strokeDash=[5, 4]).encode(
+        y=alt.Y("rolling:Q", scale=y),
+        strokeWidth=alt.value(1.5),
+        tooltip=[alt.Tooltip("rolling:Q", title=f"last {ROLLING}", format=".1%")],
+    )
+    chart = (band + line + rolling).properties(width="container", height=240)
+    return _spec(chart, points)
+
+
+def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
+    """Accuracy by one property, each with its interval; the largest groups."""
+    import altair as alt
+
+    judged = [{**row, "name": str(row["name"])} for row in rows if row["n"]][:MOST_BARS]
+    order = [row["name"] for row in judged]
+    y = alt.Y("name:N", sort=order, title=title, axis=alt.Axis(labelLimit=180))
+    scale = alt.Scale(domain=[0, 1])
+    base = alt.Chart().encode(
+        y=y, opacity=alt.condition("datum.small", alt.value(0.45), alt.value(1.0))
+    )
+    bars = base.mark_rule(strokeWidth=3).encode(
+        x=alt.X("low:Q", scale=scale, axis=alt.Axis(format=".0%"), title="pointing accuracy"),
+        x2="high:Q",
+    )
+    dots = base.mark_point(filled=True, size=90).encode(
+        x=alt.X("accuracy:Q", scale=scale),
+        tooltip=[
+            alt.Tooltip("name:N", title=title),
+            alt.Tooltip("accuracy:Q", format=".1%"),
+            alt.Tooltip("n:Q"),
+        ],
+    )
+    chart = (bars + dots).properties(width="container", height=alt.Step(22))
+    return _spec(chart, judged)
+
+
+def _spec(chart: Any, rows: Sequence[Row]) -> Spec:
+    spec: Spec = chart.to_dict()
+    spec["data"] = {"values": list(rows)}
+    spec.pop("config", None)  # the page's theme decides
+    return spec

@@ -1,0 +1,235 @@
+"""All figures of a selection of annotations, as one plain dictionary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from backend.qa import schema
+from backend.qa.annotators import agreement_matrix, annotator_table
+from backend.qa.audit import REASONS
+from backend.qa.events import Row
+from backend.qa.figures import group, macro, mean, pointing, share
+from backend.qa.queries import score_rows
+from backend.qa.store import Store
+from backend.qa.suspects import audit_items, suspects
+from videogem.errors import InputError
+from videogem.metrics import wilson_interval
+
+DIMENSIONS = ("label", "verb", "object", "annotator", "model_version", "project_id", "video")
+OUTCOMES = ("accepted", "moved", "resized", "relabelled", "deleted", "added", "skipped")
+SMALL_N = 10  # figures on fewer samples are shown greyed
+ROLLING = 50  # points in the rolling window
+MOST_CURVE_POINTS = 400
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What to look at; empty means everything. The same names are the page's URL parameters."""
+
+    project: int | None = None
+    label: str = ""
+    verb: str = ""
+    object: str = ""
+    annotator: str = ""
+    model_version: str = ""
+    video: str = ""
+    since: str = ""
+    until: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, str]) -> "Filters":
+        """Read them from texts, such as a URL's.
+
+        Raises:
+            InputError: the project is no number.
+        """
+        texts = {f.name: values.get(f.name, "").strip() for f in fields(cls)}
+        project = texts.pop("project")
+        if project and not (project.isascii() and project.isdecimal()):
+            raise InputError(f"project must be a project's number, got {project!r}.")
+        return cls(project=int(project) if project else None, **texts)
+
+    def active(self) -> dict[str, str]:
+        """The filters in use."""
+        return {name: str(value) for name, value in asdict(self).items() if value not in (None, "")}
+
+    def keep(self, row: Row) -> bool:
+        """Say whether a score row is selected; days compare as text."""
+        for name in ("label", "verb", "object", "annotator", "model_version", "video"):
+            wanted = getattr(self, name)
+            if name == "label" and row["kind"] == "annotation":
+                continue
+            if wanted and str(row.get(name)) != wanted:
+                return False
+        day = str(row["at"])
+        if self.since and day < self.since:
+            return False
+        return not self.until or day[: len(self.until)] <= self.until
+
+
+def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> Row:
+    """Every figure of the selection; ``tolerance`` is in % of the diagonal (keypoint projects)."""
+    store.process_pending()
+    everything = score_rows(store, filters.project)
+    rows = [row for row in everything if filters.keep(row)]
+    if filters.label:  # of the annotations, those that hold the label
+        holders = {row["annotation_id"] for row in rows if row["kind"] != "annotation"}
+        rows = [row for row in rows if row["annotation_id"] in holders]
+    counted = [row for row in rows if row["counted"]]
+    tables = _state(store, filters.project)
+    chosen = {row["annotation_id"] for row in rows}
+    annotations = [a for a in tables["annotations"] if a["id"] in chosen]
+    listed = suspects(audit_items(tables["tasks"], annotations, rows))
+    return {
+        "filters": filters.active(),
+        "headline": pointing(counted),
+        "macro": macro(counted),
+        "subsets": subsets(counted),
+        "skipped": _skipped(rows),
+        "outcomes": _outcomes(rows),
+        "overlap": _overlap(counted),
+        "distance": {
+            "diagonal": mean(r.get("distance_diagonal") for r in counted if r["kind"] == "point"),
+            "side": mean(r.get("distance_side") for r in counted if r["kind"] == "point"),
+        },
+        "keypoints_only": keypoints_only(counted, tolerance),
+        "breakdowns": {name: breakdown(counted, name) for name in DIMENSIONS},
+        "curve": curve(counted),
+        "annotators": annotator_table(rows, annotations),
+        "agreement": [
+            {"first": first, "second": second, **figure}
+            for (first, second), figure in agreement_matrix(
+                annotations, tables["predictions"]
+            ).items()
+        ],
+        "audit": _with_links(listed, rows),
+        "audit_counts": {
+            reason: count
+            for reason in REASONS
+            if (count := sum(any(r["reason"] == reason for r in s["reasons"]) for s in listed))
+        },
+        "choices": {name: _values(everything, name) for name in DIMENSIONS if name != "project_id"},
+        "projects": [{"id": p["id"], "title": p["title"]} for p in store.rows(schema.projects)],
+        "without_prediction": sum(
+            r["kind"] == "annotation" and r["outcome"] == "no prediction" for r in rows
+        ),
+        "inbox": store.inbox_counts(),
+    }
+
+
+def subsets(counted: Sequence[Row]) -> dict[str, Row]:
+    """The headline apart by how the reviewer came to the label: seeing a prediction biases."""
+    free = [r for r in counted if r["independent"] or r["ground_truth"]]
+    seen = [r for r in counted if not r["independent"] and not r["ground_truth"]]
+    verdicts = [r for r in counted if r["kind"] == "annotation"]
+    accepted = sum(r["outcome"] == "accepted" for r in verdicts)
+    edited = sum(r["outcome"] == "edited" for r in verdicts)
+    return {
+        "independent": pointing(free),
+        "edited": pointing(r for r in seen if not r["accepted"]),
+        "accepted": share(accepted, accepted + edited),
+    }
+
+
+def breakdown(counted: Sequence[Row], name: str) -> list[Row]:
+    """Figures by one property, the largest first, each with n and interval."""
+    rows = []
+    for value, part in group(counted, lambda r: r.get(name)).items():
+        figure = pointing(part)
+        overlap = mean(r.get("iou") for r in part if r["kind"] in ("box", "track"))
+        distance = mean(r.get("distance_diagonal") for r in part if r["kind"] == "point")
+        if figure["n"] or overlap["n"] or distance["n"]:
+            rows.append(
+                {
+                    "name": value,
+                    **figure,
+                    "mean_iou": overlap["mean"],
+                    "distance": distance["mean"],
+                    "small": figure["n"] < SMALL_N,
+                }
+            )
+    return sorted(rows, key=lambda row: (-row["n"], str(row["name"])))
+
+
+def curve(counted: Sequence[Row]) -> list[Row]:
+    """Accuracy after each judged point: over all so far, and over the last ``ROLLING``."""
+    judged = [(row["at"], bool(row["hit"])) for row in counted if row["hit"] is not None]
+    points: list[Row] = []
+    hits = 0
+    step = max(1, len(judged) // MOST_CURVE_POINTS)
+    for n, (at, hit) in enumerate(judged, 1):
+        hits += hit
+        if n % step and n != len(judged):
+            continue
+        low, high = wilson_interval(hits, n)
+        recent = [h for _, h in judged[max(0, n - ROLLING) : n]]
+        points.append(
+            {
+                "n": n,
+                "at": at,
+                "accuracy": hits / n,
+                "low": low,
+                "high": high,
+                "rolling": sum(recent) / len(recent) if n >= SMALL_N else None,
+            }
+        )
+    return points
+
+
+def keypoints_only(counted: Sequence[Row], tolerance: float) -> Row:
+    """Points that no box can judge: hits within a distance of the corrected point."""
+    away = [
+        row["distance_diagonal"]
+        for row in counted
+        if row["kind"] == "point" and row["hit"] is None and not row.get("truth")
+        and row.get("distance_diagonal") is not None
+    ]  # fmt: skip
+    return {"tolerance": tolerance, **share(sum(d <= tolerance for d in away), len(away))}
+
+
+def _overlap(counted: Sequence[Row]) -> Row:
+    known = [
+        row["iou"]
+        for row in counted
+        if row["kind"] in ("box", "track") and row.get("iou") is not None
+    ]
+    return {
+        **mean(known),
+        "at_30": share(sum(iou >= 0.3 for iou in known), len(known)),
+        "at_50": share(sum(iou >= 0.5 for iou in known), len(known)),
+    }
+
+
+def _outcomes(rows: Sequence[Row]) -> list[Row]:
+    regions = [row for row in rows if row["kind"] != "annotation" and row["outcome"] in OUTCOMES]
+    return [
+        {"outcome": outcome, **share(sum(r["outcome"] == outcome for r in regions), len(regions))}
+        for outcome in OUTCOMES
+    ]
+
+
+def _skipped(rows: Sequence[Row]) -> Row:
+    verdicts = [row for row in rows if row["kind"] == "annotation"]
+    return share(sum(row["outcome"] == "skipped" for row in verdicts), len(verdicts))
+
+
+def _state(store: Store, project: int | None) -> dict[str, list[Row]]:
+    tables = {"tasks": schema.tasks, "annotations": schema.annotations,
+              "predictions": schema.predictions}  # fmt: skip
+    return {
+        name: store.rows(table, *([] if project is None else [table.c.project_id == project]))
+        for name, table in tables.items()
+    }
+
+
+def _with_links(listed: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    verdicts = {row["annotation_id"]: row for row in rows if row["kind"] == "annotation"}
+    names = ("task_id", "project_id", "annotator", "narration", "media")
+    return [
+        {**suspect, **{name: verdicts[suspect["annotation_id"]][name] for name in names}}
+        for suspect in listed
+        if suspect["annotation_id"] in verdicts
+    ]
+
+
+def _values(rows: Sequence[Row], name: str) -> list[str]:
+    return sorted({str(row[name]) for row in rows if row.get(name) not in (None, "")})

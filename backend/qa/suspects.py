@@ -1,0 +1,125 @@
+"""The store's annotations as items of the audit, and the ranked list with links to the tasks."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from backend.qa.audit import Item, Suspect, find_suspects, same_words
+from backend.qa.events import Row
+from backend.qa.regions import Region, bounds, read_regions
+from backend.qa.words import words_of
+from videogem.structures import Box, Point
+
+
+def audit_items(
+    tasks: Sequence[Row], annotations: Sequence[Row], scores: Sequence[Row]
+) -> list[Item]:
+    """One item per annotation and frame, in pixels; skipped and empty annotations have none."""
+    words = {task["id"]: words_of(task["data"]) for task in tasks}
+    by_annotation: dict[int, list[Row]] = defaultdict(list)
+    for row in scores:
+        by_annotation[row["annotation_id"]].append(row)
+    narrated = _labels_follow_narration(annotations, words)
+    items: list[Item] = []
+    for annotation in annotations:
+        if annotation["was_cancelled"] or annotation["deleted_at"] is not None:
+            continue
+        rows = by_annotation.get(annotation["id"], [])
+        about = words.get(annotation["task_id"])
+        for index, boxes in _frames(annotation):
+            predicted = [r for r in rows if r.get("item", 0) == index]
+            items.append(_item(annotation, index, boxes, predicted, rows, about, narrated=narrated))
+    return items
+
+
+def suspects(items: Sequence[Item]) -> list[Row]:
+    """Suspect annotations, worst first, each with all its reasons."""
+    rows: dict[str, Row] = {}
+    for suspect in find_suspects(items):
+        annotation, _, index = suspect.id.partition(":")
+        row = rows.setdefault(
+            suspect.id, {"annotation_id": int(annotation), "item": int(index), "reasons": []}
+        )
+        row["reasons"].append(_reason(suspect))
+    return list(rows.values())
+
+
+def _reason(suspect: Suspect) -> Row:
+    return {
+        "reason": suspect.reason,
+        "severity": round(suspect.severity, 3),
+        "detail": suspect.detail,
+    }
+
+
+def _frames(annotation: Row) -> list[tuple[int, list[Region]]]:
+    """The boxes of each canvas of an annotation; a track gives its first key's box."""
+    canvases: dict[int, list[Region]] = defaultdict(list)
+    for region in read_regions(annotation["result"]):
+        if region.kind in ("box", "track"):
+            canvases[region.canvas[1]].append(region)
+    return sorted(canvases.items())
+
+
+def _item(
+    annotation: Row,
+    index: int,
+    regions: Sequence[Region],
+    predicted: Sequence[Row],
+    rows: Sequence[Row],
+    about: Any,
+    *,
+    narrated: bool,
+) -> Item:
+    size = regions[0].size_wh
+    points = [r for r in predicted if r["kind"] == "point" and r.get("hit") is not None]
+    points = points or [r for r in predicted if r.get("stand_in")]
+    boxes = [r for r in predicted if r["kind"] == "box" and r["outcome"] != "added"]
+    verdict = next((r["outcome"] for r in rows if r["kind"] == "annotation"), None)
+    label = next((r.label for r in regions if r.label), None)
+    named = boxes[0]["label"] if boxes else None
+    frame = regions[0].keys[0].frame if regions[0].keys else None
+    return Item(
+        id=f"{annotation['id']}:{index}",
+        boxes=tuple(_pixels(region, size) for region in regions),
+        size_wh=size,
+        annotator=None if annotation["annotator"] is None else str(annotation["annotator"]),
+        label=label,
+        point=_point(points[0], size) if points else None,
+        predicted_box=_scaled(boxes[0]["box"], size) if boxes else None,
+        predicted_label=about.narration if narrated and about else named,
+        score=points[0].get("score") if points else None,
+        accepted={"accepted": True, "edited": False}.get(str(verdict)),
+        lead_time=annotation["lead_time"],
+        track=about.video or None if about else None,
+        time=about.time if about and about.time is not None else frame,
+        task=f"{annotation['task_id']}:{index}",
+    )
+
+
+def _labels_follow_narration(annotations: Sequence[Row], words: dict[int, Any]) -> bool:
+    """Where labels are actions, most of them share their words with the narration."""
+    same = known = 0
+    for annotation in annotations:
+        about = words.get(annotation["task_id"])
+        for _, regions in _frames(annotation):
+            label = next((r.label for r in regions if r.label), None)
+            if label and about is not None and about.narration:
+                known += 1
+                same += same_words(label, about.narration)
+    return known > 0 and same >= 0.5 * known
+
+
+def _pixels(region: Region, size: tuple[float, float]) -> Box:
+    return _scaled(bounds(region.keys[0].corners if region.keys else region.corners), size)
+
+
+def _scaled(box: Sequence[float], size: tuple[float, float]) -> Box:
+    return box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1]
+
+
+def _point(row: Row, size: tuple[float, float]) -> Point:
+    if "point" in row:
+        return row["point"][0] * size[0], row["point"][1] * size[1]
+    x1, y1, x2, y2 = row["box"]
+    return (x1 + x2) / 2 * size[0], (y1 + y2) / 2 * size[1]

@@ -1,0 +1,100 @@
+"""What the templates need: numbers as people read them, and the drawing of a thumbnail."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Blueprint
+
+from backend.qa import schema
+from backend.qa.audit import REASONS
+from backend.qa.events import Row
+from backend.qa.regions import read_regions
+from backend.qa.store import Store
+
+PER_PAGE = 24  # audit cards on a page
+TITLES = {
+    "label": "label",
+    "verb": "verb",
+    "object": "object",
+    "annotator": "annotator",
+    "model_version": "model version",
+    "project_id": "project",
+    "video": "video",
+}
+
+
+def register_filters(pages: Blueprint) -> None:
+    """Give the templates their number formats."""
+    for name, template_filter in template_filters().items():
+        pages.add_app_template_filter(template_filter, name)
+
+
+def template_filters() -> dict[str, Callable[..., Any]]:
+    return {
+        "qa_percent": percent,
+        "qa_interval": interval,
+        "qa_decimal": decimal,
+        "qa_thin": thin,
+        "qa_reason": REASONS.__getitem__,
+        "qa_title": TITLES.__getitem__,
+    }
+
+
+def percent(value: float | None) -> str:
+    """A share in percent.
+
+    >>> percent(0.9312), percent(None)
+    ('93.1 %', '-')
+    """
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def interval(figure: Row) -> str:
+    """The interval of a share or mean; shares lie in [0, 1] and become percent."""
+    if figure.get("low") is None or figure.get("high") is None:
+        return "-"
+    if "hits" in figure:
+        return f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f} %"
+    return f"{figure['low']:.2f} to {figure['high']:.2f}"
+
+
+def thin(rows: Sequence[Row], most: int = 20) -> list[Row]:
+    """Every so many rows, the last one always."""
+    step = max(1, -(-len(rows) // most))
+    return [row for position, row in enumerate(reversed(rows)) if position % step == 0][::-1]
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
+    """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame."""
+    annotation_id, item = suspect["annotation_id"], suspect["item"]
+    scores, annotations = schema.scores, schema.annotations
+    predicted: list[dict[str, Any]] = []
+    for row in store.rows(scores, scores.c.annotation_id == annotation_id):
+        fact = row["data"]
+        if fact["kind"] == "annotation" or fact.get("item", 0) != item:
+            continue
+        if fact["outcome"] == "added":
+            continue
+        if "point" in fact:
+            predicted.append({"point": [100 * v for v in fact["point"]]})
+        elif fact["kind"] in ("box", "track"):
+            x1, y1, x2, y2 = (100 * v for v in fact["box"])
+            predicted.append({"corners": f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"})
+    corrected: list[dict[str, Any]] = []
+    size = (16.0, 9.0)
+    for annotation in store.rows(annotations, annotations.c.id == annotation_id):
+        for region in read_regions(annotation["result"]):
+            if region.canvas[1] != item:
+                continue
+            size = region.size_wh if region.size_wh != (1.0, 1.0) else size
+            if region.kind == "point":
+                corrected.append({"point": [100 * v for v in region.point]})
+            elif region.kind in ("box", "track"):
+                corners = region.keys[0].corners if region.keys else region.corners
+                text = " ".join(f"{100 * x:.3f},{100 * y:.3f}" for x, y in corners)
+                corrected.append({"corners": text})
+    return {"predicted": predicted, "corrected": corrected, "size": size}
