@@ -19,7 +19,7 @@ from typing import Any
 from label_studio_sdk.client import LabelStudio
 from rich.console import Console
 
-from backend.demo_tasks import DemoProject, frames_project
+from backend.demo_tasks import DemoProject, demo_project
 from backend.local_label_studio import DEFAULT_VENV, LabelStudioServer
 from backend.processes import (
     ProcessError,
@@ -39,11 +39,13 @@ from backend.project_setup import (
     signed_in,
     tasks_without_prediction,
 )
+from backend.tasks import Kind
 from videogem.errors import InputError
 
 DEFAULT_STATE = Path("var/demo")
 LABEL_STUDIO_PORT = 8080  # both only if they are free
 BACKEND_PORT = 9090
+KINDS: tuple[Kind, ...] = ("frame",)
 MODEL_SECONDS = 900.0  # weights that are fetched first take their time
 
 
@@ -102,6 +104,7 @@ def running_demo(
         with _step(console, "Label Studio and the backend are running") as server.report:
             backend_url = f"http://localhost:{free_port(BACKEND_PORT)}"
             backend = _backend_process(server, backend_url, state, model)
+            stack.callback((state / "processes.json").unlink, missing_ok=True)
             stack.callback(server.stop)
             stack.callback(backend.stop)
             processes = [server.launch(), backend]
@@ -111,8 +114,8 @@ def running_demo(
             backend.wait_until_answering(f"{backend_url}/health", seconds=120, report=server.report)
         with _step(console, "The model is loaded") as report:
             _wait_for_model(backend, backend_url, report)
-        with _step(console, "The frames are cut from the clips") as report:
-            wanted = [frames_project(server.files_root, report)]
+        with _step(console, "The clips are cut into tasks") as report:
+            wanted = [demo_project(kind, server.files_root, report) for kind in KINDS]
         with signed_in(server.url, server.credentials.token) as client:
             projects = {
                 project.title: _prepare(console, client, backend_url, project, backend.log)
@@ -231,8 +234,10 @@ def _only_one(state: Path) -> Iterator[Any]:
             }
             where.write_text(json.dumps(entry), encoding="utf-8")
 
-        yield announce
-        where.unlink(missing_ok=True)
+        try:
+            yield announce
+        finally:
+            where.unlink(missing_ok=True)
 
 
 def _already_running(where: Path) -> str:

@@ -1,16 +1,14 @@
-"""The demo's tasks: what the shipped clips show in the middle of each sentence that is spoken."""
+"""The demo's projects: the shipped clips and what is said in them, as tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-from videogem.narration import cue_time, read_cues
-
-from backend.processes import Report
-from backend.project_setup import Task, local_file_url
+from backend.processes import Report, silent
+from backend.project_setup import Task
+from backend.tasks import Kind, build_tasks
 from videogem.errors import InputError
-from videogem.video import read_clips
+from videogem.narration import read_cues
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT / "videogem" / "data" / "demo" / "clips"
@@ -27,29 +25,25 @@ class DemoProject:
     tasks: Sequence[Task]
 
 
-def frames_project(files_root: Path, report: Report, *, clips: Path = CLIPS) -> DemoProject:
-    """One frame for each sentence: the picture shown in the middle of it, with its words."""
+def demo_project(
+    kind: Kind, files_root: Path, report: Report = silent, *, clips: Path = CLIPS
+) -> DemoProject:
+    """One task for each sentence (`frame`: the picture in the middle of it) or clip (`video`).
+
+    Pictures and clips are put below `files_root`, Label Studio's document root.
+
+    Raises:
+        InputError: there are no clips.
+    """
     videos = sorted(clips.glob("*.mp4"))
     if not videos:
         raise InputError(f"There are no clips in {clips}; the checkout is incomplete.")
-    folder = files_root / "frames"
+    folder = files_root / kind
     tasks: list[Task] = []
     for number, video in enumerate(videos, start=1):
-        report(f"Cutting frames from clip {number} of {len(videos)}")
-        tasks += _frame_tasks(video, folder / video.stem, files_root)
-    config = (CONFIGS / "frame.xml").read_text(encoding="utf-8")
-    return DemoProject("VideoGEM demo: frames", config, folder, tasks)
-
-
-def _frame_tasks(video: Path, folder: Path, files_root: Path) -> list[Task]:
-    cues = read_cues(video.with_suffix(".srt"))
-    times = [cue_time(cue) for cue in cues]
-    paths = [folder / f"{index:02d}.jpg" for index in range(len(cues))]
-    if not all(path.exists() for path in paths):
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, clip in zip(paths, read_clips(video, times), strict=True):
-            Image.fromarray(clip.target_frame).save(path, quality=92)
-    return [
-        {"frame": local_file_url(path, files_root), "narration": cue.text, "time": round(time, 3)}
-        for path, cue, time in zip(paths, cues, times, strict=True)
-    ]
+        report(f"Making tasks of clip {number} of {len(videos)}")
+        cues = read_cues(video.with_suffix(".srt"))
+        made = build_tasks(video, cues, kind=kind, out_dir=folder, files_root=files_root)
+        tasks += [task["data"] for task in made]
+    config = (CONFIGS / f"{kind}.xml").read_text(encoding="utf-8")
+    return DemoProject(f"VideoGEM demo: {kind}s", config, folder, tasks)

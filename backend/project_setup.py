@@ -48,15 +48,10 @@ def ensure_local_files(client: LabelStudio, project: int, folder: Path) -> None:
         )
 
 
-def local_file_url(path: Path, files_root: Path) -> str:
-    """What a task says to refer to a file below Label Studio's document root."""
-    return f"/data/local-files/?d={path.resolve().relative_to(files_root.resolve()).as_posix()}"
-
-
 def import_missing(client: LabelStudio, project: int, tasks: Sequence[Task]) -> int:
-    """Import the tasks whose data the project does not hold yet; returns how many those were."""
-    known = [task.data for task in _tasks(client, project)]
-    missing = [dict(task) for task in tasks if dict(task) not in known]
+    """Import the tasks whose `id` the project does not hold yet; returns how many those were."""
+    known = {task.data.get("id") for task in _tasks(client, project)}
+    missing = [dict(task) for task in tasks if task["id"] not in known]
     if missing:
         client.projects.import_tasks(project, request=cast(Any, missing))
     return len(missing)

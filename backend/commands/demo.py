@@ -36,7 +36,8 @@ def demo(
     from backend.processes import ProcessError
 
     console = Console(highlight=False, soft_wrap=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the servers as well
+    # A closed terminal ends the servers too; and Ctrl-C even where a shell had it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         with running_demo(console, state=state, venv=venv, model=model) as running:

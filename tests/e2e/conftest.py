@@ -42,9 +42,9 @@ from backend.project_setup import (
     Task,
     ensure_backend,
     ensure_local_files,
-    local_file_url,
     signed_in,
 )
+from backend.tasks import LOCAL_FILES
 from tests.e2e.servers import Backend, serve, serve_here
 from videogem.grounder import Grounder
 
@@ -113,7 +113,8 @@ def frames(label_studio: LabelStudioServer) -> Path:
 
 @pytest.fixture(scope="session")
 def frame_url(label_studio: LabelStudioServer) -> Callable[[Path], str]:
-    return lambda path: local_file_url(path, label_studio.files_root)
+    root = label_studio.files_root
+    return lambda path: LOCAL_FILES + path.relative_to(root).as_posix()
 
 
 @pytest.fixture

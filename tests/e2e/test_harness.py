@@ -51,7 +51,8 @@ def test_setting_up_twice_changes_nothing(client: LabelStudio, frames: Path) -> 
     project = ensure_project(client, "set up twice", CONFIG)
     try:
         assert ensure_project(client, "set up twice", CONFIG) == project
-        tasks = [{"frame": f"http://example.com/{i}.png", "narration": "cut"} for i in range(3)]
+        url = "http://example.com/frame.png"
+        tasks = [{"frame": url, "narration": "cut", "id": f"task {i}"} for i in range(3)]
         assert import_missing(client, project, tasks[:2]) == 2
         assert import_missing(client, project, tasks) == 1
         assert len(tasks_without_prediction(client, project)) == 3
