@@ -1,0 +1,188 @@
+"""`videogem tasks`: a video and its subtitles become Label Studio tasks."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import typer
+
+from videogem.errors import InputError
+
+if TYPE_CHECKING:
+    from backend.tasks import Advance, Kind, Moment
+    from videogem.narration import At, Cue, Format
+    from videogem.sources import VideoInfo
+
+SIDECARS = (".srt", ".vtt", ".json", ".csv", ".tsv", ".txt", ".ass", ".ttml")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(tasks)
+
+
+def tasks(
+    video: Path = typer.Argument(help="The video file."),
+    *,
+    subtitles: Path | None = typer.Option(
+        None, help="What was said, and when; default: the file beside the video."
+    ),
+    kind: str = typer.Option("frame", help="One task a frame, a list of frames, or the video."),
+    out: Path = typer.Option(Path("tasks"), help="Folder for tasks.json and the frames."),
+    at: str = typer.Option("middle", help="Moment of a cue: start, middle, end or best."),
+    offset: float = typer.Option(0.0, help="Seconds added to that moment."),
+    every: float | None = typer.Option(None, help="Instead: every so many seconds in a cue."),
+    candidates: int = typer.Option(5, help="Frames a cue that --at best chooses from."),
+    actions_only: bool = typer.Option(
+        False, "--actions-only", help="Leave out cues that tell of nothing to be seen."
+    ),
+    url_prefix: str = typer.Option(
+        "/data/local-files/?d=", help="What comes before a file's path in the tasks."
+    ),
+    files_root: Path | None = typer.Option(
+        None, help="Folder those paths start from; default: --out."
+    ),
+    format: str | None = typer.Option(None, help="Form of the subtitles, if not as its name says."),
+    model: str = typer.Option("demo", help="Model that --at best compares frames with words by."),
+    device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Show cues, times and prompts; write nothing."
+    ),
+) -> None:
+    """Make Label Studio tasks from a video and what was said in it."""
+    from backend.tasks import build_tasks, choose_best, plan_moments
+    from videogem.actions import why_no_action
+    from videogem.video import probe
+
+    _check(kind=kind, at=at)
+    info = probe(video)
+    cues = _read_cues(video, subtitles, format, info)
+    moments = plan_moments(
+        cues,
+        info,
+        at=cast("At", "middle" if at == "best" else at),
+        offset=offset,
+        every=every,
+        judge=why_no_action if actions_only else None,
+    )
+    if at == "best" and every is None and kind != "video":
+        score, num_frames = _scorer(model, device)
+        with _progress("Choosing frames") as advance:
+            moments = choose_best(
+                video,
+                moments,
+                score,
+                count=candidates,
+                num_frames=num_frames,
+                offset=offset,
+                advance=advance,
+            )
+    if dry_run:
+        _show(moments)
+        return
+    if all(moment.reason for moment in moments):
+        raise InputError("No cue is left to make a task of; --dry-run shows the reason for each.")
+    with _progress("Writing frames") as advance:
+        made = build_tasks(
+            video,
+            cues,
+            kind=cast("Kind", kind),
+            out_dir=out,
+            url_prefix=url_prefix,
+            files_root=files_root,
+            moments=moments,
+            advance=advance,
+        )
+    path = _write(out, made)
+    left_out = len({moment.cue for moment in moments if moment.reason})
+    typer.echo(f"{len(made)} tasks in {path}; cues left out: {left_out} of {len(cues)}")
+
+
+def _check(*, kind: str, at: str) -> None:
+    from backend.tasks import Kind
+    from videogem.narration import At
+
+    if kind not in get_args(Kind):
+        raise InputError(f"--kind must be frame, frames or video, got {kind!r}.")
+    if at not in (*get_args(At), "best"):
+        raise InputError(f"--at must be start, middle, end or best, got {at!r}.")
+
+
+def _read_cues(
+    video: Path, subtitles: Path | None, format: str | None, info: "VideoInfo"
+) -> list["Cue"]:
+    from videogem.narration import Format, read_cues
+
+    if info.kind != "video":
+        raise InputError(f"{video} is no video; tasks are made from a video and its subtitles.")
+    if format is not None and format not in get_args(Format):
+        raise InputError(f"--format must be one of {', '.join(get_args(Format))}, got {format!r}.")
+    if subtitles is None:
+        beside = [video.with_suffix(suffix) for suffix in SIDECARS]
+        subtitles = next((path for path in beside if path.is_file()), None)
+    if subtitles is None:
+        raise InputError(f"There are no subtitles beside {video.name}; name them with --subtitles.")
+    return read_cues(
+        subtitles, cast("Format | None", format), video=video.name, duration=info.duration
+    )
+
+
+def _scorer(model: str, device: str) -> tuple[Any, int]:
+    from videogem.grounding import load_grounder
+    from videogem.prompts import parse
+
+    grounder = load_grounder(model, device=device)
+
+    def score(clip: Any, text: str) -> float:
+        return float(grounder.similarity(clip, [parse(text).action_prompt])[0])
+
+    return score, grounder.backbone.num_frames
+
+
+def _show(moments: Sequence["Moment"]) -> None:
+    """Print a table: what is said when, the moment looked at, the prompts, or why not."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from videogem.prompts import parse
+
+    table = Table(
+        "cue", "time", "chosen", "narration", "verb prompt", "object prompt", "action prompt"
+    )
+    for moment in moments:
+        cue = moment.cue
+        span = f"{cue.start:.2f}-{cue.end:.2f}"
+        if moment.reason is not None:
+            table.add_row(span, "-", "left out", cue.text, moment.reason)
+            continue
+        prompts = parse(cue.text).select()
+        table.add_row(span, f"{moment.time:.2f}", moment.choice, cue.text, *prompts.texts)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 240  # piped: lines are not to be folded to a narrow default
+    console.print(table)
+
+
+def _write(out: Path, made: Sequence[dict[str, Any]]) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "tasks.json"
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+@contextmanager
+def _progress(title: str) -> Iterator["Advance"]:
+    """A bar on stderr, so that stdout stays clean."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task(title, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(row, completed=done, total=total)
+
+        yield advance
