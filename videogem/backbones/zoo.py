@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -82,9 +83,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"The weights file '{path}' cannot be read: {first_line(error)}"
         ) from error
-    except Exception as error:  # torch raises pickle.UnpicklingError subclasses of its own
-        if type(error).__name__ != "UnpicklingError":
-            raise
+    except pickle.UnpicklingError as error:
         raise InputError(
             f"The weights file '{path}' holds more than tensors and is not opened, as it could run "
             f"code; convert it to safetensors."
