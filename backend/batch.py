@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from backend.jobs import Job
+from backend.loading import Project, Task
 from backend.model import ModelLoadingError, ModelNotReadyError
-from backend.predict import Outcome, Prediction, Project, Task, predict_many
+from backend.predict import Outcome, Prediction, predict_many
 from backend.runner import CHUNK
 from backend.service import Service
 

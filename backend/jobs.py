@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from backend.predict import Prediction, Task
+from backend.loading import Task
+from backend.predict import Prediction
 from videogem.errors import InputError
 
 JobState = Literal["queued", "running", "ready", "done", "failed"]

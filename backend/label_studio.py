@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+PAGE_SIZE = 100  # tasks; larger pages make Label Studio slow
 TIMEOUT = (5, 60)  # seconds to connect, and between bytes
 EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
 
@@ -43,6 +45,20 @@ class Origin:
             raise InputError(f"The address {url!r} has no valid port.") from None
         scheme = parts.scheme.lower()
         return cls(scheme, (parts.hostname or "").lower(), port or {"https": 443}.get(scheme, 80))
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """Some tasks of a project, and how many it has in all."""
+
+    tasks: list[dict[str, Any]]
+    total: int
+
+    @staticmethod
+    def versions(task: dict[str, Any]) -> list[str]:
+        """Model versions of the predictions a task has."""
+        joined = task.get("predictions_model_versions") or ""
+        return [version.strip() for version in str(joined).split(",") if version.strip()]
 
 
 class LabelStudio:
@@ -138,6 +154,33 @@ class LabelStudio:
             LabelStudioError: nothing was saved.
         """
         self.call("POST", f"/api/projects/{project}/import/predictions", json=predictions)
+
+    def remove_predictions(self, task: int, version: str) -> None:
+        """Delete the predictions of one version from a task."""
+        predictions = self.call("GET", "/api/predictions/", params={"task": task})
+        for one in predictions:
+            if one.get("model_version") == version:
+                self.call("DELETE", f"/api/predictions/{one['id']}/")
+
+    def tasks(self, project: int) -> Iterator[TaskPage]:
+        """All tasks of a project, page by page, each with the model versions it has."""
+        page = 1
+        while True:
+            found = self.call(
+                "GET",
+                "/api/tasks/",
+                params={
+                    "project": project,
+                    "page": page,
+                    "page_size": PAGE_SIZE,
+                    "fields": "all",
+                    "include": "id,data,predictions_model_versions",
+                },
+            )
+            yield TaskPage(found["tasks"], int(found["total"]))
+            if page * PAGE_SIZE >= int(found["total"]):
+                return
+            page += 1
 
     def project(self, project: int) -> dict[str, Any]:
         """A project with its labeling config."""

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 LoadState = Literal["loading", "ready", "failed"]
 
 
-class ModelNotReadyError(RuntimeError):
+class ModelNotReadyError(InputError):
     """The weights are not there; the message says why."""
 
 

@@ -2,39 +2,21 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
-from backend.frames import read_frame_list, read_moment, window_length
-from backend.labeling import Control, Label, Labeling, Target, fill, look_up
-from backend.labels import Similarity
+from backend.loading import Project, Task, Work, load_task
 from backend.media import Media
 from backend.results import Found, Region, mean_score, to_regions
 from backend.validation import problems_of
 from videogem.errors import InputError
 from videogem.grounder import Grounder
-from videogem.prompts import parse
-from videogem.structures import Clip, Grounding
+from videogem.structures import Grounding
 
 logger = logging.getLogger(__name__)
 
-Task = dict[str, Any]
 Prediction = dict[str, Any]
-TIME_FIELD = "time"
-MAX_NARRATIONS = 50  # of one frame: a task with more holds something else than narrations
-
-
-@dataclass(frozen=True)
-class Project:
-    """What one request says about its project."""
-
-    id: int | None
-    config: str
-    labeling: Labeling
-    version: str
-    score_threshold: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,17 +32,6 @@ class Outcome:
     error: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """One frame to ground: its clip and sentences, and where the regions go."""
-
-    target: Target
-    item_index: int | None
-    clip: Clip
-    narrations: list[str]
-    similarity: Similarity | None
-
-
 def predict_many(
     tasks: Sequence[Task], project: Project, *, grounder: Grounder, media: Media
 ) -> list[Outcome]:
@@ -69,10 +40,10 @@ def predict_many(
     One task's failure never takes the others with it; a defect of ours is logged with its traceback
     and becomes that task's reason.
     """
-    loaded: list[list[_Work] | Outcome] = []
+    loaded: list[list[Work] | Outcome] = []
     for task in tasks:
         try:
-            loaded.append(_load(task, project, grounder, media))
+            loaded.append(load_task(task, project, grounder, media))
         except Exception as error:
             loaded.append(_failed(task, error))
     works = [work for each in loaded if not isinstance(each, Outcome) for work in each]
@@ -90,7 +61,7 @@ def predict_many(
             continue
         found = [(work, next(groundings)) for work in each]
         try:
-            outcomes.append(Outcome(task, prediction=_assemble(task, found, project)))
+            outcomes.append(Outcome(task, prediction=assemble(task, found, project)))
         except Exception as error:
             outcomes.append(_failed(task, error))
     return outcomes
@@ -104,49 +75,14 @@ def _failed(task: Task, error: Exception) -> Outcome:
     return Outcome(task, error=f"Defect in the backend ({type(error).__name__}), see its log.")
 
 
-def _ground(works: Sequence[_Work], grounder: Grounder) -> list[list[Grounding]]:
+def _ground(works: Sequence[Work], grounder: Grounder) -> list[list[Grounding]]:
     if not works:
         return []
     return grounder.ground_batch([w.clip for w in works], [w.narrations for w in works])
 
 
-def _load(task: Task, project: Project, grounder: Grounder, media: Media) -> list[_Work]:
-    """Fetch and decode what a task shows, once per frame.
-
-    Raises:
-        InputError: the task's data cannot be used; the reason is for the person who owns them.
-    """
-    works: list[_Work] = []
-    for target in project.labeling.targets:
-        target = with_task_labels(target, task)
-        for item_index, clip in _clips(task, target, project, grounder, media):
-            similarity = _similarity(grounder, clip)
-            narrations = narrations_of(task, target, similarity)
-            works.append(_Work(target, item_index, clip, narrations, similarity))
-    return works
-
-
-def _clips(
-    task: Task, target: Target, project: Project, grounder: Grounder, media: Media
-) -> Iterator[tuple[int | None, Clip]]:
-    reference = fill(target.source.value, task.get("data") or {})
-    num_frames = window_length(grounder)
-    with ExitStack() as stack:
-
-        def open_media(one: Any) -> BinaryIO:
-            file = media.open(one, project=project.id, task=task.get("id"))
-            return stack.enter_context(file)
-
-        if target.source.kind == "images":
-            files = [open_media(one) for one in _frame_list(reference)]
-            yield from enumerate(read_frame_list(files, num_frames=num_frames))
-        else:
-            time = time_of(task, target)
-            yield None, read_moment(open_media(reference), time=time, num_frames=num_frames)
-
-
-def _assemble(
-    task: Task, found: Sequence[tuple[_Work, list[Grounding]]], project: Project
+def assemble(
+    task: Task, found: Sequence[tuple[Work, list[Grounding]]], project: Project
 ) -> Prediction:
     """Write the regions of one task, and check them."""
     regions: list[Region] = []
@@ -171,102 +107,15 @@ def _assemble(
         "score": mean_score(scores),
         "model_version": project.version,
     }
+    return checked(prediction, project)
+
+
+def checked(prediction: Prediction, project: Project) -> Prediction:
+    """The prediction itself, if Label Studio can show it.
+
+    Raises:
+        RuntimeError: it cannot, which is a defect of this backend.
+    """
     if problems := problems_of(prediction, project.config, project.labeling):
         raise RuntimeError(f"invalid prediction: {'; '.join(problems)}")
     return prediction
-
-
-def narrations_of(task: Task, target: Target, similarity: Similarity | None) -> list[str]:
-    """The sentences to ground: the task's narration, or the labels that fit the frame best.
-
-    Raises:
-        InputError: the narration is missing or empty.
-    """
-    if target.labels_are == "actions" or target.narration_field is None:
-        return fitting_actions(target, similarity)
-    texts = look_up(target.narration_field, task.get("data") or {})
-    sentences = [_sentence(item) for item in (texts if isinstance(texts, list) else [texts])]
-    sentences = [sentence for sentence in sentences if sentence]
-    if not sentences:
-        raise InputError(
-            f"The task's field {target.narration_field!r} holds no narration, so there is nothing "
-            "to ground."
-        )
-    return sentences[:MAX_NARRATIONS]
-
-
-def _sentence(item: Any) -> str:
-    """Narration as text, or as a cue or a paragraph with text in it."""
-    if isinstance(item, dict):
-        item = item.get("text", "")
-    return "" if item is None else str(item).strip()
-
-
-def fitting_actions(target: Target, similarity: Similarity | None) -> list[str]:
-    """Of labels that are actions, the ``model_top`` most similar to the frame.
-
-    Without a model that compares frames with texts, all of them.
-    """
-    values = dict.fromkeys(label.value for control in target.controls for label in control.labels)
-    labels = list(values)
-    if not labels:
-        raise InputError("The task brings no labels, so there is no action to ground.")
-    top = int(target.options.get("model_top", 1))
-    if similarity is None or len(labels) <= top:
-        return labels
-    scores = similarity([parse(label).action_prompt for label in labels])
-    ranked = sorted(range(len(labels)), key=lambda index: -scores[index])
-    return [labels[index] for index in ranked[:top]]
-
-
-def with_task_labels(target: Target, task: Task) -> Target:
-    """The target with labels that come from the task (``value="$labels"``)."""
-    if not any(control.labels_field for control in target.controls):
-        return target
-    controls = tuple(_with_task_labels(control, task) for control in target.controls)
-    return dataclasses.replace(target, controls=controls)
-
-
-def _with_task_labels(control: Control, task: Task) -> Control:
-    if control.labels_field is None:
-        return control
-    given = look_up(control.labels_field, task.get("data") or {})
-    values = [
-        str(item.get("value", "")) if isinstance(item, dict) else str(item)
-        for item in (given if isinstance(given, list) else [given])
-    ]
-    labels = tuple(Label(value, (value.lower(),)) for value in values if value)
-    return dataclasses.replace(control, labels=labels or control.labels)
-
-
-def time_of(task: Task, target: Target) -> float | None:
-    """The moment of a video that is grounded: told by the config, else the task's ``time``.
-
-    Raises:
-        InputError: not a number of seconds.
-    """
-    data = task.get("data") or {}
-    told = target.options.get("model_time")
-    value = look_up(told, data) if isinstance(told, str) else told
-    if told is None:
-        value = data.get(TIME_FIELD)
-    if value is None or value == "":
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"The task's time must be a number of seconds, got {value!r}.") from None
-
-
-def _similarity(grounder: Grounder, clip: Clip) -> Similarity | None:
-    """How similar a clip is to texts, where the grounder can tell; asked only when needed."""
-    compare = getattr(grounder, "similarity", None)
-    if compare is None:
-        return None
-    return lambda texts: [float(score) for score in compare(clip, list(texts))]
-
-
-def _frame_list(value: Any) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise InputError(f"The task's frames must be a list of addresses, got {value!r}.")
-    return value

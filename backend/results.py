@@ -213,6 +213,11 @@ def to_percent_box(box: Box) -> dict[str, float]:
     }
 
 
+def from_percent(number: float) -> float:
+    """Label Studio's percentage as a share in [0, 1]."""
+    return min(max(float(number) / 100, 0.0), 1.0)
+
+
 def mean_score(scores: Iterable[float]) -> float:
     """The score of a whole prediction: the mean of its groundings, 0 where there are none."""
     values = list(scores)

@@ -6,10 +6,11 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from backend.batch import answer
+from backend.interactive import context_regions, suggest
 from backend.label_studio import project_id
 from backend.labeling import parse_labeling
+from backend.loading import Project
 from backend.model import ModelNotReadyError
-from backend.predict import Project
 from backend.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
@@ -17,6 +18,8 @@ from videogem.errors import InputError
 logger = logging.getLogger(__name__)
 
 routes = Blueprint("label_studio", __name__)
+
+PREDICT_WAIT = 10.0  # seconds somebody with a smart tool waits for weights that are still loading
 
 
 class BadRequestError(InputError):
@@ -73,6 +76,11 @@ def predict() -> Response:
     version = service.models.for_labeling(labeling).version + labeling.version_suffix
     number = project_id(body.get("project"))
     project = Project(number, config, labeling, version, service.settings.score_threshold)
+    if (regions := context_regions(body.get("params"))) and tasks:
+        grounder = service.models.for_labeling(labeling).get(timeout=PREDICT_WAIT)
+        with service.traffic:
+            suggestion = suggest(tasks[0], regions, project, grounder=grounder, media=service.media)
+        return jsonify(results=[suggestion])
     return jsonify(results=answer(tasks, project, service))
 
 

@@ -11,9 +11,10 @@ from backend.delivery import deliver
 from backend.jobs import Job, Jobs
 from backend.label_studio import Connections, LabelStudioError
 from backend.labeling import parse_labeling
+from backend.loading import Project
 from backend.media import Media
 from backend.model import ModelLoadingError, ModelNotReadyError, Models
-from backend.predict import Outcome, Project, predict_many
+from backend.predict import Outcome, predict_many
 from backend.store import EventStore
 from backend.traffic import Traffic
 from videogem.errors import InputError

@@ -9,7 +9,8 @@ import pytest
 from backend.label_studio import Connections
 from backend.labeling import parse_labeling
 from backend.media import Media
-from backend.predict import Outcome, Project, predict_many
+from backend.loading import Project
+from backend.predict import Outcome, predict_many
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from tests.images import image_url

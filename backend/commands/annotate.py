@@ -1,0 +1,92 @@
+"""`videogem annotate`: pre-annotate a whole project through Label Studio's API."""
+
+import typer
+
+SHOWN_FAILURES = 20
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(annotate)
+
+
+def annotate(
+    *,
+    project: int = typer.Option(..., help="Number of the Label Studio project."),
+    limit: int | None = typer.Option(None, min=1, help="Predict at most so many tasks."),
+    overwrite: bool = typer.Option(
+        False, "--overwrite", help="Predict all tasks and replace predictions of this version."
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only count what there is to do."),
+) -> None:
+    """Predict every task that has no prediction of this model version, and save it.
+
+    May be stopped at any moment and started again: it does what is left. Label Studio's address
+    and key come from VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The exit code is
+    0 when every task has its prediction, 1 when some failed, 2 when nothing could be done.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from backend.annotate import Tally
+    from backend.annotate import annotate as run
+    from backend.app import configured_model, configured_store, project_models
+    from backend.label_studio import Connections
+    from backend.media import Media
+    from backend.model import Models
+    from backend.settings import load_settings
+    from videogem.errors import InputError
+
+    settings = load_settings()
+    connections = Connections(settings)
+    label_studio = connections.get(project)
+    if label_studio is None or not label_studio.has_token:
+        raise InputError(
+            "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY, so that tasks can be "
+            "read and predictions saved."
+        )
+    model = configured_model(settings)
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        bar = progress.add_task("tasks", total=None, rate="")
+
+        def report(tally: Tally) -> None:
+            speed = progress.tasks[bar].speed
+            rate = f"{speed:.1f}/s" if speed else ""
+            progress.update(bar, total=tally.total, completed=tally.seen, rate=rate)
+
+        tally = run(
+            label_studio,
+            project,
+            models=Models(model, project_models(settings, model)),
+            media=Media(settings, connections),
+            store=configured_store(settings),
+            score_threshold=settings.score_threshold,
+            limit=limit,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            report=report,
+        )
+    for task, reason in tally.failures[:SHOWN_FAILURES]:
+        typer.echo(f"task {task}: {reason}", err=True)
+    if len(tally.failures) > SHOWN_FAILURES:
+        typer.echo(f"... and {len(tally.failures) - SHOWN_FAILURES} more", err=True)
+    verb = "to predict" if dry_run else "predicted"
+    typer.echo(
+        f"{tally.done} {verb}, {tally.skipped} had a prediction of this version, "
+        f"{len(tally.failures)} failed, of {tally.total}"
+    )
+    if tally.failures:
+        raise typer.Exit(1)
