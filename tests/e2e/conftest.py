@@ -81,6 +81,8 @@ FAILED = pytest.StashKey[bool]()
 def artifacts() -> Path:
     folder = ROOT / "test-artifacts"
     (folder / "logs").mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("failed-*.png"):
+        old.unlink()
     return folder
 
 
