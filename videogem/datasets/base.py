@@ -98,6 +98,8 @@ class Item:
     verb: str | None = None
     object: str | None = None
     group: str | None = None  # difficulty or split within the dataset
+    canvas_boxes: tuple[PixelBox, ...] = ()  # as published, which the reference's rounding needs
+    canvas_wh: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ class Dataset:
             "dataset": self.name,
             "root": None if self.root is None else str(self.root),
             "videos": len(self.videos),
+            "images": len({item.image for item in self.items if isinstance(item.image, Path)}),
             "items": self.num_items,
             "usable": len(self.items),
             "boxes": self.num_boxes,

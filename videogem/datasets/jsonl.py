@@ -46,7 +46,8 @@ def read(root: Path, options: ReadOptions) -> Annotations:
                 findings.append(Finding(entry.id, DUPLICATE, True, f"line {number}"))
                 continue
             seen.add(entry.id)
-            videos.add(entry.video)
+            if entry.media.video is not None:
+                videos.add(entry.video)
             entries.append(entry)
     return Annotations(tuple(entries), tuple(findings), frozenset(videos), num_lines)
 

@@ -45,7 +45,7 @@ def read(root: Path, options: ReadOptions) -> Annotations:
             continue
         entries.extend(found)
         findings.extend(task_findings)
-        videos.update(entry.video for entry in found)
+        videos.update(entry.video for entry in found if entry.media.video is not None)
     num_entries = len(entries) + sum(finding.dropped for finding in findings)
     return Annotations(tuple(entries), tuple(findings), frozenset(videos), num_entries)
 

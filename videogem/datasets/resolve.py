@@ -154,13 +154,14 @@ def _item(
     kept = [box for box in entry.boxes if _describe(box) not in unwanted]
     if not kept:
         return Finding(entry.id, NO_BOX, dropped=True, detail="every box left out for its reason")
+    targets = tuple(_targets(kept, options.boxes or entry.target))
     window = _window(entry, files) if media.image is not None else ()
     return Item(
         id=entry.id,
         video=entry.video,
         narration=entry.narration,
         label=entry.label,
-        boxes=tuple(_to_unit(box, canvas) for box in _targets(kept, options.boxes or entry.target)),
+        boxes=tuple(_to_unit(box, canvas) for box in targets),
         size_wh=media.size_wh,
         style=entry.style,
         image=media.image,
@@ -171,6 +172,8 @@ def _item(
         time=entry.media.time,
         step=entry.media.step,
         missing=options.missing or entry.media.missing,
+        canvas_boxes=targets,
+        canvas_wh=canvas,
     )
 
 

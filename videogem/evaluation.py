@@ -1,0 +1,244 @@
+"""How well systems point: predictions for a dataset's items, scored with one ruler.
+
+A system is anything that answers items with points and boxes (`Predictor`); scoring knows nothing
+of towers or files. The parts around this: ``evaluation_tower`` computes many methods from one pass
+of the image tower, ``evaluation_files`` keeps and reads predictions, ``evaluation_compare`` says
+whether one run is better than another, ``evaluation_paper`` and ``evaluation_report`` make tables.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from videogem.datasets.base import Item
+from videogem.datasets.media import load_clip
+from videogem.errors import InputError
+from videogem.grounder import Grounder
+from videogem.metrics import (
+    GRID,
+    Share,
+    accuracy_by_label,
+    best_iou,
+    grid_box,
+    hit,
+    macro_accuracy,
+    pointing_accuracy,
+)
+from videogem.structures import Box, Clip, Point
+
+Rule = Literal["exact", "grid"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a system answered for one item; None where it answered nothing."""
+
+    id: str
+    point: Point | None
+    box: Box | None
+    score: float | None = None
+
+
+@runtime_checkable  # the shape checker of the tests asks
+class Predictor(Protocol):
+    """Answers items; one prediction per item and method, methods in the order of ``methods``."""
+
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+
+    def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
+        """Predictions per method for a batch; items whose frames cannot be read are left out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An item that could not be used, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass
+class GrounderPredictor:
+    """Any `Grounder` as a predictor."""
+
+    grounder: Grounder
+    name: str
+    num_frames: int = 1
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
+        readable, clips = read_clips(items, self.num_frames, self.skipped)
+        answers = self.grounder.ground_batch(clips, [[item.narration] for item in readable])
+        return [
+            [
+                Prediction(item.id, grounding.point, grounding.box, grounding.score)
+                for item, (grounding,) in zip(readable, answers, strict=True)
+            ]
+        ]
+
+
+def read_clips(
+    items: Sequence[Item], num_frames: int, skipped: list[Skipped], *, repeat_target: bool = False
+) -> tuple[list[Item], list[Clip]]:
+    """The items whose frames can be read, and their clips; the others are noted as skipped.
+
+    Items of one frame share one clip object, so that it is decoded and encoded once.
+    """
+
+    def read(item: Item) -> Clip | InputError:
+        try:
+            return load_clip(item, num_frames, repeat_target=repeat_target)
+        except InputError as error:
+            return error
+
+    sources = {_source_key(item): item for item in items}
+    with ThreadPoolExecutor(max_workers=4) as pool:  # decoding releases the interpreter's lock
+        found = dict(zip(sources, pool.map(read, sources.values()), strict=True))
+    readable: list[Item] = []
+    clips: list[Clip] = []
+    for item in items:
+        clip = found[_source_key(item)]
+        if isinstance(clip, Clip):
+            readable.append(item)
+            clips.append(clip)
+        else:
+            skipped.append(Skipped(item.id, str(clip)))
+    return readable, clips
+
+
+def _source_key(item: Item) -> tuple[object, ...]:
+    """Equal for items whose clips are the same."""
+    image = id(item.image) if isinstance(item.image, np.ndarray) else item.image
+    return (image, item.window, item.video_path, item.time, item.step, item.missing)
+
+
+def predict_all(
+    items: Sequence[Item],
+    predictor: Predictor,
+    *,
+    batch_size: int = 16,
+    keep: Callable[[str, Sequence[Prediction]], None] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> dict[str, dict[str, Prediction]]:
+    """Predictions of every method by item id.
+
+    ``keep`` is called with each batch's new predictions (to store them), ``advance`` with the
+    number of items done.
+    """
+    answers: dict[str, dict[str, Prediction]] = {method: {} for method in predictor.methods}
+    for batch in _batches(items, batch_size):
+        for method, predictions in zip(predictor.methods, predictor.predict(batch), strict=True):
+            answers[method].update((prediction.id, prediction) for prediction in predictions)
+            if keep is not None:
+                keep(method, predictions)
+        if advance is not None:
+            advance(len(batch))
+    return answers
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one prediction fares against one item's boxes."""
+
+    id: str
+    label: str
+    hit: bool
+    iou: float | None  # None where the system gives no boxes
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one dataset."""
+
+    dataset: str
+    model: str
+    method: str
+    share: Share
+    macro: float | None
+    by_label: Mapping[str, Share]
+    box_iou: float | None
+    outcomes: tuple[Outcome, ...]
+    num_missing: int = 0  # items without a prediction, which are not scored
+
+    def as_json(self) -> dict[str, object]:
+        """The row as ``videogem evaluate --json`` prints it; shares in 0..1."""
+        return {
+            "method": self.method,
+            "model": self.model,
+            "accuracy": self.share.accuracy,
+            "low": self.share.low,
+            "high": self.share.high,
+            "n": self.share.n,
+            "box_iou": self.box_iou,
+        }
+
+
+def score(
+    items: Sequence[Item],
+    predictions: Mapping[str, Prediction],
+    *,
+    dataset: str,
+    model: str,
+    method: str,
+    rule: Rule = "exact",
+) -> Row:
+    """Score one method. Items without a prediction are counted as missing and not scored.
+
+    ``exact`` tests the point in floats, ``grid`` as the reference does: point and boxes on its
+    integer grid of 224 x 224.
+    """
+    outcomes = tuple(
+        _outcome(item, predictions[item.id], rule) for item in items if item.id in predictions
+    )
+    ious = [outcome.iou for outcome in outcomes if outcome.iou is not None]
+    by_label = accuracy_by_label((o.hit for o in outcomes), (o.label for o in outcomes))
+    return Row(
+        dataset=dataset,
+        model=model,
+        method=method,
+        share=pointing_accuracy(outcome.hit for outcome in outcomes),
+        macro=macro_accuracy(by_label),
+        by_label=by_label,
+        box_iou=math.fsum(ious) / len(ious) if ious else None,
+        outcomes=outcomes,
+        num_missing=len(items) - len(outcomes),
+    )
+
+
+def _outcome(item: Item, prediction: Prediction, rule: Rule) -> Outcome:
+    point = prediction.point
+    if point is None and prediction.box is not None:  # a detector's point is its box's centre
+        x1, y1, x2, y2 = prediction.box
+        point = (x1 + x2) / 2, (y1 + y2) / 2
+    inside = point is not None and (
+        hit(point, item.boxes) if rule == "exact" else _grid_hit(point, item)
+    )
+    iou = None if prediction.box is None else best_iou(prediction.box, item.boxes)
+    return Outcome(item.id, item.label, inside, iou, item.group)
+
+
+def _grid_hit(point: Point, item: Item) -> bool:
+    """The reference's test: pixel index of the point, cut to an integer, against rounded boxes."""
+    # Our points are pixel centres; the reference averages and cuts off pixel indices.
+    pixel = [math.floor(value * GRID - 0.5 + 1e-6) for value in point]
+    if item.canvas_wh is None:
+        return hit(pixel, [grid_box(box, (1, 1)) for box in item.boxes])
+    return hit(pixel, [grid_box(box, item.canvas_wh) for box in item.canvas_boxes])

@@ -1,0 +1,209 @@
+"""From a dataset, models and methods to rows: resumable, in one process or several."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videogem.datasets.base import Item
+from videogem.errors import InputError
+from videogem.evaluation import Prediction, Row, Rule, Skipped, predict_all, score
+from videogem.evaluation_files import PredictionFiles
+from videogem.evaluation_methods import MethodSpec
+from videogem.models import planned_version
+
+if TYPE_CHECKING:
+    from videogem.evaluation_tower import TowerPredictor
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run computes; none of it changes the numbers but ``image_size`` and ``rule``."""
+
+    device: str = "auto"
+    batch_size: int = 16
+    processes: int = 1
+    image_size: int | None = None
+    rule: Rule = "exact"
+    predictions_folder: Path | None = None  # where predictions are kept, to resume a run
+    tokens_folder: Path | None = None  # where the tower's output is kept
+
+
+@dataclass
+class RunResult:
+    """Rows of a run, models and methods in the order asked for, and the items left out."""
+
+    rows: list[Row] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def count_pending(
+    dataset: str,
+    items: Sequence[Item],
+    models: Sequence[str],
+    specs: Sequence[MethodSpec],
+    options: RunOptions,
+) -> int:
+    """How many items a run still has to go through, over all models, for a progress bar."""
+    plans = (_plan(dataset, items, model, specs, options) for model in models)
+    return sum(len(plan.pending) for plan in plans)
+
+
+def run(
+    dataset: str,
+    items: Sequence[Item],
+    models: Sequence[str],
+    specs: Sequence[MethodSpec],
+    options: RunOptions,
+    *,
+    advance: Advance | None = None,
+) -> RunResult:
+    """Evaluate every method on every model, using what an earlier run already predicted.
+
+    Raises:
+        InputError: nothing to evaluate, an unknown model, or missing weights.
+    """
+    if not items:
+        raise InputError(
+            f"There is nothing to evaluate: the dataset '{dataset}' has no usable item; "
+            f"`videogem datasets {dataset}` says why."
+        )
+    result = RunResult()
+    for model in models:
+        plan = _plan(dataset, items, model, specs, options)
+        if plan.pending:
+            result.skipped.extend(_predict(plan, model, options, advance))
+        for spec in specs:
+            result.rows.append(
+                score(
+                    items,
+                    plan.known[spec.name],
+                    dataset=dataset,
+                    model=model,
+                    method=spec.name,
+                    rule=options.rule,
+                )
+            )
+    unique = {skipped.id: skipped for skipped in result.skipped}
+    result.skipped = list(unique.values())
+    return result
+
+
+@dataclass
+class _Plan:
+    """What one model still has to do."""
+
+    dataset: str
+    specs: tuple[MethodSpec, ...]
+    versions: dict[str, str]
+    known: dict[str, dict[str, Prediction]]
+    pending: list[Item]
+    files: PredictionFiles | None
+
+
+def _plan(
+    dataset: str,
+    items: Sequence[Item],
+    model: str,
+    specs: Sequence[MethodSpec],
+    options: RunOptions,
+) -> _Plan:
+    versions = {spec.name: _version(model, spec, options) for spec in specs}
+    files = None
+    known: dict[str, dict[str, Prediction]] = {spec.name: {} for spec in specs}
+    if options.predictions_folder is not None:
+        files = PredictionFiles(options.predictions_folder, items)
+        known = {name: files.load(dataset, version) for name, version in versions.items()}
+    pending = [item for item in items if any(item.id not in found for found in known.values())]
+    return _Plan(dataset, tuple(specs), versions, known, pending, files)
+
+
+def _version(model: str, spec: MethodSpec, options: RunOptions) -> str:
+    settings = {
+        name: getattr(spec.settings, name)
+        for name in spec.settings.__dataclass_fields__
+        if name != "method"
+    }
+    version = planned_version(
+        model, spec.settings.method, image_size=options.image_size, **settings
+    )
+    return f"{version}-repeat" if spec.repeat_target else version
+
+
+def _predict(
+    plan: _Plan, model: str, options: RunOptions, advance: Advance | None
+) -> list[Skipped]:
+    """Fill in a plan's missing predictions and store them; returns what had to be left out."""
+
+    def keep(name: str, predictions: Sequence[Prediction]) -> None:
+        fresh = [p for p in predictions if p.id not in plan.known[name]]
+        plan.known[name].update((p.id, p) for p in fresh)
+        if plan.files is not None:
+            plan.files.add(plan.dataset, plan.versions[name], fresh)
+
+    if options.processes > 1:
+        return _predict_in_processes(plan, model, options, keep, advance)
+    predictor = _make_predictor(model, plan.specs, options)
+    predict_all(plan.pending, predictor, batch_size=options.batch_size, keep=keep, advance=advance)
+    return predictor.skipped
+
+
+def _make_predictor(
+    model: str, specs: Sequence[MethodSpec], options: RunOptions
+) -> "TowerPredictor":
+    from videogem.backbones.zoo import load_backbone
+    from videogem.evaluation_tower import TowerPredictor
+
+    backbone = load_backbone(model, device=options.device, image_size=options.image_size)
+    return TowerPredictor(backbone, specs, tokens_folder=options.tokens_folder)
+
+
+def _predict_in_processes(
+    plan: _Plan,
+    model: str,
+    options: RunOptions,
+    keep: Callable[[str, Sequence[Prediction]], None],
+    advance: Advance | None,
+) -> list[Skipped]:
+    # Spawned, not forked: a forked child cannot use CUDA, nor OpenMP threads of its parent.
+    context = multiprocessing.get_context("spawn")
+    skipped: list[Skipped] = []
+    with ProcessPoolExecutor(
+        options.processes, context, _start_worker, (model, plan.specs, options)
+    ) as pool:
+        batches = list(_split(plan.pending, options.batch_size))
+        for batch, (answers, left_out) in zip(batches, pool.map(_work, batches), strict=True):
+            for spec, predictions in zip(plan.specs, answers, strict=True):
+                keep(spec.name, predictions)
+            skipped.extend(left_out)
+            if advance is not None:
+                advance(len(batch))
+    return skipped
+
+
+def _split(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+_worker: "TowerPredictor | None" = None  # one per process, made by _start_worker
+
+
+def _start_worker(model: str, specs: Sequence[MethodSpec], options: RunOptions) -> None:
+    global _worker
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.processes))
+    _worker = _make_predictor(model, specs, options)
+
+
+def _work(batch: list[Item]) -> tuple[list[list[Prediction]], list[Skipped]]:
+    assert _worker is not None
+    answers = _worker.predict(batch)
+    skipped, _worker.skipped = _worker.skipped, []
+    return answers, skipped
