@@ -10,7 +10,7 @@ from flask import Flask
 from PIL import Image
 
 from backend import service, validation
-from backend.auth import require_basic_auth
+from backend.auth import basic_auth_header, require_basic_auth
 from backend.jobs import Jobs
 from backend.label_studio import Connections
 from backend.media import Media
@@ -22,6 +22,7 @@ from backend.service import Service
 from backend.settings import MEGABYTE, Settings
 from backend.store import EventStore
 from backend.traffic import Traffic
+from backend.webhooks import WebhookKeeper
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.method import method_settings
@@ -65,7 +66,15 @@ def create_app(
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
     app.extensions[service.KEY] = Service(
-        settings, models, store, connections, media, jobs, runner, traffic
+        settings,
+        models,
+        store,
+        connections,
+        media,
+        jobs,
+        runner,
+        traffic,
+        WebhookKeeper(basic_auth_header(settings)),
     )
     require_basic_auth(app, settings)
     app.register_blueprint(routes)
@@ -139,4 +148,6 @@ def _register_dashboard(app: Flask, store: EventStore, settings: Settings) -> No
             raise
         logger.warning("this build has no quality page")
         return
-    app.register_blueprint(dashboard.create_blueprint(store, settings))
+    quality_store: Any = importlib.import_module("backend.qa.store")
+    if isinstance(store, quality_store.Store):  # any other store only takes events in
+        app.register_blueprint(dashboard.create_blueprint(store, settings))

@@ -49,6 +49,8 @@ def setup() -> Response:
     project = project_id(body.get("project"))
     if project is not None:
         service.connections.announce(project, body.get("hostname"), body.get("access_token"))
+        label_studio = service.connections.get(project)
+        service.webhooks.after_setup(project, request.host, label_studio)
     labeling = parse_labeling(_text(body, "schema"))
     labeling.require()
     for note in labeling.notes:

@@ -13,6 +13,7 @@ from backend.runner import Runner
 from backend.settings import Settings
 from backend.store import EventStore
 from backend.traffic import Traffic
+from backend.webhooks import WebhookKeeper
 
 KEY = "videogem"
 
@@ -29,6 +30,7 @@ class Service:
     jobs: Jobs
     runner: Runner
     traffic: Traffic
+    webhooks: WebhookKeeper
 
 
 def current_service() -> Service:

@@ -1,13 +1,14 @@
 """Runs the app under gunicorn (one worker, threads) or waitress."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 
 from backend.settings import Settings, load_settings
 
-logger = logging.getLogger(__name__)
+Create = Callable[[Settings], Flask]
 
 REQUEST_TIMEOUT = 3700  # seconds; longer than the longest VIDEOGEM_PREDICT_BUDGET
 
@@ -22,27 +23,31 @@ def run_server(*, host: str | None, port: int | None, server: str) -> None:
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update=given)
     logging.getLogger().setLevel(settings.log_level)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if server == "waitress":
-        _run_waitress(settings)
+        run_waitress(settings, create)
     else:
-        _run_gunicorn(settings)
+        run_gunicorn(settings, create)
 
 
-def _create(settings: Settings) -> Flask:
+def create(settings: Settings) -> Flask:
+    """The app with its configured model and store."""
     from backend.app import create_app
 
     return create_app(settings)
 
 
-def _run_waitress(settings: Settings) -> None:
+def run_waitress(settings: Settings, create: Create) -> None:
+    """Serve from this process: for systems where forking is not safe."""
     import waitress
 
     waitress.serve(
-        _create(settings), host=settings.host, port=settings.port, threads=settings.threads
+        create(settings), host=settings.host, port=settings.port, threads=settings.threads
     )
 
 
-def _run_gunicorn(settings: Settings) -> None:
+def run_gunicorn(settings: Settings, create: Create) -> None:
+    """Serve from one worker process with threads."""
     from gunicorn.app.base import BaseApplication
 
     class Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -60,11 +65,12 @@ def _run_gunicorn(settings: Settings) -> None:
                 "timeout": REQUEST_TIMEOUT,
                 "graceful_timeout": 5,
                 "keepalive": 5,
+                "control_socket_disable": True,  # it would be written to the home folder
             }
             for name, value in options.items():
                 self.cfg.set(name, value)
 
         def load(self) -> Flask:
-            return _create(settings)
+            return create(settings)
 
     Application().run()
