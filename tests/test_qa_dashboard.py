@@ -43,7 +43,7 @@ def test_a_project_that_is_no_number_is_told_so(client):
 
 
 def test_the_page_says_the_figure(client, store):
-    assert "No reviewed annotations" in client.get("/qa").get_data(as_text=True)
+    assert "no data yet" in client.get("/qa").get_data(as_text=True)
     guess = prediction([point(30, 30)], id=7)
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
     assert "100.0" in client.get("/qa?project=1").get_data(as_text=True)

@@ -1,7 +1,9 @@
 """`videogem qa`: quality figures from files or from the store."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,18 @@ import typer
 if TYPE_CHECKING:
     from backend.qa.audit import Suspect
     from backend.qa.pairs import Pair
+    from backend.qa.store import Store
+
+DATABASE_HELP = "SQLAlchemy URL of the store; default: that of the backend's settings."
+
+
+class ExportForm(StrEnum):
+    """What `videogem qa export` writes."""
+
+    csv = "csv"
+    coco = "coco"
+    json = "json"
+
 
 commands = typer.Typer(
     no_args_is_help=True, help="How good are the pre-labels, and how good are the labels?"
@@ -59,6 +73,109 @@ def score(
     typer.echo(_table(found, pairs))
     if audit:
         typer.echo(_audit_table(found["audit"], suspects, limit))
+
+
+@commands.command()
+def sync(
+    *,
+    project: list[int] = typer.Option([], help="Project to sync; default: all known ones."),
+    database: str | None = typer.Option(None, help=DATABASE_HELP),
+) -> None:
+    """Make the store agree with Label Studio, and say what was repaired.
+
+    Needs VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The backend does the same by
+    itself from time to time.
+    """
+    from backend.label_studio import LabelStudio
+    from backend.qa.sync import known_projects, sync_project
+    from backend.settings import load_settings
+    from videogem.errors import InputError
+
+    settings = load_settings()
+    if settings.label_studio_url is None or settings.label_studio_api_key is None:
+        raise InputError(
+            "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY to sync with it."
+        )
+    api = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
+    with _store(database) as store:
+        projects = project or known_projects(store)
+        if not projects:
+            raise InputError("No project is known yet; name one with --project.")
+        for number in projects:
+            r = sync_project(store, api, number)
+            typer.echo(
+                f"Project {number}: {r.tasks} tasks, {r.annotations} annotations seen; "
+                f"{r.missing} annotations fetched, {r.outdated} updated, {r.gone} removed, "
+                f"{r.gone_tasks} tasks removed, {r.predictions} predictions fetched."
+            )
+
+
+@commands.command()
+def report(
+    *,
+    out: Path = typer.Option(Path("quality_report.html"), help="The HTML file to write."),
+    project: int | None = typer.Option(None, help="Only this project."),
+    database: str | None = typer.Option(None, help=DATABASE_HELP),
+    as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON, write no file."),
+) -> None:
+    """Write all figures of the store into one HTML file that needs nothing else."""
+    from backend.qa.exports import plain, report_html
+    from backend.qa.report import Filters, build_report
+
+    with _store(database) as store:
+        found = build_report(store, Filters(project=project))
+    if as_json:
+        typer.echo(json.dumps(plain(found)))
+        return
+    out.write_text(report_html(found), encoding="utf-8")
+    typer.echo(f"Wrote {out}.")
+
+
+@commands.command()
+def export(
+    *,
+    form: ExportForm = typer.Option(
+        ExportForm.csv, "--format", help="csv: every region; coco: the labels; json: the figures."
+    ),
+    out: Path | None = typer.Option(None, help="File to write; default: standard output."),
+    project: int | None = typer.Option(None, help="Only this project."),
+    database: str | None = typer.Option(None, help=DATABASE_HELP),
+) -> None:
+    """Take regions, labels or figures out of the store."""
+    from backend.qa import exports
+    from backend.qa.report import Filters, build_report
+
+    filters = Filters(project=project)
+    with _store(database) as store:
+        if form is ExportForm.csv:
+            text = exports.regions_csv(store, filters)
+        elif form is ExportForm.coco:
+            text = exports.coco_json(store, filters) + "\n"
+        else:
+            text = json.dumps(exports.plain(build_report(store, filters))) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _store(database: str | None) -> Iterator["Store"]:
+    """The store of the settings, or the one named; it must be there already."""
+    from sqlalchemy.engine import make_url
+
+    from backend.qa.store import Store
+    from backend.settings import load_settings
+    from videogem.errors import InputError
+
+    url = database or load_settings().database
+    if url.startswith("sqlite") and not Path(str(make_url(url).database)).expanduser().exists():
+        raise InputError(f"There is no quality store at {url}; is VIDEOGEM_DATA_DIR right?")
+    store = Store(url)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _table(found: dict[str, Any], pairs: "Sequence[Pair]") -> str:

@@ -67,6 +67,7 @@ def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
 
 def _spec(chart: Any, rows: Sequence[Row]) -> Spec:
     spec: Spec = chart.to_dict()
-    spec["data"] = {"values": list(rows)}
+    for layer in spec["layer"]:
+        layer.pop("data", None)  # Altair's stand-in for the data that all layers share
     spec.pop("config", None)  # the page's theme decides
-    return spec
+    return {**spec, "data": {"values": list(rows)}, "autosize": {"type": "fit-x"}}

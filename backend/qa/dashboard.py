@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import flask
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
 
 from backend import service as backend_service
 from backend.model import ModelNotReadyError
@@ -14,6 +15,7 @@ from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
 from backend.qa.report import DIMENSIONS, Filters, build_report
 from backend.qa.store import Store
+from backend.qa.sync import keep_in_sync
 from backend.qa.views import PER_PAGE, register_filters, thumbnail
 from backend.settings import Settings
 from videogem.errors import InputError
@@ -27,6 +29,14 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     )  # fmt: skip
     register_filters(pages)
     tolerance = float(getattr(settings, "qa_tolerance", 5.0))
+
+    def start_sync(setup: BlueprintSetupState) -> None:
+        parts = setup.app.extensions.get(backend_service.KEY)
+        minutes = float(getattr(settings, "qa_sync_minutes", 15.0))
+        if parts is not None and minutes > 0:
+            keep_in_sync(store, parts.connections, every_s=60 * minutes)
+
+    pages.record_once(start_sync)
 
     def report(filters: Filters) -> dict[str, Any]:
         return build_report(store, filters, tolerance=tolerance)

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,8 +34,8 @@ class Store:
         self._write_lock = threading.Lock()  # waits in turn, where SQLite's own lock polls
         self._process_lock = threading.Lock()
         self._wake = threading.Event()
-        self._closed = threading.Event()
-        self._on_event: list[Callable[[], None]] = []
+        self.closed = threading.Event()
+        self.sync_wanted = threading.Event()  # an event came without what it is about
         self._rescore_if_outdated()
         self._worker = threading.Thread(target=self._work, name="qa-worker", daemon=True)
         self._worker.start()
@@ -119,18 +119,19 @@ class Store:
 
     def close(self) -> None:
         """Stop the worker and let go of the database; stored events wait for the next start."""
-        self._closed.set()
+        self.closed.set()
         self._wake.set()
+        self.sync_wanted.set()
         self._worker.join(timeout=10)
         self._engine.dispose()
 
     def _work(self) -> None:
-        while not self._closed.is_set():
+        while not self.closed.is_set():
             try:
                 self.process_pending()
             except sa.exc.SQLAlchemyError:
                 logger.exception("quality store: events stay in the inbox, trying again in 5 s")
-                self._closed.wait(5)
+                self.closed.wait(5)
             self._wake.wait(timeout=60)  # a second process may have stored events
             self._wake.clear()
 
@@ -151,7 +152,10 @@ class Store:
             for event in events:
                 error = None
                 try:
-                    changes = read_event(json.loads(event.payload), event.received_at)
+                    payload = json.loads(event.payload)
+                    changes = read_event(payload, event.received_at)
+                    if isinstance(payload, dict) and payload.keys() == {"action"}:
+                        self.sync_wanted.set()
                     with connection.begin_nested():
                         touched |= state.merge(connection, changes, event.received_at)
                 except Exception as failure:  # one bad event must not hold up the rest for ever

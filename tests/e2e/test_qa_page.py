@@ -1,0 +1,153 @@
+"""The quality page in a real browser, light and dark, with mouse and keyboard."""
+
+import json
+import threading
+from itertools import pairwise
+
+import pytest
+from werkzeug.serving import make_server
+
+from backend.app import create_app
+from backend.qa.store import Store
+from backend.settings import Settings
+from tests.fakes import FakeGrounder
+from tests.qa_world import team_events
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("qa")
+    store = Store(f"sqlite:///{folder}/qa.db")
+    for event in team_events(images=True):
+        store.append_event(event)
+    settings = Settings(data_dir=folder, label_studio_url="http://labels.example")
+    server = make_server("127.0.0.1", 0, create_app(settings, FakeGrounder(), store), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    store.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def tab(browser, request):
+    context = browser.new_context(
+        color_scheme=request.param, viewport={"width": 1200, "height": 900}
+    )
+    tab = context.new_page()
+    tab.scheme = request.param
+    tab.trouble = []
+    tab.on("pageerror", lambda error: tab.trouble.append(str(error)))
+    tab.on("requestfailed", lambda call: tab.trouble.append(call.url))
+    tab.on("request", lambda call: tab.trouble.append(call.url) if "127.0.0.1" not in call.url
+           and not call.url.startswith("data:") else None)  # fmt: skip
+    yield tab
+    assert tab.trouble == []
+    context.close()
+
+
+def test_the_page_shows_figures_charts_and_thumbnails_without_the_internet(tab, address, artifacts):
+    tab.goto(f"{address}/qa?project=7")
+    tab.wait_for_selector("#chart-curve[data-drawn] svg path")
+    assert tab.locator(".figure.main .value").inner_text() == "86.7 %"
+    band = tab.locator("#chart-curve svg .mark-area path").first.bounding_box()
+    assert band["width"] > 500
+    assert band["height"] > 20
+    tab.locator("h2#audit").scroll_into_view_if_needed()
+    first = tab.locator(".card").first
+    first.locator("img").first.wait_for()
+    tab.wait_for_function(
+        "[...document.querySelectorAll('.card')][0].querySelectorAll('img').length === 2 &&"
+        "[...[...document.querySelectorAll('.card')][0].querySelectorAll('img')]"
+        ".every(i => i.complete && i.naturalWidth > 0)"
+    )
+    assert first.locator("svg polygon").count() >= 4  # a halo and a line for box and label
+    assert "zero-area" in first.inner_text()
+    link = first.locator("a").get_attribute("href")
+    assert link == "http://labels.example/projects/7/data?task=1040"
+    tab.screenshot(path=artifacts / f"qa_audit_{tab.scheme}.png")
+    tab.evaluate("scrollTo(0, 0)")
+    tab.screenshot(path=artifacts / f"qa_page_{tab.scheme}.png")
+
+
+def test_text_is_readable_on_its_background(tab, address):
+    tab.goto(f"{address}/qa?project=7")
+    ratios = tab.evaluate(
+        """() => {
+          const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
+          const light = (text) => {
+            const [r, g, b] = rgb(text).map((v) => v / 255)
+              .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const ground = (e) => {
+            for (; e; e = e.parentElement) {
+              const c = getComputedStyle(e).backgroundColor;
+              if (c !== 'rgba(0, 0, 0, 0)') return c;
+            }
+            return 'rgb(255, 255, 255)';
+          };
+          return ['body', '.soft', 'a', 'tr.small td', '.figure p', 'button', '.card .text small']
+            .map((s) => document.querySelector(s)).filter(Boolean).map((e) => {
+              const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
+              return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            });
+        }"""
+    )
+    assert len(ratios) >= 5
+    assert min(ratios) >= 4.5  # WCAG AA
+
+
+def test_the_keyboard_reaches_everything_and_filters_end_up_in_the_address(tab, address):
+    tab.goto(f"{address}/qa")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.name") == "project"
+    tab.locator("select[name=annotator]").select_option("3")
+    tab.get_by_role("button", name="Show").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**annotator=3**")
+    assert tab.locator("table", has_text="Accepted unchanged").locator("tbody tr").count() == 1
+    names = tab.evaluate(
+        "[...document.querySelectorAll('a, button, select, input, summary, [role=img]')]"
+        ".filter(e => !(e.textContent.trim() || e.ariaLabel || e.getAttribute('aria-label')"
+        " || (e.labels && e.labels.length))).map(e => e.outerHTML)"
+    )
+    assert names == []
+    for table in tab.locator("table").all():
+        assert table.locator("caption").count() == 1
+    levels = tab.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_breakdown_charts_are_drawn_when_their_section_opens(tab, address):
+    tab.goto(f"{address}/qa")
+    tab.get_by_text("By verb (5)").click()
+    tab.wait_for_selector("#chart-by-verb svg")
+    tab.wait_for_function("document.querySelector('#chart-by-verb svg').clientWidth > 400")
+
+
+def test_the_report_file_needs_nothing_else(tab, address, tmp_path, artifacts):
+    tab.goto(f"{address}/qa")
+    with tab.expect_download() as download:
+        tab.get_by_text("report (HTML, one file)").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("#chart-curve[data-drawn] svg path")
+    assert tab.locator(".figure.main .value").inner_text() == "86.7 %"
+    assert "zero-area" in tab.locator("section:has(#audit)").inner_text()
+    # The file itself is no outside address; a download ends its request early.
+    tab.trouble = [url for url in tab.trouble if not url.startswith(("file:", f"{address}/qa/re"))]
+    tab.screenshot(path=artifacts / f"qa_report_{tab.scheme}.png")
+
+
+def test_figures_as_json_agree_with_the_page(tab, address):
+    tab.goto(f"{address}/qa/figures.json?project=7")
+    found = json.loads(tab.locator("body").inner_text())
+    assert found["headline"]["n"] == 113
+    assert found["headline"]["hits"] == 98
