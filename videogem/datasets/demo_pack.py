@@ -216,10 +216,15 @@ def person_codes(emoji: list[dict[str, Any]], codes: list[str]) -> list[str]:
 
 
 def read_sprite(path: Path) -> UInt8[np.ndarray, "64 64 4"]:
-    """One emoji, colours rounded, fully transparent pixels black."""
+    """One emoji from its file."""
     with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGBA").resize((SIDE, SIDE))).astype(np.int64)
-    rounded = np.minimum((pixels + COLOUR_STEP // 2) // COLOUR_STEP * COLOUR_STEP, 255)
+        return round_colours(np.asarray(image.convert("RGBA").resize((SIDE, SIDE))))
+
+
+def round_colours(pixels: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
+    """Channels rounded to multiples of four (255 stays), fully transparent pixels black."""
+    rounded = (pixels.astype(np.int64) + COLOUR_STEP // 2) // COLOUR_STEP * COLOUR_STEP
+    rounded = np.minimum(rounded, 255)
     rounded[pixels == 255] = 255
     rounded[rounded[..., 3] == 0] = 0
     return rounded.astype(np.uint8)

@@ -5,7 +5,6 @@ bilinearly and blended over what is there. On a GPU the layer function is compil
 on the CPU the same function runs eagerly.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,9 +39,12 @@ class Layers:
 
 @dataclass(frozen=True, eq=False)
 class RenderedScenes:
-    """Images in [0, 1], and the true boxes in pixels of the image, xyxy (evaluation only)."""
+    """Images in [0, 1], and the true boxes, xyxy (evaluation only).
 
-    images: Float[Tensor, "B 3 224 224"]
+    Boxes are in pixels of the square input of 224, whatever size was painted.
+    """
+
+    images: Float[Tensor, "B 3 H W"]
     person_boxes: Float[Tensor, "B A 4"]
     object_boxes: Float[Tensor, "B A 4"]
 
@@ -102,11 +104,22 @@ class Renderer:
         bank[numbers] = _pack_texels(opaque).flatten(1)
 
     @torch.no_grad()
-    def render(self, scenes: Scenes, *, degradation: bool = True) -> RenderedScenes:
-        """Paint a batch of scenes; which emoji stands for a word is drawn here."""
-        layers, person_boxes, object_boxes = self._lay_out(scenes, vary=degradation)
+    def render(
+        self,
+        scenes: Scenes,
+        *,
+        degradation: bool = True,
+        size_wh: tuple[int, int] = (SIDE, SIDE),
+    ) -> RenderedScenes:
+        """Paint a batch of scenes; which emoji stands for a word is drawn here.
+
+        Frames of any aspect are squashed or stretched to ``size_wh``.
+        """
+        width, height = size_wh
+        layers, person_boxes, object_boxes = self._lay_out(scenes, height, vary=degradation)
         background = self._background_layer(scenes)
-        canvas = torch.zeros(len(scenes), 3, SIDE, SIDE, device=self.device)
+        canvas = torch.zeros(len(scenes), 3, height, width, device=self.device)
+        shrink = torch.tensor([SIDE / width, SIDE / height, 1.0], device=self.device).repeat(2)
         for group in (background, layers):
             for number in range(group.start.shape[1]):
                 canvas = self._blend(
@@ -115,7 +128,7 @@ class Renderer:
                     # Contiguous, as the compiled function is specialised on strides.
                     group.start[:, number].contiguous(),
                     group.side[:, number].contiguous(),
-                    group.affine[:, number].contiguous(),
+                    (group.affine[:, number] * shrink).contiguous(),
                     group.gain[:, number].contiguous(),
                 )
         uniform = partial(torch.rand, generator=self.generator, device=self.device)
@@ -134,7 +147,7 @@ class Renderer:
         return RenderedScenes(images, person_boxes, object_boxes)
 
     def _lay_out(
-        self, scenes: Scenes, *, vary: bool
+        self, scenes: Scenes, height: int, *, vary: bool
     ) -> tuple[Layers, Float[Tensor, "B A 4"], Float[Tensor, "B A 4"]]:
         """Choose sprites, turns and flips; lone objects lie behind, each object over its person."""
         uniform = partial(torch.rand, generator=self.generator, device=self.device)
@@ -156,7 +169,7 @@ class Renderer:
         if scenes.is_plain:
             level = torch.zeros_like(sprite)
         else:
-            coarser = (64 / size).log2() + uniform(shape) - 0.6
+            coarser = (64 * SIDE / height / size).log2() + uniform(shape) - 0.6
             level = coarser.round().clamp(0, _NUM_LEVELS - 1).long()
         gain = torch.ones(*shape, 3, device=self.device)
         if vary and not scenes.is_plain:
@@ -287,9 +300,9 @@ def _interleave(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _choices(groups: tuple[tuple[int, ...], ...], device: torch.device) -> Int[Tensor, "words art"]:
-    """Groups of different lengths as one table; short rows repeat."""
+    """Groups of different lengths as one table; short rows repeat, empty ones are not used."""
     longest = max(map(len, groups))
-    rows = [(group * math.ceil(longest / len(group)))[:longest] for group in groups]
+    rows = [((group or (0,)) * longest)[:longest] for group in groups]
     return torch.tensor(rows, device=device)
 
 

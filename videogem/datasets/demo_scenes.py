@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from videogem.datasets.demo_sprites import Sprites
 from videogem.datasets.demo_vocabulary import Vocabulary
 
 SIDE = 224
@@ -66,6 +67,15 @@ def unseen_pairs(vocabulary: Vocabulary) -> Bool[Tensor, "verbs objects"]:
     return (draws < UNSEEN_SHARE)[:, first]
 
 
+def drawable_pairs(
+    sprites: Sprites, pairs: Bool[Tensor, "verbs objects"]
+) -> Bool[Tensor, "verbs objects"]:
+    """Those of the pairs whose verb and object both have art in this style."""
+    verbs = torch.tensor([bool(group) for group in sprites.verb_sprites])
+    objects = torch.tensor([bool(group) for group in sprites.object_sprites])
+    return pairs & verbs[:, None] & objects
+
+
 def sample_pairs(
     batch: int, allowed: Bool[Tensor, "verbs objects"], generator: torch.Generator
 ) -> tuple[Int[Tensor, "B A"], Int[Tensor, "B A"]]:
@@ -76,6 +86,14 @@ def sample_pairs(
     )
     pairs = choices[picks]
     return pairs // allowed.shape[1], pairs % allowed.shape[1]
+
+
+def sample_things(
+    shape: tuple[int, int], allowed: Bool[Tensor, "verbs objects"], generator: torch.Generator
+) -> Int[Tensor, "B n"]:
+    """Objects that nobody acts on, uniform over those that occur in any allowed pair."""
+    choices = allowed.any(dim=0).nonzero().squeeze(1)
+    return choices[torch.randint(len(choices), shape, generator=generator, device=choices.device)]
 
 
 def quadrant_scenes(
@@ -109,7 +127,7 @@ def quadrant_scenes(
     lone_x = corner_x[:, MAX_ACTORS:] + 50 * (uniform(batch, 1) - 0.5)
     lone_y = corner_y[:, MAX_ACTORS:] + 50 * (uniform(batch, 1) - 0.5)
     lone_side = 24 + 24 * uniform(batch, 1)
-    lone = torch.randint(allowed.shape[1], (batch, 1), generator=generator, device=device)
+    lone = sample_things((batch, 1), allowed, generator)
     return Scenes(
         verbs=verbs.where(active, -1),
         objects=objects.where(active, -1),
@@ -174,7 +192,7 @@ def free_scenes(
             length * zoom for length in (person_side, object_side, lone_side, dx, dy)
         )
     pair_x, pair_y = x[:, :MAX_ACTORS], y[:, :MAX_ACTORS]
-    lone = torch.randint(allowed.shape[1], (batch, _NUM_LONE), generator=generator, device=device)
+    lone = sample_things((batch, _NUM_LONE), allowed, generator)
     return Scenes(
         verbs=verbs.where(active, -1),
         objects=objects.where(active, -1),
