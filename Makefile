@@ -10,13 +10,14 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help install demo test lint format docs clean
+.PHONY: help install demo test lint format docs pictures clean
 
 help:
 	@echo 'make demo     Label Studio with pre-labelled frames on this machine; Ctrl-C ends it'
 	@echo 'make test     all tests, with a real Label Studio and a headless Chromium'
 	@echo 'make lint     style, types, import rules, Dockerfile'
 	@echo "make docs     the README's tables, from the code"
+	@echo "make pictures the README's pictures, after 'make test'"
 	@echo 'make install  only the virtual environment $(VENV)'
 	@echo 'make clean    remove what the commands above made'
 
@@ -54,6 +55,9 @@ format: install
 
 docs: install
 	$(BIN)/python -m tests.docs_tables
+
+pictures: install
+	$(BIN)/python -m tests.e2e.pictures
 
 clean:
 	rm -rf $(VENV) .venv-label-studio .venv-label-studio.lock var test-artifacts

@@ -1,0 +1,131 @@
+"""Every size of batch ends with every task predicted, once."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from backend.local_label_studio import LabelStudioServer
+from tests.e2e.servers import Backend
+from tests.e2e.service_helpers import (
+    SlowGrounder,
+    config,
+    counts,
+    frame_tasks,
+    jobs,
+    predictions,
+    retrieve,
+    task_ids,
+    wait_for,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_250_tasks_in_one_request_beyond_the_time_budget(
+    label_studio: LabelStudioServer,
+    make_project: Callable[..., int],
+    start_backend: Callable[..., Backend],
+    frames: Path,
+    frame_url: Callable[[Path], str],
+) -> None:
+    backend = start_backend(
+        SlowGrounder(0.05),
+        predict_budget=3,
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.credentials.token,
+    )
+    project = make_project(config("frame"), frame_tasks(frames, frame_url, 250), backend)
+    with ThreadPoolExecutor() as pool:  # pressed twice, as impatient people do
+        list(pool.map(lambda _: retrieve(label_studio, project), range(2)))
+    assert jobs(backend, project)["queued"] > 0
+    wait_for(lambda: jobs(backend, project)["done"] == 250, seconds=120, what="all tasks are done")
+    found = predictions(label_studio, project)
+    assert counts(found) == dict.fromkeys(task_ids(label_studio, project), 1)
+    assert all(len(prediction["result"]) == 2 for prediction in found)
+    assert {prediction["model_version"] for prediction in found} == {"fake-1"}
+
+
+def test_failed_tasks_spare_the_others_and_are_tried_again(
+    label_studio: LabelStudioServer,
+    make_project: Callable[..., int],
+    start_backend: Callable[..., Backend],
+    frames: Path,
+    frame_url: Callable[[Path], str],
+) -> None:
+    late = frames / "comes-later.png"
+    late.unlink(missing_ok=True)
+    backend = start_backend(SlowGrounder(0))
+    tasks = frame_tasks(frames, frame_url, 3)
+    tasks[1]["frame"] = frame_url(late)
+    project = make_project(config("frame"), tasks, backend)
+    first, broken, last = task_ids(label_studio, project)
+    retrieve(label_studio, project)
+    assert counts(predictions(label_studio, project)) == {first: 1, last: 1}
+    assert jobs(backend, project)["failed"] == 1
+    late.write_bytes((frames / "service-0.png").read_bytes())
+    retrieve(label_studio, project)
+    assert counts(predictions(label_studio, project)) == {first: 1, broken: 1, last: 1}
+    assert jobs(backend, project)["failed"] == 0
+
+
+def test_imported_tasks_are_predicted_by_themselves_where_that_is_set(
+    label_studio: LabelStudioServer,
+    make_project: Callable[..., int],
+    start_backend: Callable[..., Backend],
+    frames: Path,
+    frame_url: Callable[[Path], str],
+) -> None:
+    backend = start_backend(
+        SlowGrounder(0),
+        prelabel_on_import=True,
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.credentials.token,
+    )
+    project = make_project(config("frame"), frame_tasks(frames, frame_url, 5), backend)
+    wait_for(lambda: len(predictions(label_studio, project)) == 5, seconds=30, what="5 predictions")
+
+
+def test_annotate_killed_and_resumed(
+    label_studio: LabelStudioServer,
+    make_project: Callable[..., int],
+    frames: Path,
+    frame_url: Callable[[Path], str],
+    tmp_path: Path,
+) -> None:
+    project = make_project(config("frame"), frame_tasks(frames, frame_url, 40))
+    environment = {
+        **os.environ,
+        "VIDEOGEM_LABEL_STUDIO_URL": label_studio.url,
+        "VIDEOGEM_LABEL_STUDIO_API_KEY": label_studio.credentials.token,
+        "VIDEOGEM_DATA_DIR": str(tmp_path),
+    }
+
+    def annotate(*options: str) -> subprocess.Popen[str]:
+        program = "from backend.cli import main; main()"
+        command = [sys.executable, "-c", program, "annotate", "--project", str(project), *options]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE
+        )
+
+    def finish(process: subprocess.Popen[str]) -> tuple[str, int]:
+        out: Any = process.communicate(timeout=120)[0]
+        return str(out), process.returncode
+
+    out, code = finish(annotate("--dry-run"))
+    assert (code, out.split()[0]) == (0, "40")
+    killed = annotate()
+    wait_for(lambda: len(predictions(label_studio, project)) > 0, seconds=90, what="a prediction")
+    killed.send_signal(signal.SIGKILL)
+    finish(killed)
+    before = len(predictions(label_studio, project))
+    assert 0 < before < 40
+    out, code = finish(annotate())
+    assert code == 0
+    assert f"{40 - before} predicted, {before} had a prediction" in out
+    assert set(counts(predictions(label_studio, project)).values()) == {1}
+    assert len(predictions(label_studio, project)) == 40
