@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videogem.cues import tidy
@@ -122,7 +122,7 @@ class TestCaptions:
 
     def test_utf16_and_windows_encodings(self, tmp_path):
         text = "1\n00:00:01,000 --> 00:00:02,000\ncouper la crème\n"
-        for encoding in ("utf-16", "cp1252", "utf-8-sig"):
+        for encoding in ("utf-16", "utf-32", "cp1252", "utf-8-sig"):
             path = tmp_path / f"{encoding}.srt"
             path.write_bytes(text.encode(encoding))
             assert texts(read_cues(path)) == ["couper la crème"]
@@ -296,6 +296,7 @@ class TestFuzz:
         with suppress(InputError):
             check(read_cues(newline.join(lines) + "\n", "srt"))
 
+    @settings(max_examples=40)
     @given(st.recursive(NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
     def test_any_json(self, data):
         with suppress(InputError):

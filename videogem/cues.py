@@ -1,9 +1,10 @@
 """A cue: one piece of narration with its time; and how cues are cleaned."""
 
+import bisect
 import html
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from videogem.errors import InputError
@@ -68,29 +69,30 @@ def tidy(cues: Iterable[Cue], *, duration: Seconds | None = None) -> list[Cue]:
     the same words twice in a row at touching times are one cue. Cues that overlap are kept as they
     are: two people may talk at once. Word times that are missing are interpolated.
     """
-    kept = sorted(
-        (
-            replace(cue, text=text, start=max(0.0, cue.start))
-            for cue in cues
-            if (text := plain_text(cue.text))
-        ),
-        key=lambda cue: (cue.start, cue.end if not math.isnan(cue.end) else math.inf),
-    )
+    cleaned = [replace(cue, text=plain_text(cue.text), start=max(0.0, cue.start)) for cue in cues]
+    spoken = sorted((cue for cue in cleaned if cue.text), key=lambda cue: cue.start)
+    starts = [cue.start for cue in spoken]
+    ended = [replace(cue, end=_end(cue, starts, duration)) for cue in spoken]
     done: list[Cue] = []
-    for place, cue in enumerate(kept):
-        if not math.isfinite(cue.start) or math.isinf(cue.end):
-            raise InputError(f"The cue {cue.text!r} has no finite time.")
-        end = cue.end
-        if math.isnan(end) or end < cue.start:
-            later = (other.start for other in kept[place + 1 :] if other.start > cue.start)
-            limit = duration if duration is not None else math.inf
-            end = max(cue.start, next(later, min(cue.start + _GUESSED_LENGTH, limit)))
-        cue = replace(cue, end=end)
+    for cue in sorted(ended, key=lambda cue: (cue.start, cue.end)):
         if done and done[-1].text == cue.text and cue.start <= done[-1].end + 0.05:
             done[-1] = replace(done[-1], end=max(done[-1].end, cue.end))
             continue
         done.append(replace(cue, words=timed_words(cue.words, cue.start, cue.end)))
     return done
+
+
+def _end(cue: Cue, starts: Sequence[Seconds], duration: Seconds | None) -> Seconds:
+    """The end of a cue; where it has none, the start of the next one, or a guess."""
+    if not math.isfinite(cue.start) or math.isinf(cue.end):
+        raise InputError(f"The cue {cue.text!r} has no finite time.")
+    if cue.end >= cue.start:
+        return cue.end
+    later = bisect.bisect_right(starts, cue.start)
+    if later < len(starts):
+        return starts[later]
+    guess = cue.start + _GUESSED_LENGTH
+    return max(cue.start, guess if duration is None else min(guess, float(duration)))
 
 
 def timed_words(words: Iterable[Word], start: Seconds, end: Seconds) -> tuple[Word, ...]:

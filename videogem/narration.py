@@ -1,5 +1,6 @@
 """What was said and when: subtitles, transcripts and annotation files → cues; a cue → a time."""
 
+import codecs
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,13 @@ _BY_SUFFIX: dict[str, Format] = {
     ".ssa": "ass",
     ".ttml": "ttml",
     ".dfxp": "ttml",
+}
+# The longer marks first: that of UTF-32 begins like that of UTF-16.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
 }
 _MAX_BYTES = 64 * 2**20
 
@@ -124,8 +132,9 @@ def _is_text(source: str) -> bool:
 
 
 def _decode(data: bytes, name: str) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

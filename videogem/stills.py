@@ -69,6 +69,8 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey: convert() would clip it to white
         grey = np.asarray(image).astype(np.float64) / 257
         image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+    if image.mode == "P":  # straight to RGB, Pillow warns where the palette has transparency
+        image = image.convert("RGBA")
     return image.convert("RGB")
 
 
