@@ -49,7 +49,8 @@ def evaluate(
         None, help="Score the predictions stored in this Label Studio project, by model version."
     ),
     split: list[str] = typer.Option(
-        [], help="Demo world: pairs, style or clips; may be repeated; default: pairs."
+        ["unseen-pairs"],
+        help="Demo world: unseen-pairs, seen-pairs, unseen-style, moving-clips; may be repeated.",
     ),
     num_scenes: int = typer.Option(100, help="Demo world: scenes drawn for a split."),
     actors: int = typer.Option(3, help="Demo world: actors in a scene, 1 to 3."),
@@ -148,8 +149,8 @@ def evaluate(
     if label_studio is not None:
         sets = [_label_studio_dataset(label_studio, narration_field)]
     else:
-        demo = {"splits": split, "num_scenes": num_scenes, "actors": actors, "seed": seed}
-        sets = list(_open_all(dataset, root, read, demo))
+        demo = {"num_scenes": num_scenes, "actors": actors, "seed": seed}
+        sets = list(_open_all(dataset, root, read, split, demo))
     sets = [_limited(one, limit) for one in sets]
     if figure is not None:
         assert out is not None
@@ -172,9 +173,13 @@ def evaluate(
 
 
 def _open_all(
-    names: Sequence[str], roots: Sequence[Path], read: Any, demo: dict[str, Any]
+    names: Sequence[str],
+    roots: Sequence[Path],
+    read: Any,
+    splits: Sequence[str],
+    demo: dict[str, Any],
 ) -> Iterator["Dataset"]:
-    """The datasets asked for, each with its root."""
+    """The datasets asked for, each with its root; the demo world's splits one by one."""
     from videogem.datasets.registry import canonical_name
 
     if len(roots) not in (0, 1, len(names)):
@@ -185,7 +190,8 @@ def _open_all(
         if canonical_name(name) == "demo":
             from videogem.evaluation_demo import demo_dataset
 
-            yield demo_dataset(**demo)
+            for split in dict.fromkeys(splits):
+                yield demo_dataset(split, **demo)
         else:
             root = roots[0] if len(roots) == 1 else roots[index] if roots else None
             yield open_dataset(name, root, read)
