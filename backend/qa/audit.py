@@ -46,7 +46,7 @@ WEIGHTS = {
     "always-accepts": 0.4,
     "short-time": 0.4,
 }
-FAR = 0.2  # of the diagonal, from the point to the nearest box
+FAR = 0.15  # of the diagonal, from the point to the nearest box
 WHOLE_FRAME = 0.9  # of the canvas' area
 TINY = 0.0005  # of the canvas' area: 12 x 12 pixels of 640 x 480
 MANY = 5  # boxes that share a value, or a whole box
@@ -198,7 +198,7 @@ def _identical(items: Sequence[Item]) -> Iterable[Suspect]:
 
 def _misses(items: Sequence[Item]) -> Iterable[Suspect]:
     scores = sorted(item.score for item in items if item.score is not None)
-    sure = scores[len(scores) // 2] if scores else math.inf
+    sure = scores[len(scores) // 4] if scores else math.inf  # more than its least sure quarter
     if scores and scores[0] >= 0 and scores[-1] <= 1:
         sure = max(sure, 0.5)
     for item in items:
@@ -211,7 +211,7 @@ def _misses(items: Sequence[Item]) -> Iterable[Suspect]:
             yield Suspect(item.id, "confident-miss", min(1.0, 4 * away), detail)
         if away > FAR:
             detail = f"{100 * away:.0f} % of the diagonal outside"
-            yield Suspect(item.id, "far-outside", min(1.0, away / (3 * FAR)), detail)
+            yield Suspect(item.id, "far-outside", min(1.0, away / (4 * FAR)), detail)
 
 
 def _label_mismatch(items: Sequence[Item]) -> Iterable[Suspect]:

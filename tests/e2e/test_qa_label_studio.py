@@ -89,8 +89,8 @@ def setting(label_studio, client, make_project, start_backend, frames, frame_url
     folder = tmp_path / "backend-data"
     backend = start_backend(FakeGrounder(dict(NARRATIONS)), data_dir=folder)
     project = make_project(CONFIG, tasks, backend)
-    retrieve_predictions(client, project)
     found = list(client.tasks.list(project=project, fields="all"))
+    assert list(retrieve_predictions(client, project, [task.id for task in found]))
     predictions = {t.id: client.predictions.list(task=t.id)[0] for t in found}
     return project, backend, folder, predictions
 
