@@ -16,7 +16,7 @@ from backend.loading import Project, Task
 from backend.media import Media
 from backend.model import Models
 from backend.predict import Outcome, predict_many
-from backend.runner import CHUNK
+from backend.runner import chunk_size
 from backend.store import EventStore
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ def _chunks(
     """The tasks to predict, some at a time; the others are counted as skipped."""
     left = limit
     chunk: list[Task] = []
+    size = chunk_size(project.labeling)
     for page in label_studio.tasks(project.id or 0):
         tally.total = page.total
         for task in page.tasks:
@@ -98,7 +99,7 @@ def _chunks(
                 continue
             left = None if left is None else left - 1
             chunk.append(task)
-            if len(chunk) == CHUNK:
+            if len(chunk) == size:
                 yield chunk
                 chunk = []
         if left == 0:

@@ -95,6 +95,12 @@ def _parts(text: str) -> tuple[str, ...]:
     return parts
 
 
+def _output(text: str) -> str:
+    if text not in ("box", "point"):
+        raise ValueError("box or point")
+    return text
+
+
 def _meaning(text: str) -> str:
     if text not in ("narration", "actions"):
         raise ValueError("narration or actions")
@@ -162,6 +168,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "model_method", "method name", "`VIDEOGEM_METHOD`", "grounding method of the project", _name
     ),
     Attribute("model_weights", "model name", "`VIDEOGEM_MODEL`", "weights of the project", _name),
+    Attribute(
+        "model_output",
+        "`box` or `point`",
+        "`box`",
+        "what a VideoRectangle follows; a point is a small box, as Label Studio has no other",
+        _output,
+    ),
     Attribute(
         "model_every",
         "seconds",

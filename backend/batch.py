@@ -15,17 +15,19 @@ from backend.jobs import Job
 from backend.loading import Project, Task
 from backend.model import ModelLoadingError, ModelNotReadyError
 from backend.predict import Outcome, Prediction, predict_many
-from backend.runner import CHUNK
+from backend.runner import chunk_size
 from backend.service import Service
 
 logger = logging.getLogger(__name__)
 
 MODEL_WAIT = 45.0  # seconds a request waits for weights that are still loading
 SPARE_THREADS = 3
+LABEL_STUDIO_WAITS = 95.0  # seconds; 100 in truth, with some for the way back
 SAVE_TIME = 0.4  # seconds Label Studio takes to save one prediction (0.3 measured)
 MAX_SAVE_TIME = 30.0  # longer, and deleting predictions to get new ones would be held up
 MIN_MODEL_WAIT = 45.0  # seconds a request waits for weights that are still loading
 SPARE_THREADS = 3
+LABEL_STUDIO_WAITS = 95.0  # seconds; 100 in truth, with some for the way back
 SAVE_TIME = 5.0
 PENDING = "Queued: it will be saved through Label Studio's API, see /jobs."
 KEPT = "Still being predicted: press 'Retrieve predictions' again later, see /jobs."
@@ -47,7 +49,8 @@ class _Batch:
     """The state of one request: which positions are settled, and which are still to do."""
 
     def __init__(self, tasks: Sequence[Task], project: Project, service: Service) -> None:
-        self.deadline = time.monotonic() + service.settings.predict_budget
+        self.started = time.monotonic()
+        self.deadline = self.started + service.settings.predict_budget
         self.tasks = tasks
         self.project = project
         self.service = service
@@ -90,9 +93,10 @@ class _Batch:
             self._fail_rest(str(error))
             return
         duration = 0.0
+        size = chunk_size(self.project.labeling)
         while self._todo and time.monotonic() + duration < self.deadline:
             started = time.monotonic()
-            chunk, self._todo = self._todo[:CHUNK], self._todo[CHUNK:]
+            chunk, self._todo = self._todo[:size], self._todo[size:]
             outcomes = predict_many(
                 [self.tasks[index] for index in chunk],
                 self.project,
@@ -134,8 +138,14 @@ class _Batch:
             self._fail(index, outcome.error or "unknown")
 
     def _settle(self, index: int, prediction: Prediction) -> None:
+        key = self._key(index)
+        if key is not None and time.monotonic() - self.started > LABEL_STUDIO_WAITS:
+            # One video can take longer than Label Studio waits: the job list delivers it.
+            self._items[index] = self._no_result(PENDING if self.can_deliver else KEPT)
+            self.jobs.keep(self._job(index), prediction, reason="Took longer than a request may.")
+            return
         self._items[index] = prediction
-        if (key := self._key(index)) is not None:
+        if key is not None:
             project, task, _ = key
             self.service.store.record_predictions(project, task, [prediction])
             self.jobs.finish(self._job(index))

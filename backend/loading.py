@@ -50,6 +50,8 @@ def load_task(task: Task, project: Project, grounder: Grounder, media: Media) ->
     """
     works: list[Work] = []
     for target in project.labeling.targets:
+        if target.source.kind == "video":
+            continue  # see videos.py
         target = with_task_labels(target, task)
         for item_index, clip in _clips(task, target, project, grounder, media):
             similarity = _similarity(grounder, clip)
@@ -108,16 +110,25 @@ def fitting_actions(target: Target, similarity: Similarity | None) -> list[str]:
 
     Without a model that compares frames with texts, all of them.
     """
-    values = dict.fromkeys(label.value for control in target.controls for label in control.labels)
-    labels = list(values)
-    if not labels:
-        raise InputError("The task brings no labels, so there is no action to ground.")
+    labels = action_labels(target)
     top = int(target.options.get("model_top", 1))
     if similarity is None or len(labels) <= top:
         return labels
     scores = similarity([parse(label).action_prompt for label in labels])
     ranked = sorted(range(len(labels)), key=lambda index: -scores[index])
     return [labels[index] for index in ranked[:top]]
+
+
+def action_labels(target: Target) -> list[str]:
+    """All labels of a target's controls, in the order of the config.
+
+    Raises:
+        InputError: there are none, because the task brings none.
+    """
+    labels = [label.value for control in target.controls for label in control.labels]
+    if not labels:
+        raise InputError("The task brings no labels, so there is no action to ground.")
+    return list(dict.fromkeys(labels))
 
 
 def with_task_labels(target: Target, task: Task) -> Target:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backend.labeling import fill
 from backend.loading import Project, Task, Work, load_task
 from backend.media import Media
 from backend.results import Found, Region, mean_score, to_regions
 from backend.validation import problems_of
+from backend.videos import predict_video
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.structures import Grounding
@@ -61,7 +63,8 @@ def predict_many(
             continue
         found = [(work, next(groundings)) for work in each]
         try:
-            outcomes.append(Outcome(task, prediction=assemble(task, found, project)))
+            videos = _videos(task, project, grounder, media)
+            outcomes.append(Outcome(task, prediction=assemble(task, found, project, videos)))
         except Exception as error:
             outcomes.append(_failed(task, error))
     return outcomes
@@ -81,12 +84,29 @@ def _ground(works: Sequence[Work], grounder: Grounder) -> list[list[Grounding]]:
     return grounder.ground_batch([w.clip for w in works], [w.narrations for w in works])
 
 
-def assemble(
-    task: Task, found: Sequence[tuple[Work, list[Grounding]]], project: Project
-) -> Prediction:
-    """Write the regions of one task, and check them."""
+def _videos(
+    task: Task, project: Project, grounder: Grounder, media: Media
+) -> tuple[list[Region], list[float]]:
+    """Regions and scores of a task's videos."""
     regions: list[Region] = []
     scores: list[float] = []
+    for target in project.labeling.targets:
+        if target.source.kind == "video":
+            reference = fill(target.source.value, task.get("data") or {})
+            more = predict_video(task, target, reference, project, grounder, media)
+            regions += more[0]
+            scores += more[1]
+    return regions, scores
+
+
+def assemble(
+    task: Task,
+    found: Sequence[tuple[Work, list[Grounding]]],
+    project: Project,
+    videos: tuple[list[Region], list[float]],
+) -> Prediction:
+    """Write the regions of one task, and check them."""
+    regions, scores = videos
     for work, groundings in found:
         for index, grounding in enumerate(groundings):
             if grounding.score < project.score_threshold:

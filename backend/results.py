@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.labeling import Control, ControlKind, LabelMeaning
+from backend.labeling import Control, ControlKind, LabelMeaning, Target
 from backend.labels import (
     BOX_FALLBACK,
     Similarity,
@@ -19,6 +19,7 @@ from videogem.structures import Box, Grounding, Point
 
 Region = dict[str, Any]
 MARKER_WIDTH = 1.0  # percent of the image's width: how large Label Studio draws a point
+POINT_BOX = 0.01  # half the side of the box that stands for a point in a video
 DIGITS = 4  # of a percentage: 0.0001 % of an 8K frame is a hundredth of a pixel
 
 
@@ -173,6 +174,82 @@ def _plain_region(
     if found.item_index is not None:
         region["item_index"] = found.item_index
     return region
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How Label Studio counts a video's frames: by the configured rate, whatever the file has."""
+
+    framerate: float
+    duration: float  # seconds
+
+    def frame(self, time: float) -> int:
+        """The 1-based frame Label Studio shows at a time.
+
+        >>> Shown(25.0, 10.0).frame(0.0), Shown(25.0, 10.0).frame(0.04), Shown(25.0, 10.0).frame(99)
+        (1, 2, 250)
+        """
+        return min(max(round(time * self.framerate) + 1, 1), self.num_frames)
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames Label Studio counts."""
+        return max(1, round(self.duration * self.framerate))
+
+
+def to_video_regions(
+    track: Sequence[Found], start: float, end: float, shown: Shown, target: Target
+) -> list[Region]:
+    """The regions of a video's controls for one narrated moment, grounded at its key frames."""
+    best = max(track, key=lambda found: found.grounding.score)
+    score = mean_score(found.grounding.score for found in track)
+    regions: list[Region] = []
+    for control in target.controls:
+        if not _meant_for(best, control):
+            continue
+        if score < float(control.options.get("model_score_threshold", 0.0)):
+            continue
+        label = _box_label(best, control)
+        if control.kind == "videorectangle":
+            value: dict[str, Any] = {
+                "sequence": _sequence(track, control, shown),
+                "framesCount": shown.num_frames,
+                "duration": round(shown.duration, 3),
+            }
+            key = "labels"
+        elif control.kind == "timeline":
+            value = {"ranges": [{"start": shown.frame(start), "end": shown.frame(end)}]}
+            key = control.type
+        else:
+            continue
+        if label is not None:
+            value[key] = [label]
+        regions.append({**_plain_region(best, control, value), "score": score})
+    return regions
+
+
+def _sequence(track: Sequence[Found], control: Control, shown: Shown) -> list[dict[str, Any]]:
+    """Key frames as Label Studio needs them (PROTOCOL.md): numbered from 1, rising, with
+    ``enabled`` and ``rotation``; the last one ends the box, which would stay for ever otherwise.
+    """
+    steps: dict[int, dict[str, Any]] = {}
+    for found in track:
+        box = box_of(found.grounding, control)
+        if control.options.get("model_output") == "point":
+            box = _box_round(found.grounding.point)
+        frame = shown.frame(found.grounding.time)
+        time = round((frame - 1) / shown.framerate, 3)  # for readers; only `frame` is trusted
+        step = {"frame": frame, "time": time, "enabled": True, "rotation": 0}
+        steps.setdefault(frame, {**step, **to_percent_box(box)})
+    sequence = [steps[frame] for frame in sorted(steps)]
+    sequence[-1]["enabled"] = False
+    return sequence
+
+
+def _box_round(point: Point) -> Box:
+    """A point as a small box, because Label Studio has no points on videos."""
+    x, y = (min(max(float(share), POINT_BOX), 1 - POINT_BOX) for share in point)
+    return x - POINT_BOX, y - POINT_BOX, x + POINT_BOX, y + POINT_BOX
 
 
 def _attach_per_region(regions: list[Region], controls: Sequence[Control]) -> None:

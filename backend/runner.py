@@ -10,7 +10,7 @@ from typing import Any
 from backend.delivery import deliver
 from backend.jobs import Job, Jobs
 from backend.label_studio import Connections, LabelStudioError
-from backend.labeling import parse_labeling
+from backend.labeling import Labeling, parse_labeling
 from backend.loading import Project
 from backend.media import Media
 from backend.model import ModelLoadingError, ModelNotReadyError, Models
@@ -27,6 +27,11 @@ MODEL_WAIT = 10.0
 IDLE_WAIT = 60.0
 POLITE_WAIT = 2.0  # seconds that queued work waits for people who wait for an answer
 RATE_WINDOW = 50
+
+
+def chunk_size(labeling: Labeling) -> int:
+    """How many tasks are done together: videos one by one, as each is a batch of its own."""
+    return 1 if any(target.source.kind == "video" for target in labeling.targets) else CHUNK
 
 
 class Runner:
@@ -100,6 +105,9 @@ class Runner:
         jobs = self._jobs.claim(CHUNK)
         if not jobs:
             return bool(undelivered)
+        size = chunk_size(parse_labeling(jobs[0].config))
+        self._jobs.requeue(jobs[size:])
+        jobs = jobs[:size]
         self._traffic.wait_until_quiet(POLITE_WAIT)
         self._predict(jobs)
         return True
