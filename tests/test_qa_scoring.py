@@ -59,6 +59,14 @@ def test_hits(predicted, reviewed, expected):
     assert hits(rows_for(predicted, reviewed)) == expected
 
 
+def test_points_alone_judge_nothing_unless_they_replace_the_predicted_one():
+    predicted, drawn = [point(25, 25)], [point(60, 60, id="new")]
+    assert hits(rows_for(predicted, drawn)) == [False]
+    alone = rows_for(predicted, drawn, parent_prediction=None)
+    assert hits(alone) == []
+    assert alone[1]["distance_diagonal"] == pytest.approx(35, abs=0.1)
+
+
 def test_a_skipped_annotation_is_reported_and_not_counted():
     rows = rows_for([point(25, 25), box(20, 20, 9, 9)], [], was_cancelled=True)
     assert hits(rows) == []

@@ -35,7 +35,7 @@ from backend.qa.regions import (
     overlap,
     read_regions,
 )
-from backend.qa.words import Words, words_of
+from backend.qa.words import words_of
 from videogem.structures import Point
 
 SCORING_VERSION = "1"  # a change makes the store recompute its scores
@@ -116,7 +116,9 @@ def _score_annotation(
     for region in predicted:
         facts.append(
             {
-                **_region_facts(region, predicted, reviewed, words, gave_nothing=gave_nothing),
+                **_region_facts(
+                    region, predicted, reviewed, gave_nothing=gave_nothing, started=not independent
+                ),
                 "outcome": outcomes.get(_key(region), "independent"),
                 **shared,
             }
@@ -197,15 +199,16 @@ def _region_facts(
     region: Region,
     predicted: Sequence[Region],
     reviewed: Sequence[Region],
-    words: Words,
     *,
     gave_nothing: bool,
+    started: bool,
 ) -> Row:
     """Hit, overlap and correction distance of one predicted region."""
     facts: Row = {"kind": region.kind, **_identity(region)}
     truth = action_regions(region, predicted, reviewed)
     own = next((r for r in reviewed if _key(r) == _key(region)), None)
-    judged = bool(truth) or gave_nothing or (own is None and bool(reviewed))
+    deleted = started and own is None and bool(reviewed)
+    judged = bool(truth) or gave_nothing or deleted
     facts["truth"] = [[list(p) for p in _shape(r, region)] for r in truth[:8]]
     if region.kind == "track":
         facts.update(_track_facts(region, truth, judged=judged))
