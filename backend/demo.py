@@ -35,9 +35,11 @@ from backend.project_setup import (
     ensure_local_files,
     ensure_project,
     import_missing,
+    num_empty_predictions,
     retrieve_predictions,
     signed_in,
     tasks_without_prediction,
+    wait_for_predictions,
 )
 from backend.tasks import Kind
 from videogem.errors import InputError
@@ -190,12 +192,14 @@ def _prepare(
         report(f"Pre-labelling {len(open_tasks)} tasks")
         for done in retrieve_predictions(client, project, open_tasks):
             report(f"Pre-labelling: {done} of {len(open_tasks)} tasks")
+        for missing in wait_for_predictions(client, project):
+            report(f"Pre-labelling: {missing} tasks are still queued")
         # Label Studio reports success whatever came back, so look.
-        empty = tasks_without_prediction(client, project)
-    if empty:
+        failed = len(tasks_without_prediction(client, project))
+        failed += num_empty_predictions(client, project)
+    if failed:
         console.print(
-            f"[yellow]{len(empty)} tasks of '{wanted.title}' got no prediction; "
-            f"{backend_log} says why.[/]"
+            f"[yellow]{failed} tasks of '{wanted.title}' got no label; {backend_log} says why.[/]"
         )
     return project
 

@@ -1,5 +1,6 @@
 """Prepare Label Studio projects for the backend; every step may be repeated without harm."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,28 @@ def ensure_backend(client: LabelStudio, project: int, url: str) -> None:
 def tasks_without_prediction(client: LabelStudio, project: int) -> list[int]:
     """Ids of tasks that carry no prediction, in the order of the project."""
     return [int(task.id) for task in _tasks(client, project) if not task.total_predictions]
+
+
+def wait_for_predictions(
+    client: LabelStudio, project: int, *, seconds: float = PREDICTION_SECONDS
+) -> Iterator[int]:
+    """Wait for predictions the backend delivers later; yields how many tasks still lack one.
+
+    A large batch is answered in part, the rest comes through the API. Ends when all are there, or
+    when none has come for `seconds`.
+    """
+    missing, last = len(tasks_without_prediction(client, project)), time.monotonic()
+    while missing and time.monotonic() - last < seconds:
+        yield missing
+        time.sleep(2.0)
+        now = len(tasks_without_prediction(client, project))
+        if now != missing:
+            missing, last = now, time.monotonic()
+
+
+def num_empty_predictions(client: LabelStudio, project: int) -> int:
+    """How many predictions hold nothing: the backend had nothing to say about their tasks."""
+    return sum(not prediction.result for prediction in client.predictions.list(project=project))
 
 
 def _tasks(client: LabelStudio, project: int) -> Iterable[Any]:

@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from backend.demo import Demo
+
+# A closed terminal ends the servers too, and Ctrl-C even where a shell had it ignored.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +40,8 @@ def demo(
     from backend.processes import ProcessError
 
     console = Console(highlight=False, soft_wrap=True)
-    # A closed terminal ends the servers too; and Ctrl-C even where a shell had it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for number in ENDING:
+        signal.signal(number, _end)
     try:
         with running_demo(console, state=state, venv=venv, model=model) as running:
             _show(console, running)
@@ -51,6 +54,13 @@ def demo(
         raise typer.Exit(1) from None
 
 
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End by unwinding, once: a second Ctrl-C must not leave servers behind."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _show(console: "Console", running: "Demo") -> None:
     project = next(iter(running.projects.values()))
     console.print(
@@ -61,6 +71,7 @@ def _show(console: "Console", running: "Demo") -> None:
   [bold]Quality page[/]   {running.backend}/qa
   Logs           {running.logs}
 
-Open a task: the orange point and the box are predictions. Move the point, submit, and the quality
-page counts whether the model had pointed right. Ctrl-C ends everything.""",
+Open a task: the orange point and the blue box are predictions. Move the box to where the action
+really is, submit, and the quality page says how often the model pointed right.
+Ctrl-C ends everything.""",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.processes import answers, log_tail
-from backend.project_setup import signed_in, tasks_without_prediction
+from backend.project_setup import num_empty_predictions, signed_in, tasks_without_prediction
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_START_SECONDS = 600
@@ -56,6 +56,7 @@ def contents(demo: dict[str, Any], state: Path) -> dict[str, int]:
             assert project.title not in counts
             counts[project.title] = len(list(client.tasks.list(project=project.id)))
             assert tasks_without_prediction(client, project.id) == []
+            assert num_empty_predictions(client, project.id) == 0
     return counts
 
 
