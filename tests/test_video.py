@@ -1,8 +1,10 @@
 """The decoder matrix: every container and timing trouble, against ffmpeg's own frame numbers."""
 
+import io
 import random
 import struct
 import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -394,6 +396,32 @@ class TestDamage:
             assert clips.frame_number(clip.target_frame) == round(clip.time * 25)
             read += clip.time > number / 25 - 0.04
         assert read > 50
+
+    @pytest.mark.parametrize("container", ["mp4", "ts", "mkv", "avi"])
+    def test_any_damage_is_a_picture_or_an_error(self, folder, container):
+        """Bytes changed, cut out or overwritten: never another exception, never a hang."""
+        codec = ("-c:v", "mpeg4") if container == "avi" else (*X264, "-bf", "2")
+        whole = clips.encode(folder / f"fuzz.{container}", *codec, "-g", "20", frames=50)
+        dice = random.Random(2)
+        for _ in range(40):
+            data = bytearray(whole.read_bytes())
+            place = dice.randrange(len(data))
+            damage = dice.choice(["change", "cut", "overwrite"])
+            if damage == "change":
+                for _ in range(dice.choice([1, 10, 100])):
+                    data[dice.randrange(len(data))] = dice.randrange(256)
+            elif damage == "cut":
+                del data[place : place + dice.randrange(1, 2000)]
+            else:
+                data[place : place + 500] = dice.randbytes(500)
+            with suppress(VideoReadError):
+                read_clip(io.BytesIO(data), time=dice.uniform(0, 2), num_frames=8)
+
+    def test_unknown_codec(self, folder, plain):
+        path = folder / "unknown.mp4"
+        path.write_bytes(plain.read_bytes().replace(b"avc1", b"zzz9"))
+        with pytest.raises(VideoReadError, match="cannot be decoded here"):
+            read_clip(path)
 
     def test_index_at_the_end_and_cut_off(self, plain, folder):
         short = clips.cut(plain, folder / "no_index.mp4", 0.8)

@@ -5,6 +5,7 @@ next one's, so the frame at time t is the last that begins at or before t. Frame
 used to address a frame: with B-frames, edit lists or a variable rate they mislead.
 """
 
+import errno
 import logging
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -61,7 +62,7 @@ class VideoReader(FrameReader):
         self.name = name
         self.num_decoded = 0
         self._opening: Iterator[_Decoded] | None = None
-        self._file = _Borrowed(file)
+        self._file = _Borrowed(file, size)
         self._open()
         try:
             self._timeline = self._read_timeline(size, local=local)
@@ -102,6 +103,13 @@ class VideoReader(FrameReader):
         if not streams:
             container.close()
             raise VideoReadError(f"{self.name} has no pictures (sound only); give a video.")
+        # Of unknown codecs there is nothing, whatever PyAV's annotations say.
+        if cast(object, streams[0].codec_context) is None:
+            container.close()
+            raise VideoReadError(
+                f"{self.name} is in a video format that cannot be decoded here; convert it to MP4 "
+                "(H.264) or WebM."
+            )
         self._container = cast(InputContainer, container)
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"
@@ -242,6 +250,10 @@ class VideoReader(FrameReader):
             yield from self._container.demux(self._stream)
         except av.error.FFmpegError as error:
             logger.debug("%s: reading stops: %s", self.name, error)
+        except IndexError:
+            # PyAV 18 stumbles at the very end, after the last frame, over streams that begin within
+            # the file (MPEG-TS recordings have them).
+            logger.debug("%s: a stream began within the file", self.name)
 
     def _decode(self, *, from_start: bool) -> Iterator[_Decoded]:
         """Decode what follows, in presentation order, leaving out what cannot be exact.
@@ -265,7 +277,7 @@ class VideoReader(FrameReader):
             if not broken:
                 try:
                     frames = packet.decode()
-                except av.error.InvalidDataError:
+                except av.error.FFmpegError:
                     broken = True
             if broken and packet.size and not packet.is_discard:
                 logger.debug("%s: damaged packet at tick %s", self.name, pts)
@@ -317,14 +329,20 @@ class VideoReader(FrameReader):
 class _Borrowed:
     """A file object of someone else: PyAV may read and seek it, but not close it."""
 
-    def __init__(self, file: BinaryFile) -> None:
+    def __init__(self, file: BinaryFile, size: int) -> None:
         self._file = file
+        self._size = size
 
     def read(self, size: int = -1) -> bytes:
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        try:
+            return self._file.seek(offset, whence)
+        except (ValueError, OSError, OverflowError):
+            if whence == 0 and not 0 <= offset <= self._size:
+                return -errno.EINVAL  # a damaged file asked for a place that is not there
+            raise
 
     def tell(self) -> int:
         return self._file.tell()
