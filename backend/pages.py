@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, redirect, render_template_string, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend.doctor import diagnose
 from backend.jobs import STATES
 from backend.service import Service, current_service
 
@@ -15,8 +16,7 @@ pages = Blueprint("pages", __name__)
 def jobs() -> Response | str:
     """What waits, runs, is done or failed, with progress and time left; JSON for programs."""
     summary = job_summary(current_service(), request.args.get("project", type=int))
-    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
-    if best == "text/html":
+    if _wants_html():
         return render_template_string(_PAGE, states=STATES, **summary)
     return jsonify(summary)
 
@@ -26,10 +26,34 @@ def retry() -> BaseResponse:
     """Queue failed tasks again, of one project or of all."""
     project = request.values.get("project", type=int)
     count = current_service().jobs.retry_failed(project)
-    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
-    if best == "text/html":
+    if _wants_html():
         return redirect(url_for("pages.jobs"), code=303)
     return jsonify(queued=count)
+
+
+@pages.get("/doctor")
+def doctor() -> Response | str:
+    """The checks of `videogem doctor`, as this process sees things."""
+    service = current_service()
+    project = request.args.get("project", type=int)
+    checks = list(
+        diagnose(
+            service.settings,
+            model=service.models.default,
+            media=service.media,
+            label_studio=service.connections.get(project),
+            project=project,
+            model_wait=1.0,
+        )
+    )
+    if _wants_html():
+        return render_template_string(_DOCTOR, checks=checks)
+    return jsonify(checks=[check.as_json() for check in checks])
+
+
+def _wants_html() -> bool:
+    kinds = ["application/json", "text/html"]
+    return request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
 def job_summary(service: Service, project: int | None = None) -> dict[str, Any]:
@@ -54,14 +78,30 @@ def job_summary(service: Service, project: int | None = None) -> dict[str, Any]:
     }
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>VideoGEM jobs</title>
-<meta http-equiv="refresh" content="5">
-<style>
+_STYLE = """<style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% } th, td { padding: .3rem .6rem; text-align: left }
-tr + tr { border-top: 1px solid #ddd } progress { width: 10rem }
+td { vertical-align: top } tr + tr { border-top: 1px solid #ddd } progress { width: 10rem }
+.failure { color: #b00020; font-weight: 600 } .warning { color: #8a5a00 }
 </style>
+"""
+
+_DOCTOR = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>VideoGEM doctor</title>
+{_STYLE}
+<h1>Doctor</h1>
+<table>{{% for check in checks %}}<tr><td class="{{{{ check.level }}}}">{{{{ check.level }}}}</td>
+<td>{{{{ check.name }}}}</td><td>{{{{ check.found }}}}<br><em>{{{{ check.fix }}}}</em></td></tr>
+{{% endfor %}}</table>
+</html>"""
+
+_PAGE = (
+    """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>VideoGEM jobs</title>
+<meta http-equiv="refresh" content="5">
+"""
+    + _STYLE
+    + """
 <h1>Jobs</h1>
 <p>{% if tasks_per_second %}{{ tasks_per_second }} tasks per second of late.{% endif %}
 ready: predicted, not yet in Label Studio.</p>
@@ -78,3 +118,4 @@ ready: predicted, not yet in Label Studio.</p>
 {% for row in failures %}<tr><td>{{ row.project }}</td><td>{{ row.task }}</td>
 <td>{{ row.reason }}</td></tr>{% endfor %}</table>{% endif %}
 </html>"""
+)

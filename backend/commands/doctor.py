@@ -1,0 +1,49 @@
+"""`videogem doctor`: what is wrong, and the setting that mends it."""
+
+import json
+
+import typer
+
+MARKS = {"ok": "ok     ", "warning": "warning", "failure": "FAILURE"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor)
+
+
+def doctor(
+    *,
+    project: int | None = typer.Option(
+        None, help="Number of the Label Studio project; default: all that have a model connected."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the checks as JSON."),
+) -> None:
+    """Check Label Studio, token, backend, webhook, media, labeling config, weights and database.
+
+    The exit code is 1 when a check failed.
+    """
+    from backend.app import configured_model
+    from backend.doctor import diagnose
+    from backend.label_studio import Connections
+    from backend.media import Media
+    from backend.settings import load_settings
+
+    settings = load_settings()
+    connections = Connections(settings)
+    checks = []
+    for check in diagnose(
+        settings,
+        model=configured_model(settings),
+        media=Media(settings, connections),
+        label_studio=connections.get(project),
+        project=project,
+    ):
+        checks.append(check)
+        if not as_json:
+            typer.echo(f"{MARKS[check.level]}  {check.name}: {check.found}")
+            if check.fix:
+                typer.echo(f"         {check.fix}")
+    if as_json:
+        typer.echo(json.dumps([check.as_json() for check in checks], indent=2))
+    if any(check.level == "failure" for check in checks):
+        raise typer.Exit(1)
