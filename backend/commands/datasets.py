@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from videogem.errors import InputError
+from backend import dataset_options as option
 
 if TYPE_CHECKING:
-    from videogem.datasets.base import Dataset, ReadOptions
+    from videogem.datasets.base import Dataset
 
 
 def register(app: typer.Typer) -> None:
@@ -23,37 +23,23 @@ def datasets(
     ),
     *,
     root: Path | None = typer.Option(None, help="The folder with the dataset's files."),
-    annotations: Path | None = typer.Option(None, help="The annotation file, if not found."),
-    frames: Path | None = typer.Option(None, help="Folder of stored frames, if not in the root."),
-    videos: Path | None = typer.Option(None, help="Folder of videos, if not in the root."),
-    subset: str | None = typer.Option(
-        None, help="V-HICO: test or unseen. DALY: test, train or all."
-    ),
-    boxes: str | None = typer.Option(
-        None, help="Which boxes count: all, first or enclosing; default: the paper's protocol."
-    ),
-    canvas: str = typer.Option(
-        "capped", help="YouCook boxes: capped (640x360 rule), filtered (authors' list) or frame."
-    ),
-    second_offset: int | None = typer.Option(
-        None, help="GroundingYouTube: stored target frame = second + this; default -1."
-    ),
-    fix_clip: bool = typer.Option(
-        False, "--fix-clip", help="GroundingYouTube: bring y back to the canvas."
-    ),
-    drop: list[str] = typer.Option(
-        [], help="Leave out boxes for this reason, such as 'zero area'; may be repeated."
-    ),
-    narration_field: str | None = typer.Option(
-        None, help="Label Studio: the data field with the narration."
-    ),
+    annotations: option.AnnotationsFile = None,
+    frames: option.FramesFolder = None,
+    videos: option.VideosFolder = None,
+    subset: option.Subset = None,
+    boxes: option.Boxes = None,
+    canvas: option.Canvas = "capped",
+    second_offset: option.SecondOffset = None,
+    fix_clip: option.FixClip = False,
+    drop: option.Drop = None,
+    narration_field: option.NarrationField = None,
     items: Path | None = typer.Option(
         None, help="Write the usable items as JSON lines: ids, boxes, frames."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON and nothing else."),
 ) -> None:
     """Count videos, items, boxes and classes, and what was dropped or looks wrong."""
-    options = read_options(
+    options = option.read_options(
         annotations=annotations,
         frames=frames,
         videos=videos,
@@ -65,48 +51,13 @@ def datasets(
         drop=drop,
         narration_field=narration_field,
     )
-    dataset = open_dataset(name, root, options)
+    (dataset,) = option.open_datasets([name], [] if root is None else [root], options)
     if items is not None:
         _write_items(dataset, items)
     if as_json:
         typer.echo(json.dumps(dataset.summary(), ensure_ascii=False))
     else:
         typer.echo(_text(dataset))
-
-
-def read_options(*, drop: list[str], **values: Any) -> "ReadOptions":
-    """ReadOptions from what the command line gave.
-
-    Raises:
-        InputError: a choice or a reason there is not.
-    """
-    from videogem.datasets.base import BOX_REASONS, ReadOptions
-
-    for option, choices in (
-        ("boxes", (None, "all", "first", "enclosing")),
-        ("canvas", ("capped", "filtered", "frame")),
-    ):
-        if values[option] not in choices:
-            names = ", ".join(choice for choice in choices if choice)
-            raise InputError(f"--{option} must be one of {names}, got '{values[option]}'.")
-    for reason in drop:
-        if reason not in BOX_REASONS:
-            raise InputError(
-                f"--drop takes one of {', '.join(repr(r) for r in BOX_REASONS)}, got '{reason}'."
-            )
-    return ReadOptions(drop=frozenset(drop), **values)
-
-
-def open_dataset(name: str, root: Path | None, options: "ReadOptions") -> "Dataset":
-    """A dataset from its folder, or the demo world."""
-    from videogem.datasets.registry import canonical_name, read_dataset
-
-    name = canonical_name(name)
-    if name == "demo":
-        from videogem.evaluation_demo import demo_dataset
-
-        return demo_dataset()
-    return read_dataset(name, root, options)
 
 
 def _write_items(dataset: "Dataset", path: Path) -> None:
