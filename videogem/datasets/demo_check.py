@@ -21,11 +21,18 @@ _MERGE_WEIGHTS = (0.2, 0.2, 0.6)
 
 @torch.inference_mode()
 def grounding_check(
-    model: Path, *, num_scenes: int = 512, num_actors: int = 3, seed: int = 1, batch: int = 64
+    model: Path,
+    *,
+    num_scenes: int = 512,
+    num_actors: int = 3,
+    seed: int = 1,
+    batch: int = 64,
+    temperature: float | None = None,
 ) -> dict[str, float]:
     """Share of points in the true box for unseen pairs of the second world, without layer weights.
 
-    Keys are the prompts and ``merged``; a point is the centre of the best patch.
+    Keys are the prompts and ``merged``; a point is the centre of the best patch. ``temperature``
+    is the inverse temperature, None the adaptive one.
     """
     backbone = load_backbone(str(model))
     device = backbone.device
@@ -39,7 +46,9 @@ def grounding_check(
     for _ in range(max(1, num_scenes // batch)):
         scenes = free_scenes(batch, unseen, generator, num_actors=num_actors, camera=False)
         rendered = renderer.render(scenes, degradation=False)
-        tokens = backbone.encode_frames(standardise(rendered.images.float()), AttentionSettings())
+        tokens = backbone.encode_frames(
+            standardise(rendered.images.float()), AttentionSettings(temperature=temperature)
+        )
         mixed = tokens.residual[0] + tokens.self_self.sum(dim=0)
         features = F.normalize(backbone.project(mixed)[:, 1:], dim=-1)
         columns = tokens.grid[1]

@@ -38,6 +38,17 @@ class Layers:
 
 
 @dataclass(frozen=True, eq=False)
+class Art:
+    """Which emoji (-1: none) everything is drawn with, and how, back to front."""
+
+    sprite: Int[Tensor, "B L"]
+    turn: Float[Tensor, "B L"]
+    flip: Float[Tensor, "B L"]
+    level: Int[Tensor, "B L"]
+    gain: Float[Tensor, "B L 3"]
+
+
+@dataclass(frozen=True, eq=False)
 class RenderedScenes:
     """Images in [0, 1], and the true boxes, xyxy (evaluation only).
 
@@ -115,13 +126,74 @@ class Renderer:
 
         Frames of any aspect are squashed or stretched to ``size_wh``.
         """
+        vary = degradation and not scenes.is_plain
+        art = self.draw_art(scenes, size_wh[1], vary=vary)
+        places = draw_order(scenes.lone_places, scenes.people, scenes.held)
+        layers = self.layers(art, places, scenes.aspect)
+        canvas = self.paint((self.background_layer(scenes), layers), size_wh)
+        person_boxes, object_boxes = self.actor_boxes(art, places, scenes.aspect)
+        uniform = partial(torch.rand, generator=self.generator, device=self.device)
+        if vary:
+            canvas = shift_colours(canvas, self.generator)
+            noise = 0.05 * uniform(len(scenes)) * (uniform(len(scenes)) < 0.6)
+        else:
+            noise = 0.03 * uniform(len(scenes))
+        images = self.add_grain(canvas, noise)
+        return RenderedScenes(
+            degrade(images, self.generator) if vary else images, person_boxes, object_boxes
+        )
+
+    def draw_art(self, scenes: Scenes, height: int, *, vary: bool) -> Art:
+        """Choose an emoji, its turn, flip, detail and brightness for everything in the scenes."""
+        uniform = partial(torch.rand, generator=self.generator, device=self.device)
+        sprite = draw_order(
+            self._choose(self.object_sprites, scenes.lone_objects),
+            self._choose(self.verb_sprites, scenes.verbs),
+            self._choose(self.object_sprites, scenes.objects),
+        )
+        shape = sprite.shape
+        turn = (2 * uniform(shape) - 1) * scenes.rotation
+        flip = torch.where(uniform(shape) < 0.5, -1.0, 1.0)
+        level = torch.zeros_like(sprite)
+        if not scenes.is_plain:
+            size = draw_order(scenes.lone_places, scenes.people, scenes.held)[..., 2]
+            coarser = (64 * SIDE / height / size).log2() + uniform(shape) - 0.6
+            level = coarser.round().clamp(0, _NUM_LEVELS - 1).long()
+        gain = torch.ones(*shape, 3, device=self.device)
+        if vary:
+            gain = (0.85 + 0.3 * uniform(*shape, 1)) * (0.92 + 0.16 * uniform(*shape, 3))
+        return Art(sprite, turn, flip, level, gain)
+
+    def layers(
+        self, art: Art, places: Float[Tensor, "B L 3"], aspect: Float[Tensor, " B"]
+    ) -> Layers:
+        """The art at its places; lone objects lie behind, each object over its person."""
+        x, y, size = places.unbind(-1)
+        side = 64 // 2**art.level
+        start = self._level_starts[art.level] + art.sprite * side**2
+        affine = _sprite_affine(x, y, size, art.turn, art.flip, side, aspect[:, None])
+        return Layers(start.where(art.sprite >= 0, -1).int(), side.int(), affine, art.gain)
+
+    def actor_boxes(
+        self, art: Art, places: Float[Tensor, "B L 3"], aspect: Float[Tensor, " B"]
+    ) -> tuple[Float[Tensor, "B A 4"], Float[Tensor, "B A 4"]]:
+        """True boxes of the actors' persons and objects, cut at the frame's edge."""
+        corners = _turned_bounds(self.bounds[art.sprite.clamp(min=0)], art.flip, art.turn)
+        boxes = places[..., [0, 1, 0, 1]] + corners * places[..., 2:]
+        boxes[..., 0::2] /= aspect.view(-1, 1, 1)
+        actors = boxes.clamp(0, SIDE)[:, -2 * MAX_ACTORS :].unflatten(1, (MAX_ACTORS, 2))
+        return actors[:, :, 0], actors[:, :, 1]
+
+    def paint(
+        self, groups: tuple[Layers, ...], size_wh: tuple[int, int]
+    ) -> Float[Tensor, "B 3 H W"]:
+        """Blend all layers, group by group, over black."""
         width, height = size_wh
-        layers, person_boxes, object_boxes = self._lay_out(scenes, height, vary=degradation)
-        background = self._background_layer(scenes)
-        canvas = torch.zeros(len(scenes), 3, height, width, device=self.device)
+        canvas = torch.zeros(len(groups[0].start), 3, height, width, device=self.device)
         shrink = torch.tensor([SIDE / width, SIDE / height, 1.0], device=self.device).repeat(2)
-        for group in (background, layers):
-            for number in range(group.start.shape[1]):
+        for group in groups:
+            used = (group.start >= 0).any(dim=0).tolist()
+            for number in (number for number, shown in enumerate(used) if shown):
                 canvas = self._blend(
                     canvas,
                     self._texels,
@@ -131,60 +203,18 @@ class Renderer:
                     (group.affine[:, number] * shrink).contiguous(),
                     group.gain[:, number].contiguous(),
                 )
-        uniform = partial(torch.rand, generator=self.generator, device=self.device)
-        if degradation and not scenes.is_plain:
-            canvas = shift_colours(canvas, self.generator)
-            noise = 0.05 * uniform(len(scenes)) * (uniform(len(scenes)) < 0.6)
-        else:
-            noise = 0.03 * uniform(len(scenes))
+        return canvas
+
+    def add_grain(
+        self, canvas: Float[Tensor, "B 3 H W"], strength: Float[Tensor, " B"]
+    ) -> Float[Tensor, "B 3 H W"]:
+        """Pixel noise, and clipping to [0, 1]; half precision on a GPU."""
         images = canvas.to(torch.float16 if self.device.type == "cuda" else torch.float32)
         grain = torch.randn(
             images.shape, generator=self.generator, device=self.device, dtype=images.dtype
         )
-        images = torch.addcmul(images, grain, noise.to(images.dtype).view(-1, 1, 1, 1)).clamp_(0, 1)
-        if degradation and not scenes.is_plain:
-            images = degrade(images, self.generator)
-        return RenderedScenes(images, person_boxes, object_boxes)
-
-    def _lay_out(
-        self, scenes: Scenes, height: int, *, vary: bool
-    ) -> tuple[Layers, Float[Tensor, "B A 4"], Float[Tensor, "B A 4"]]:
-        """Choose sprites, turns and flips; lone objects lie behind, each object over its person."""
-        uniform = partial(torch.rand, generator=self.generator, device=self.device)
-        sprite = torch.cat(
-            [
-                self._choose(self.object_sprites, scenes.lone_objects),
-                _interleave(
-                    self._choose(self.verb_sprites, scenes.verbs),
-                    self._choose(self.object_sprites, scenes.objects),
-                ),
-            ],
-            dim=1,
-        )
-        place = torch.cat([scenes.lone_places, _interleave(scenes.people, scenes.held)], dim=1)
-        x, y, size = place.unbind(-1)
-        shape = sprite.shape
-        turn = (2 * uniform(shape) - 1) * scenes.rotation
-        flip = torch.where(uniform(shape) < 0.5, -1.0, 1.0)
-        if scenes.is_plain:
-            level = torch.zeros_like(sprite)
-        else:
-            coarser = (64 * SIDE / height / size).log2() + uniform(shape) - 0.6
-            level = coarser.round().clamp(0, _NUM_LEVELS - 1).long()
-        gain = torch.ones(*shape, 3, device=self.device)
-        if vary and not scenes.is_plain:
-            gain = (0.85 + 0.3 * uniform(*shape, 1)) * (0.92 + 0.16 * uniform(*shape, 3))
-
-        side = 64 // 2**level
-        start = self._level_starts[level] + sprite * side**2
-        affine = _sprite_affine(x, y, size, turn, flip, side, scenes.aspect[:, None])
-        layers = Layers(start.where(sprite >= 0, -1).int().contiguous(), side.int(), affine, gain)
-        num_lone = scenes.lone_objects.shape[1]
-        corners = _turned_bounds(self.bounds[sprite.clamp(min=0)], flip, turn)
-        boxes = place[..., [0, 1, 0, 1]] + corners * size[..., None]
-        boxes[..., 0::2] /= scenes.aspect.view(-1, 1, 1)
-        actors = boxes.clamp(0, SIDE)[:, num_lone:].unflatten(1, (MAX_ACTORS, 2))
-        return layers, actors[:, :, 0], actors[:, :, 1]
+        strength = strength.to(images.dtype).view(-1, 1, 1, 1)
+        return torch.addcmul(images, grain, strength).clamp_(0, 1)
 
     def _choose(
         self, choices: Int[Tensor, "words art"], words: Int[Tensor, "B n"]
@@ -195,7 +225,7 @@ class Renderer:
         )
         return choices[words.clamp(min=0), picks].where(words >= 0, -1)
 
-    def _background_layer(self, scenes: Scenes) -> Layers:
+    def background_layer(self, scenes: Scenes) -> Layers:
         """One cut-out of a background each, flipped or not; plain scenes take colour noise."""
         batch, cells = len(scenes), demo_backgrounds.SIDE
         uniform = partial(torch.rand, batch, generator=self.generator, device=self.device)
@@ -214,6 +244,11 @@ class Renderer:
             torch.stack([flip * step, zero, left, zero, step, top], dim=-1)[:, None],
             torch.ones(batch, 1, 3, device=self.device),
         )
+
+
+def draw_order(lone: Tensor, people: Tensor, held: Tensor) -> Tensor:
+    """Everything in a scene along axis 1, back to front: lone objects, then pair by pair."""
+    return torch.cat([lone, torch.stack([people, held], dim=2).flatten(1, 2)], dim=1)
 
 
 def blend_layer(
@@ -292,11 +327,6 @@ def _turned_bounds(
     cos, sin = turn.cos()[..., None], turn.sin()[..., None]
     u, v = x * cos - y * sin, x * sin + y * cos
     return torch.stack([u.amin(-1), v.amin(-1), u.amax(-1), v.amax(-1)], dim=-1)
-
-
-def _interleave(first: Tensor, second: Tensor) -> Tensor:
-    """Person and object of each actor one after the other along axis 1."""
-    return torch.stack([first, second], dim=2).flatten(1, 2)
 
 
 def _choices(groups: tuple[tuple[int, ...], ...], device: torch.device) -> Int[Tensor, "words art"]:

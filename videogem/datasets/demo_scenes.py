@@ -177,7 +177,7 @@ def free_scenes(
 
     lone_side = short_side * (0.12 + 0.2 * uniform(batch, _NUM_LONE))
     lone_shown = uniform(batch, _NUM_LONE) < draw.new_tensor([0.6, 0.4, 0.25])
-    x, y = _free_places(
+    x, y = free_places(
         torch.cat([reach_x, lone_side / 2], dim=1),
         torch.cat([reach_y, lone_side / 2], dim=1),
         torch.cat([active, lone_shown], dim=1),
@@ -221,7 +221,7 @@ def _aspects(batch: int, generator: torch.Generator) -> Float[Tensor, " B"]:
     return torch.where(draw < 0.4, 1.0, wide)
 
 
-def _free_places(
+def free_places(
     reach_x: Float[Tensor, "B I"],
     reach_y: Float[Tensor, "B I"],
     shown: Bool[Tensor, "B I"],

@@ -10,10 +10,8 @@ minutes it was given on any machine; what it reaches depends on the GPU.
 
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -23,8 +21,6 @@ import torch.nn.functional as F
 import typer
 from jaxtyping import Bool, Float, Int
 from open_clip import CLIP, SimpleTokenizer
-from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from videogem.datasets.demo_captions import (
@@ -35,6 +31,7 @@ from videogem.datasets.demo_captions import (
     matches,
 )
 from videogem.datasets.demo_check import grounding_check
+from videogem.datasets.demo_fit import Schedule, fit, pick_device, start_logging
 from videogem.datasets.demo_render import Renderer
 from videogem.datasets.demo_scenes import Scenes, free_scenes, quadrant_scenes, unseen_pairs
 from videogem.datasets.demo_sprites import load_sprites
@@ -46,13 +43,17 @@ from videogem.datasets.demo_towers import (
     standardise,
 )
 from videogem.datasets.demo_vocabulary import load_vocabulary
-from videogem.datasets.demo_weights import bake_temperature, build_model, load_weights, save_weights
+from videogem.datasets.demo_weights import (
+    TEMPERATURE,
+    bake_temperature,
+    build_model,
+    load_weights,
+    save_weights,
+)
 
 logger = logging.getLogger(__name__)
 
 MAX_LOGIT_SCALE = math.log(100)
-WEIGHT_DECAY = 0.1
-_LOG_SECONDS, _SAVE_SECONDS = 20.0, 110.0
 _REFRESH_STEPS, _REFRESH_COUNT = 10, 64
 
 Loss = Callable[[Float[Tensor, "B C"], Bool[Tensor, "B C"]], Float[Tensor, ""]]
@@ -62,10 +63,7 @@ Loss = Callable[[Float[Tensor, "B C"], Bool[Tensor, "B C"]], Float[Tensor, ""]]
 class Stage:
     """One stage's schedule and data."""
 
-    minutes: float
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
+    schedule: Schedule
     quadrant_share: float  # batches from the first world
     style: CaptionStyle
     captions_per_image: int
@@ -73,8 +71,8 @@ class Stage:
 
 
 STAGES = {
-    1: Stage(6.0, 1536, 1.5e-3, 500, 1.0, FIRST_STYLE, 1, matching_loss),
-    2: Stage(6.8, 2048, 1.0e-3, 100, 0.15, CaptionStyle(), 2, own_caption_loss),
+    1: Stage(Schedule(6.0, 1536, 1.5e-3, 500), 1.0, FIRST_STYLE, 1, matching_loss),
+    2: Stage(Schedule(6.8, 2048, 1.0e-3, 100), 0.15, CaptionStyle(), 2, own_caption_loss),
 }
 
 
@@ -99,7 +97,7 @@ class DemoData:
     def scenes(self) -> Scenes:
         first_world = torch.rand((), generator=self._chooser) < self._stage.quadrant_share
         make = quadrant_scenes if first_world else free_scenes
-        return make(self._stage.batch_size, self._allowed, self.generator)
+        return make(self._stage.schedule.batch_size, self._allowed, self.generator)
 
     @torch.no_grad()
     def next_batch(
@@ -126,12 +124,6 @@ def rendering_speed(data: DemoData, num_batches: int = 10) -> float:
     return num_images / (time.monotonic() - start)
 
 
-def learning_rate(stage: Stage, step: int, share: float) -> float:
-    """Linear warm-up by step times a cosine by the share of the time that has passed."""
-    warmup = min(1.0, (step + 1) / stage.warmup_steps)
-    return stage.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
 def batch_loss(
     model: CLIP,
     loss: Loss,
@@ -153,99 +145,6 @@ def batch_loss(
     return loss(logits, fits), right.float().mean()
 
 
-def make_optimizer(model: CLIP, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW that decays matrices and tables, not biases, norms or single vectors."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=0.0, betas=(0.9, 0.98), eps=1e-6, fused=device.type == "cuda"
-    )
-
-
-def fit(
-    model: CLIP,
-    stage: Stage,
-    data: DemoData,
-    save: Callable[[int, float], None],
-    *,
-    passed_minutes: float = 0.0,
-    max_steps: int | None = None,
-) -> int:
-    """Train until the stage's minutes are over or ``max_steps`` are done; returns the steps.
-
-    ``save`` gets the steps and minutes every two minutes, and once more however this ends.
-    Compiling does not count as training time.
-    """
-    device = data.generator.device
-    optimizer = make_optimizer(model, device)
-    compiled = torch.compile(batch_loss, dynamic=False) if device.type == "cuda" else batch_loss
-    model.train()
-
-    def backward() -> tuple[Tensor, Tensor]:
-        value, accuracy = compiled(model, stage.loss, *data.next_batch())
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        return value.detach(), accuracy
-
-    if device.type == "cuda":
-        compiling = time.monotonic()
-        backward()
-        torch.cuda.synchronize()
-        logger.info("compiled in %.0f s", time.monotonic() - compiling)
-
-    step, start = 0, time.monotonic() - 60 * passed_minutes
-    first = logged = saved = time.monotonic()
-    minutes = passed_minutes
-    with _progress(stage.minutes) as show:
-        try:
-            while minutes < stage.minutes and (max_steps is None or step < max_steps):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(stage, step, minutes / stage.minutes)
-                value, accuracy = backward()
-                optimizer.step()
-                with torch.no_grad():
-                    model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
-                step += 1
-                now = time.monotonic()
-                minutes = (now - start) / 60
-                show(minutes)
-                if now - logged > _LOG_SECONDS or step == 1:
-                    logged = now
-                    logger.info(
-                        "step %d, %.2f min: loss %.3f, fitting caption first %.1f %%, "
-                        "logit scale %.1f, %.0f images/s",
-                        step,
-                        minutes,
-                        value.item(),
-                        100 * accuracy.item(),
-                        model.logit_scale.exp().item(),
-                        step * stage.batch_size / (now - first),
-                    )
-                if now - saved > _SAVE_SECONDS:
-                    saved = now
-                    save(step, minutes)
-        finally:
-            save(step, minutes)
-    return step
-
-
-@contextmanager
-def _progress(minutes: float) -> Iterator[Callable[[float], None]]:
-    """A bar over the minutes; only a terminal shows it, log lines appear everywhere."""
-    columns = (TextColumn("training"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("training", total=minutes)
-        yield lambda passed: progress.update(task, completed=passed)
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def train(
     stage: Annotated[int, typer.Option(min=1, max=2, help="1: first world, 2: second world.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights.")],
@@ -263,14 +162,17 @@ def train(
     check_scenes: Annotated[int, typer.Option(help="Scenes of the check at the end.")] = 512,
 ) -> None:
     """Train one stage of the demo model."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler()])
-    signal.signal(signal.SIGTERM, _interrupt)
+    start_logging()
     if stage == 2 and start is None and resume is None:
         raise typer.BadParameter("stage 2 needs --start with the weights of stage 1")
-    name = "cuda" if device == "auto" and torch.cuda.is_available() else device
-    target = torch.device("cpu" if name == "auto" else name)
+    target = pick_device(device)
     plan = STAGES[stage]
-    plan = replace(plan, minutes=minutes or plan.minutes, batch_size=batch_size or plan.batch_size)
+    schedule = replace(
+        plan.schedule,
+        minutes=minutes or plan.schedule.minutes,
+        batch_size=batch_size or plan.schedule.batch_size,
+    )
+    plan = replace(plan, schedule=schedule)
 
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("high")
@@ -278,7 +180,7 @@ def train(
     model, metadata = load_weights(source) if source else (build_model(), {})
     model = model.to(target)
     data = DemoData(plan, target, seed)
-    logger.info("stage %d on %s, %.1f min", stage, target, plan.minutes)
+    logger.info("stage %d on %s, %.1f min", stage, target, schedule.minutes)
     if target.type == "cuda":
         logger.info("renders %.0f images/s", rendering_speed(data))
     path = out / f"stage{stage}.safetensors"
@@ -288,12 +190,31 @@ def train(
         save_weights(model, data.used_tokens, path, metadata=facts)
         logger.info("saved %s: %.1f MB, step %d", path, path.stat().st_size / 1e6, steps)
 
-    passed = float(metadata.get("minutes", 0)) if resume else 0.0
-    steps = fit(model, plan, data, save, passed_minutes=passed, max_steps=max_steps)
+    compiled = torch.compile(batch_loss, dynamic=False) if target.type == "cuda" else batch_loss
+
+    @torch.no_grad()
+    def limit_scale() -> None:
+        model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+
+    steps = fit(
+        model,
+        schedule,
+        lambda _share: compiled(model, plan.loss, *data.next_batch()),
+        save,
+        target,
+        after_step=limit_scale,
+        passed_minutes=float(metadata.get("minutes", 0)) if resume else 0.0,
+        max_steps=max_steps,
+    )
     if stage == 2:
         path = export(model, data, out / "model.safetensors", steps)
-    # A check that fails must not look like a training that failed: the weights are saved by now.
-    shares = grounding_check(path, num_scenes=check_scenes, batch=min(64, check_scenes))
+    # Last, as the weights are safe by now. Stage 1's do not hold the temperature yet.
+    shares = grounding_check(
+        path,
+        num_scenes=check_scenes,
+        batch=min(64, check_scenes),
+        temperature=TEMPERATURE if stage == 1 else None,
+    )
     logger.info(
         "three actors, unseen pairs, points in the true box: %s",
         ", ".join(f"{prompt} {100 * share:.1f} %" for prompt, share in shares.items()),
@@ -303,7 +224,10 @@ def train(
 def export(model: CLIP, data: DemoData, path: Path, steps: int) -> Path:
     """The model that ships: stage 2's, with the temperature put into its weights."""
     images = data.renderer.render(data.scenes()).images[:64].float()
-    found = bake_temperature(model.float(), standardise(images))
+    found = bake_temperature(
+        lambda: model.float().eval().encode_image(standardise(images)),
+        model.visual.transformer.resblocks,
+    )
     logger.info("inverse temperatures found: %s", ", ".join(f"{beta:.2f}" for beta in found))
     save_weights(model, data.used_tokens, path, metadata={"steps": str(steps)})
     logger.info("exported %s: %.1f MB", path, path.stat().st_size / 1e6)

@@ -1,48 +1,56 @@
-"""The demo model: its size, its compact file, and the temperature put into its weights."""
+"""The demo models' compact files, and the temperature put into their weights."""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from open_clip import CLIP
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from videogem.datasets.demo_captions import CONTEXT, START
 from videogem.datasets.demo_scenes import SIDE
 
-CONFIG = {
+VOCABULARY_SIZE = START + 2
+HEAD_DIM = 64
+CONFIG: dict[str, Any] = {
     "embed_dim": 192,
     "vision_cfg": {
         "image_size": SIDE,
         "layers": 12,
         "width": 192,
-        "head_width": 64,
+        "head_width": HEAD_DIM,
         "patch_size": 16,
     },
     "text_cfg": {
         "context_length": CONTEXT,
-        "vocab_size": START + 2,
+        "vocab_size": VOCABULARY_SIZE,
         "width": 192,
         "heads": 3,
         "layers": 4,
     },
 }
 TEMPERATURE = 15.0
-"""The inverse temperature that self-self attention finds in the last blocks of the demo model."""
+"""The inverse temperature that self-self attention finds in the last blocks of the demo models."""
 
-_TABLE = "token_embedding.weight"
+_TABLE = "token_embedding."
 
 
 def build_model() -> CLIP:
-    """A new model with random weights; seed torch before."""
+    """A new image model with random weights; seed torch before."""
     return CLIP(CONFIG["embed_dim"], CONFIG["vision_cfg"], CONFIG["text_cfg"])
 
 
 def save_weights(
-    model: CLIP, used_tokens: list[int], path: Path, *, metadata: dict[str, str] | None = None
+    model: nn.Module,
+    used_tokens: Sequence[int],
+    path: Path,
+    *,
+    config: Mapping[str, Any] = CONFIG,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write fp16 weights with only the used rows of the token table, and the config beside them.
 
@@ -56,26 +64,34 @@ def save_weights(
     if broken:
         raise ValueError(f"weights are not finite and were not saved: {', '.join(broken[:3])}")
     index = torch.tensor(used_tokens)
-    state["token_embedding.rows"] = state.pop(_TABLE)[index]
-    state["token_embedding.index"] = index.int()
+    table = next(key for key in state if key.endswith(f"{_TABLE}weight"))
+    stem = table.removesuffix("weight")
+    state[f"{stem}rows"] = state.pop(table)[index]
+    state[f"{stem}index"] = index.int()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
     tensors = {key: value.contiguous().clone() for key, value in state.items()}
-    save_file(tensors, unfinished, metadata={"format": "pt"} | (metadata or {}))
+    save_file(tensors, unfinished, metadata={"format": "pt", **(metadata or {})})
     unfinished.chmod(0o644)  # safetensors writes for the owner alone
     unfinished.replace(path)
-    (path.parent / "model_config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
+    (path.parent / "model_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a compact file in float32, the token table at full size, and its metadata."""
+    with safe_open(path, framework="pt") as file:
+        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  no dict
+        metadata = dict(file.metadata() or {})
+    stem = next(key for key in state if key.endswith(f"{_TABLE}rows")).removesuffix("rows")
+    rows, index = state.pop(f"{stem}rows"), state.pop(f"{stem}index").long()
+    table = torch.zeros(VOCABULARY_SIZE, rows.shape[1])
+    state[f"{stem}weight"] = table.index_copy(0, index, rows)
+    return state, metadata
 
 
 def load_weights(path: Path) -> tuple[CLIP, dict[str, str]]:
-    """A model from its compact file, and the file's metadata."""
-    with safe_open(path, framework="pt") as file:
-        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 no mapping
-        metadata = dict(file.metadata() or {})
-    index = state.pop("token_embedding.index").long()
-    rows = state.pop("token_embedding.rows")
-    table = torch.zeros(START + 2, rows.shape[1])
-    state[_TABLE] = table.index_copy(0, index, rows)
+    """An image model from its compact file, and the file's metadata."""
+    state, metadata = read_weights(path)
     model = build_model()
     model.load_state_dict(state)
     return model, metadata
@@ -83,8 +99,8 @@ def load_weights(path: Path) -> tuple[CLIP, dict[str, str]]:
 
 @torch.no_grad()
 def bake_temperature(
-    model: CLIP,
-    pixels: Float[Tensor, "B 3 H W"],
+    encode: Callable[[], object],
+    blocks: Sequence[nn.Module],
     *,
     depth: int = 7,
     temperature: float = TEMPERATURE,
@@ -94,27 +110,29 @@ def bake_temperature(
     The method takes the mean norm of the normed tokens, over the root of the head size, as inverse
     temperature. In so narrow a tower that is about 1.7, which leaves self-self attention almost
     uniform. Scaling the layer norm up by c and the projection after it down by c computes the same
-    function. A property put into this checkpoint on purpose; it says nothing about CLIP's own.
+    function. A property put into these checkpoints on purpose; it says nothing about CLIP's own.
 
-    Returns the temperatures found before.
+    ``encode`` runs the tower on typical inputs. Returns the temperatures found before.
     """
-    blocks = model.visual.transformer.resblocks[-depth:]
     norms: list[float] = []
-    handles = [
-        block.ln_1.register_forward_hook(
-            lambda _module, _inputs, output: norms.append(output.norm(dim=-1).mean().item())
-        )
-        for block in blocks
-    ]
-    model.eval()
-    model.encode_image(pixels)
+
+    def note(_module: nn.Module, _inputs: object, normed: Tensor) -> None:
+        norms.append(normed.norm(dim=-1).mean().item())
+
+    last = list(blocks)[-depth:]
+    handles = [block.ln_1.register_forward_hook(note) for block in last]
+    encode()
     for handle in handles:
         handle.remove()
-    head_dim = CONFIG["vision_cfg"]["head_width"]
-    found = [norm / head_dim**0.5 for norm in norms]
-    for block, beta in zip(blocks, found, strict=True):
-        factor = temperature / beta
-        block.ln_1.weight.mul_(factor)
-        block.ln_1.bias.mul_(factor)
-        block.attn.in_proj_weight.div_(factor)
+    found = [norm / HEAD_DIM**0.5 for norm in norms]
+    for block, beta in zip(last, found, strict=True):
+        rescale_block(block, temperature / beta)
     return found
+
+
+@torch.no_grad()
+def rescale_block(block: nn.Module, factor: float) -> None:
+    """Scale a block's first layer norm up and the projection after it down: the same function."""
+    block.ln_1.weight.mul_(factor)
+    block.ln_1.bias.mul_(factor)
+    block.attn.in_proj_weight.div_(factor)
