@@ -30,8 +30,9 @@ def merge(connection: sa.Connection, changes: Changes, received_at: str) -> set[
             touched.add(prediction["task_id"])
     for annotation in changes.annotations:
         row = _alive(connection, schema.annotations, annotation, keep=("created_at",))
-        if _put_if_newer(connection, schema.annotations, row) and row["task_id"] is not None:
-            touched.add(row["task_id"])
+        known = _get(connection, schema.annotations, row["id"])
+        if _put_if_newer(connection, schema.annotations, row):
+            touched |= {row["task_id"], known["task_id"] if known else None} - {None}
     for annotation_id in changes.deleted_annotations:
         touched |= _bury(connection, schema.annotations, annotation_id, received_at)
     for task_id in changes.deleted_tasks:

@@ -3,8 +3,9 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,8 @@ from backend.qa.times import now
 
 logger = logging.getLogger(__name__)
 WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
-BATCH = 20  # events in one transaction: small, so that a webhook waiting for the lock waits briefly
+BATCH = 20  # events in one transaction at most
+BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
 
 
 class Store:
@@ -31,7 +33,9 @@ class Store:
         self.url = url
         self._engine = open_engine(url)
         migrate(self._engine)
-        self._write_lock = threading.Lock()  # waits in turn, where SQLite's own lock polls
+        # SQLite has one writer and polls for its turn; waiting here is fair and quick.
+        one_writer = self._engine.dialect.name == "sqlite"
+        self._write_lock = threading.Lock() if one_writer else nullcontext()
         self._process_lock = threading.Lock()
         self._wake = threading.Event()
         self.closed = threading.Event()
@@ -148,8 +152,11 @@ class Store:
                 return 0
         with self.write() as connection:
             events = connection.execute(pending).all()
-            touched: set[int] = set()
+            done, end = 0, time.monotonic() + BATCH_S
             for event in events:
+                if done and time.monotonic() > end:
+                    break
+                done += 1
                 error = None
                 try:
                     payload = json.loads(event.payload)
@@ -157,7 +164,8 @@ class Store:
                     if isinstance(payload, dict) and payload.keys() == {"action"}:
                         self.sync_wanted.set()
                     with connection.begin_nested():
-                        touched |= state.merge(connection, changes, event.received_at)
+                        touched = state.merge(connection, changes, event.received_at)
+                        self._rescore(connection, touched)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
                     logger.exception("event %d cannot be read; it stays in the inbox", event.id)
                     error = f"{type(failure).__name__}: {failure}"[:500]
@@ -166,19 +174,22 @@ class Store:
                     .where(inbox.c.id == event.id)
                     .values(processed_at=now(), error=error)
                 )
-            self._rescore(connection, touched)
-        return len(events)
+        return done
 
     def _rescore(self, connection: sa.Connection, task_ids: Iterable[int]) -> None:
-        for task_id in sorted(task_ids):
+        task_ids = sorted(task_ids)
+        # First all of them: an annotation may have moved from one task to another.
+        for task_id in task_ids:
+            connection.execute(schema.scores.delete().where(schema.scores.c.task_id == task_id))
+        for task_id in task_ids:
             task, annotations, predictions = state.load_task(connection, task_id)
             gone = task is not None and task["deleted_at"] is not None
             rows = [] if gone else score_task(task, annotations, predictions)
-            connection.execute(schema.scores.delete().where(schema.scores.c.task_id == task_id))
             if rows:
                 connection.execute(schema.scores.insert(), rows)
 
     def _rescore_if_outdated(self) -> None:
+        """After a change of the rules: score everything, and try events that failed once more."""
         facts = schema.facts
         with self.read() as connection:
             query = sa.select(facts.c.value).where(facts.c.name == "scoring_version")
@@ -191,4 +202,6 @@ class Store:
                 .distinct()
             ).scalars()
             self._rescore(connection, list(ids))
+            again = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
+            connection.execute(again.values(processed_at=None, error=None))
             state.put_fact(connection, "scoring_version", SCORING_VERSION)

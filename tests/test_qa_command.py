@@ -1,0 +1,70 @@
+"""`videogem qa report`, `export` and `sync` from the shell."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli import app
+from backend.qa.store import Store
+from tests.qa_world import team_events
+from videogem.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/qa.db"
+    store = Store(url)
+    for event in team_events(40):
+        store.append_event(event)
+    store.close()  # events that wait are done by whoever opens the store next
+    return url
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["qa", *arguments])
+
+
+def test_report_writes_one_file_or_prints_json(database, tmp_path):
+    out = tmp_path / "report.html"
+    result = run("report", "--database", database, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert "Dataset quality report" in out.read_text()
+    found = json.loads(run("report", "--database", database, "--json").stdout)
+    assert found["headline"]["n"] > 30
+    empty = json.loads(run("report", "--database", database, "--project", "9", "--json").stdout)
+    assert empty["headline"]["n"] == 0
+
+
+def test_export_in_each_form(database, tmp_path):
+    assert run("export", "--database", database).stdout.startswith("project_id,task_id,")
+    coco = json.loads(run("export", "--database", database, "--format", "coco").stdout)
+    assert coco["categories"] == [{"id": 1, "name": "action"}]
+    out = tmp_path / "figures.json"
+    assert (
+        run("export", "--database", database, "--format", "json", "--out", str(out)).exit_code == 0
+    )
+    assert json.loads(out.read_text())["headline"]["n"] > 30
+
+
+def test_what_is_missing_is_said(database, tmp_path, monkeypatch):
+    absent = run("report", "--database", f"sqlite:///{tmp_path}/absent.db")
+    assert isinstance(absent.exception, InputError)
+    assert not (tmp_path / "absent.db").exists()
+    monkeypatch.delenv("VIDEOGEM_LABEL_STUDIO_URL", raising=False)
+    sync = run("sync", "--database", database)
+    assert isinstance(sync.exception, InputError)
+    assert "VIDEOGEM_LABEL_STUDIO_URL" in str(sync.exception)
+
+
+def test_nothing_of_the_quality_part_imports_torch():
+    program = (
+        "import sys, pkgutil, importlib, backend.qa\n"
+        "for m in pkgutil.iter_modules(backend.qa.__path__):\n"
+        "    if m.name != 'migrations': importlib.import_module('backend.qa.' + m.name)\n"
+        "import backend.commands.qa\n"
+        "assert 'torch' not in sys.modules and 'altair' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
