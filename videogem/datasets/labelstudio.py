@@ -1,5 +1,6 @@
 """Label Studio exports (JSON): boxes people drew or corrected, with the narration of their task."""
 
+import math
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -136,21 +137,35 @@ def _boxes(
             names[str(region.get("id"))] = str(chosen[0])
     for region in result:
         value, kind = region.get("value", {}), region.get("type")
+        aspect = float(region.get("original_width", 1)) / float(region.get("original_height", 1))
         label = names.get(str(region.get("id")), "")
         if kind in BOX_TYPES:
-            boxes.append((_corners(value), label))
+            boxes.append((_corners(value, aspect), label))
         elif kind == "videorectangle":
             label = str((value.get("labels") or [label])[0])
             for key in value.get("sequence", []):
                 time = _number(key.get("time"))
                 if key.get("enabled", True) and time is not None:
-                    video_boxes.append((_corners(key), label, time))
+                    video_boxes.append((_corners(key, aspect), label, time))
     return boxes, video_boxes
 
 
-def _corners(value: dict[str, Any]) -> PixelBox:
+def _corners(value: dict[str, Any], aspect: float) -> PixelBox:
+    """Percent box round a region, which may be turned about its top left corner."""
     x, y = float(value["x"]), float(value["y"])
-    return x, y, x + float(value["width"]), y + float(value["height"])
+    width, height = float(value["width"]), float(value["height"])
+    turn = math.radians(float(value.get("rotation") or 0.0))
+    if turn == 0:
+        return x, y, x + width, y + height
+    # Percents of width and height differ in length by the frame's aspect.
+    cos, sin = math.cos(turn), math.sin(turn)
+    corners = [
+        (x + dx * cos - dy * sin / aspect, y + dx * aspect * sin + dy * cos)
+        for dx in (0.0, width)
+        for dy in (0.0, height)
+    ]
+    xs, ys = zip(*corners, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _number(value: object) -> float | None:
