@@ -47,7 +47,7 @@ from videogem.errors import InputError
 DEFAULT_STATE = Path("var/demo")
 LABEL_STUDIO_PORT = 8080  # both only if they are free
 BACKEND_PORT = 9090
-KINDS: tuple[Kind, ...] = ("frame",)
+KINDS: tuple[Kind, ...] = ("frame", "video")
 MODEL_SECONDS = 900.0  # weights that are fetched first take their time
 
 

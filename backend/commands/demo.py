@@ -62,16 +62,20 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _show(console: "Console", running: "Demo") -> None:
-    project = next(iter(running.projects.values()))
     console.print(
         f"""
-  [bold]Label Studio[/]   {running.label_studio}/projects/{project}/data
+  [bold]Label Studio[/]   {running.label_studio}
   User           {running.user}
   Password       {running.password}
   [bold]Quality page[/]   {running.backend}/qa
   Logs           {running.logs}
-
+"""
+    )
+    for title, project in running.projects.items():
+        console.print(f"  {title:24} {running.label_studio}/projects/{project}/data")
+    console.print(
+        """
 Open a task: the orange point and the blue box are predictions. Move the box to where the action
 really is, submit, and the quality page says how often the model pointed right.
-Ctrl-C ends everything.""",
+Ctrl-C ends everything."""
     )
