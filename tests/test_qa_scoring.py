@@ -145,6 +145,24 @@ def test_a_track_is_judged_on_its_own_key_frames():
     assert hits(rows_for([after], [truth])) == [True]
 
 
+def test_a_small_track_is_the_point_of_the_box_track_beside_it():
+    def dot(frame, x, y):
+        numbers = {"x": x, "y": y, "width": 2, "height": 2, "rotation": 0}
+        return {"frame": frame, "enabled": True, "time": 0, **numbers}
+
+    box_track = track([key(1, 10), key(21, 50)], id="box")
+    inside = track([dot(1, 14, 50), dot(21, 54, 50)], id="dot")
+    outside = track([dot(1, 80, 50), dot(21, 90, 50)], id="dot")
+    for dots, hit in ((inside, True), (outside, False)):
+        # Left where it was, a dot is no truth about itself.
+        rows = rows_for([dots, box_track], [dots, box_track])
+        assert hits(rows) == [hit]
+        by_region = {row.get("region"): row for row in rows}
+        assert by_region["dot"]["hit"] is hit
+        assert by_region["box"]["iou"] == pytest.approx(1)
+    assert hits(rows_for([inside], [inside])) == []  # nothing to judge it by
+
+
 def test_the_recorded_video_annotation_is_an_accepted_hit():
     body = recorded("webhook_annotation_created_video")[0]
     made = body["annotation"]

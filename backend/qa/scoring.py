@@ -41,6 +41,7 @@ from videogem.structures import Point
 SCORING_VERSION = "1"  # a change makes the store recompute its scores
 UNCHANGED = 1e-4  # of the frame: the editor rewrites 30.0 as 30.000000000000004
 TRUTH_KINDS = ("box", "track", "mask")
+DOT = 0.025  # of the frame: a track of boxes this small stands for a point
 PARTS = ("verb", "object")  # labels of points that show a part of the action
 
 
@@ -212,6 +213,11 @@ def _region_facts(
     facts["truth"] = [[list(p) for p in _shape(r, region)] for r in truth[:8]]
     if region.kind == "track":
         facts.update(_track_facts(region, truth, judged=judged))
+        beside = [r for r in predicted if r.canvas == region.canvas]
+        if _is_dot(region):
+            facts["iou"] = None
+        elif any(_is_dot(r) for r in beside):
+            facts["hit"] = None  # the dot is what points
         return facts
     if region.kind == "point":
         hits = any(contains(r, region.point) for r in truth) if judged else None
@@ -284,11 +290,13 @@ def action_regions(
 ) -> list[Region]:
     """The reviewer's regions that show the action this predicted region stands for."""
     there = [r for r in reviewed if r.canvas == region.canvas and r.kind in TRUTH_KINDS]
+    there = [r for r in there if not _is_dot(r)]
     drawn = [r for r in there if r.kind != "mask"] or there
     if region.kind == "mask" and any(r.kind == "mask" for r in there):
         drawn = [r for r in there if r.kind == "mask"]
     rivals = [r for r in predicted if r.canvas == region.canvas and r.kind == region.kind]
     rivals = [r for r in rivals if r is region or not _is_part(r, predicted)]
+    rivals = [r for r in rivals if _is_dot(r) == _is_dot(region)]
     partners = {_key(r): _partner(r, rivals, predicted) for r in rivals}
     partner = partners[_key(region)]
     label = (partner or region).label
@@ -305,13 +313,25 @@ def _partner(
     region: Region, rivals: Sequence[Region], predicted: Sequence[Region]
 ) -> Region | None:
     """The predicted box that belongs to a predicted point: by order if numbers agree, else near."""
-    if region.kind != "point":
+    if region.kind != "point" and not _is_dot(region):
         return region
     boxes = [r for r in predicted if r.canvas == region.canvas and r.kind in ("box", "track")]
+    boxes = [r for r in boxes if not _is_dot(r)]
     boxes = boxes or [r for r in predicted if r.canvas == region.canvas and r.kind == "mask"]
     if len(boxes) == len(rivals):
         return boxes[list(rivals).index(region)]
-    return min(boxes, key=lambda r: _pixels(region, r), default=None)
+    if region.kind == "track":
+        return next((r for r in boxes if r.label == region.label), None)
+    still = (r for r in boxes if r.kind != "track")
+    return min(still, key=lambda r: _pixels(region, r), default=None)
+
+
+def _is_dot(region: Region) -> bool:
+    """Videos have no points, so a point there is a track of boxes too small to hold anything."""
+    return region.kind == "track" and all(
+        x2 - x1 <= DOT and y2 - y1 <= DOT
+        for x1, y1, x2, y2 in (bounds(key.corners) for key in region.keys)
+    )
 
 
 def _is_part(region: Region, predicted: Sequence[Region]) -> bool:
