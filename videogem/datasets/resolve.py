@@ -4,6 +4,7 @@ Everything that does not fit is written down as a `Finding`; what the protocol l
 dropped, what merely looks wrong is kept unless its reason is asked to be dropped.
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,13 +42,18 @@ VIDEO_SUFFIXES = ("", ".mp4", ".mkv", ".webm", ".avi", ".mov")
 EXIF_ORIENTATION = 0x0112
 
 
-@dataclass(frozen=True)
 class Files:
-    """Looks for frames and videos below a root, or in the folders given instead."""
+    """Looks for frames and videos below a root, or in the folders given instead.
 
-    root: Path
-    frames: Path | None = None
-    videos: Path | None = None
+    Each folder is listed once: a dataset has hundreds of thousands of frames, and asking the file
+    system for every candidate takes minutes on a network drive.
+    """
+
+    def __init__(self, root: Path, frames: Path | None = None, videos: Path | None = None) -> None:
+        self.root = root
+        self.frames = frames
+        self.videos = videos
+        self._listings: dict[str, frozenset[str]] = {}
 
     def frame(self, name: str | None) -> Path | None:
         return self._find(name, self.frames, FRAME_FOLDERS, ("",))
@@ -67,13 +73,26 @@ class Files:
     ) -> Path | None:
         if not name:
             return None
-        bases = [given] if given is not None else [self.root / folder for folder in folders]
-        for base in bases:
+        # Plain strings: half a million path objects would cost more than the look-ups.
+        root = str(self.root if given is None else given)
+        for folder in folders if given is None else ("",):
+            parent, file = os.path.split(os.path.join(root, folder, name))  # noqa: PTH118
+            files = self._files_in(parent)
             for suffix in suffixes:
-                path = base / f"{name}{suffix}"
-                if path.is_file():
-                    return path
+                if file + suffix in files:
+                    return Path(parent, file + suffix)
         return None
+
+    def _files_in(self, folder: str) -> frozenset[str]:
+        """Names of the files in a folder; none where there is no such folder."""
+        if folder not in self._listings:
+            try:
+                with os.scandir(folder) as entries:
+                    names = frozenset(entry.name for entry in entries if entry.is_file())
+            except OSError:
+                names = frozenset()
+            self._listings[folder] = names
+        return self._listings[folder]
 
 
 def resolve(name: str, root: Path, found: Annotations, options: ReadOptions) -> Dataset:
