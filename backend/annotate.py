@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.delivery import deliver
-from backend.label_studio import LabelStudio, LabelStudioError, TaskPage
+from backend.label_studio import LabelStudio, TaskPage
 from backend.labeling import parse_labeling
 from backend.loading import Project, Task
 from backend.media import Media
@@ -128,14 +128,7 @@ def _save(
         ready.append((task_id, outcome.prediction))
     if not ready:
         return
-    try:
-        deliveries = deliver(label_studio, project.id or 0, ready)
-    except LabelStudioError as error:
-        if len(ready) > 1:
-            raise
-        tally.failures.append((ready[0][0], str(error)))
-        return
-    for delivery in deliveries:
+    for delivery in deliver(label_studio, project.id or 0, ready):
         if delivery.error is not None:
             tally.failures.append((delivery.task, delivery.error))
             continue

@@ -23,12 +23,12 @@ class Delivery:
 def deliver(
     label_studio: LabelStudio, project: int, predictions: Sequence[tuple[int, Prediction]]
 ) -> list[Delivery]:
-    """Save predictions, leaving out tasks that have one of the same version.
+    """Save predictions, leaving out tasks that have one of the same version already.
 
     Looking first is what makes this safe to repeat after a crash between saving and noting it.
 
     Raises:
-        LabelStudioError: Label Studio cannot be reached or refuses everything.
+        LabelStudioError: Label Studio cannot be reached or does not work just now.
     """
     done: list[Delivery] = []
     missing: list[tuple[int, Prediction]] = []
@@ -42,8 +42,8 @@ def deliver(
     try:
         _save(label_studio, project, missing)
         return done + [Delivery(task, prediction) for task, prediction in missing]
-    except LabelStudioError:
-        if len(missing) == 1:
+    except LabelStudioError as error:
+        if not error.is_about_the_request:
             raise
     # One bad task (deleted meanwhile, say) refuses them all: find out which.
     for task, prediction in missing:
@@ -51,6 +51,8 @@ def deliver(
             _save(label_studio, project, [(task, prediction)])
             done.append(Delivery(task, prediction))
         except LabelStudioError as error:
+            if not error.is_about_the_request:
+                raise
             done.append(Delivery(task, prediction, error=str(error)))
     return done
 

@@ -27,6 +27,15 @@ EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as sp
 class LabelStudioError(InputError):
     """Label Studio refused or could not be reached; the message says what to check."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_about_the_request(self) -> bool:
+        """Whether trying again later would not help: something was sent that is not accepted."""
+        return self.status in (400, 404, 409, 413, 422)
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -118,12 +127,14 @@ class LabelStudio:
             raise LabelStudioError(
                 f"Label Studio at {self.url} refused the token ({response.status_code}, {path}); "
                 "set VIDEOGEM_LABEL_STUDIO_API_KEY to a legacy or personal access token of a user "
-                "who may see the project."
+                "who may see the project.",
+                response.status_code,
             )
         if not 200 <= response.status_code < 300:
             raise LabelStudioError(
                 f"Label Studio answered {response.status_code} to {method} {path}: "
-                f"{response.text[:300]!r}."
+                f"{response.text[:300]!r}.",
+                response.status_code,
             )
         if not response.content:
             return None

@@ -154,7 +154,8 @@ class _Tag:
         return self.attributes.get("name", "")
 
     def __str__(self) -> str:
-        return f'<{self.tag} name="{self.name}">' if self.name else f"<{self.tag}>"
+        # Without angle brackets: Label Studio shows our messages as HTML.
+        return f'{self.tag} "{self.name}"' if self.name else self.tag
 
 
 @lru_cache(maxsize=256)
@@ -275,7 +276,7 @@ class _Parser:
         if child is None and kind in (*IMAGE_KINDS, "videorectangle"):
             labels_name, labels = self._separate_labels(to_name)
         if child is not None and not labels and not labels_field:
-            self.problems.append(f"{tag} has no labels; add <{child.title()} value=...> inside it.")
+            self.problems.append(f"{tag} has no labels; add {child.title()} tags inside it.")
             return None
         return Control(
             kind, tag.tag, tag.name, to_name, tag.kind, labels, labels_field, labels_name,
@@ -328,7 +329,7 @@ class _Parser:
         if meaning == "actions" and not any(control.has_labels for control in own):
             self.problems.append(
                 f"{tag} has neither a narration nor labels to ground; add "
-                '<Text name="narration" value="$narration"/>, or labels that are actions.'
+                'a Text tag with value="$narration", or labels that are actions.'
             )
             return None
         source = Source(kind, tag.name, value, self._framerate(tag, options))
@@ -343,7 +344,7 @@ class _Parser:
         ):
             return True
         self.notes.append(
-            f'<{control.tag} name="{control.name}"> is left alone: it does not work on '
+            f'{control.tag} "{control.name}" is left alone: it does not work on '
             f"{'a Video' if kind == 'video' else 'an Image'}."
         )
         return False
@@ -390,8 +391,8 @@ class _Parser:
             )
             return
         self.problems.append(
-            "The labeling config has no control that can be filled; add <KeyPointLabels> or "
-            "<RectangleLabels> for an Image, <VideoRectangle> or <TimelineLabels> for a Video. "
+            "The labeling config has no control that can be filled; add KeyPointLabels or "
+            "RectangleLabels for an Image, VideoRectangle or TimelineLabels for a Video. "
             + " ".join(self.notes)
         )
 

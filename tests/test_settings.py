@@ -1,0 +1,89 @@
+"""Environment -> Settings: every value checked, every message names its variable."""
+
+import pytest
+
+from backend.settings import load_settings
+from videogem.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("VIDEOGEM_"):
+            monkeypatch.delenv(name)
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert (settings.model, settings.method, settings.port) == ("demo", "videogem", 9090)
+    assert settings.database.startswith("sqlite:///")
+
+
+def test_values_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOGEM_PORT", "8000")
+    monkeypatch.setenv("VIDEOGEM_PRELABEL_ON_IMPORT", "true")
+    monkeypatch.setenv("VIDEOGEM_ALLOWED_HOSTS", "media.example, 10.0.0.0/8,")
+    monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", "http://ls.example/sub/")
+    monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY", "s3cret")
+    settings = load_settings()
+    assert (settings.port, settings.prelabel_on_import) == (8000, True)
+    assert settings.allowed_hosts == ("media.example", "10.0.0.0/8")
+    assert settings.label_studio_url == "http://ls.example/sub"
+    assert "s3cret" not in repr(settings)
+
+
+def test_empty_values_count_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOGEM_PORT", "")  # as compose files write it
+    assert load_settings().port == 9090
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "high"),
+        ("PORT", "70000"),
+        ("THREADS", "1"),
+        ("PREDICT_BUDGET", "0"),
+        ("PREDICT_BUDGET", "nan"),
+        ("SCORE_THRESHOLD", "1.5"),
+        ("ALLOWED_HOSTS", "10.0.0.0/99"),
+        ("LABEL_STUDIO_URL", "ls.example"),
+        ("LOG_LEVEL", "LOUD"),
+        ("PRELABEL_ON_IMPORT", "perhaps"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"VIDEOGEM_{name}", value)
+    with pytest.raises(InputError, match=f"VIDEOGEM_{name}.*{value}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"LABEL_STUDIO_API_KEY": "k3y"}, "VIDEOGEM_LABEL_STUDIO_URL"),
+        ({"BASIC_AUTH_USER": "u"}, "VIDEOGEM_BASIC_AUTH_PASSWORD"),
+        ({"BASIC_AUTH_PASSWORD": "p4ss"}, "VIDEOGEM_BASIC_AUTH_USER"),
+    ],
+)
+def test_settings_that_need_each_other(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"VIDEOGEM_{name}", value)
+    with pytest.raises(InputError, match=missing) as error:
+        load_settings()
+    assert "k3y" not in str(error.value)
+    assert "p4ss" not in str(error.value)
+
+
+def test_a_misspelt_name_is_warned_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VIDEOGEM_PROT", "8000")
+    load_settings()
+    assert "VIDEOGEM_PROT" in caplog.text
