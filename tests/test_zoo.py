@@ -14,6 +14,7 @@ from tests.towers import tiny_clip
 from videogem.backbones import hub
 from videogem.backbones.hub import cached, fetch, open_clip_files
 from videogem.backbones.listing import list_models
+from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.zoo import load_backbone, pick_device
 from videogem.errors import InputError
 from videogem.models import parse_model_name
@@ -134,6 +135,18 @@ def test_cached_weights_load_with_quick_gelu_where_the_tag_needs_it(hub_cache):
     with torch.inference_mode():
         expected = model.encode_text(tokens)
     torch.testing.assert_close(backbone.encode_tokens(tokens), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_repository_loads_from_the_cache(hub_cache):
+    state = tiny_clip().state_dict()
+    put_in_cache(hub_cache, "org/name", "open_clip_model.safetensors", dict(state))
+    (snapshot,) = hub_cache.glob("models--org--name/snapshots/*")
+    config = {"model_cfg": CONFIG, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.2] * 3}}
+    (snapshot / "open_clip_config.json").write_text(json.dumps(config))
+    backbone = load_backbone("hf-hub:org/name", device="cpu")
+    assert isinstance(backbone, OpenCLIPBackbone)
+    assert torch.equal(backbone._visual.proj, state["visual.proj"])
+    assert tuple(backbone._mean) == (0.5, 0.5, 0.5)  # the repository's own statistics
 
 
 def test_the_cache_is_searched_in_order(hub_cache):

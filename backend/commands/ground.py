@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from videogem.errors import InputError
+from videogem.structures import PROMPT_NAMES
 
 if TYPE_CHECKING:
     from videogem.structures import Clip, Grounding
@@ -76,9 +77,7 @@ def grounding_json(grounding: "Grounding") -> dict[str, Any]:
         "score": round(grounding.score, 4),
         "components": {
             name: {"prompt": prompt, "point": pixels(grounding.points[name])}
-            for name, prompt in zip(
-                ("verb", "object", "action"), grounding.prompts.texts, strict=True
-            )
+            for name, prompt in zip(PROMPT_NAMES, grounding.prompts.texts, strict=True)
         },
         "frame_index": grounding.frame_index,
         "time": round(grounding.time, 6),

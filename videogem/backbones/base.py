@@ -7,7 +7,8 @@ own ``encode_image`` stays as it was, and several threads may walk at once.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -110,12 +111,12 @@ def walk_blocks(
     first = len(blocks) - settings.depth
     collected = _Collected()
     values = tokens
+    block: Any  # torch types submodules as Tensor | Module
     for index, block in enumerate(blocks):
         attention = block.attn
         scale_1, scale_2 = getattr(block, "ls_1", _identity), getattr(block, "ls_2", _identity)
 
-        def project(heads: Tensor, attention=attention, scale=scale_1) -> Tensor:  # type: ignore[no-untyped-def]  # defaults bind the loop's values
-            return scale(attention.out_proj(merge_heads(heads)))
+        project = partial(_project_heads, attention.out_proj, scale_1)
 
         normed = block.ln_1(tokens)
         qkv = split_heads(
@@ -204,6 +205,12 @@ def trim_after_end(tokens: Int[Tensor, "P C"]) -> Int[Tensor, "P c"]:
 
 def _identity(tokens: Tensor) -> Tensor:
     return tokens
+
+
+def _project_heads(output_projection: nn.Module, scale: Any, heads: Tensor) -> Tensor:
+    """The end of an attention layer: heads joined, projected and scaled."""
+    projected: Tensor = scale(output_projection(merge_heads(heads)))
+    return projected
 
 
 class TextCache:

@@ -1,6 +1,7 @@
 """Any open_clip vision transformer with a class token, image and text side."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,16 +41,17 @@ class OpenCLIPBackbone:
     def __init__(
         self, model: nn.Module, tokenizer: Tokenizer, *, name: str, image_size: int | None = None
     ) -> None:
-        _check_tower(model.visual, name)
+        clip: Any = model  # torch types submodules as Tensor | Module
+        _check_tower(clip.visual, name)
         self.name = name
-        self.num_blocks = len(model.visual.transformer.resblocks)
-        self._model = model.eval()
-        self._visual: VisionTransformer = model.visual
-        self._text: nn.Module = getattr(model, "text", model)
+        self.num_blocks = len(clip.visual.transformer.resblocks)
+        self._model = clip.eval()
+        self._visual = clip.visual
+        self._text = getattr(clip, "text", clip)
         self._tokenizer = tokenizer
         self._texts = TextCache()
-        self.patch_size = self._visual.patch_size[0]
-        self.image_size = image_size or self._visual.image_size[0]
+        self.patch_size: int = self._visual.patch_size[0]
+        self.image_size: int = image_size or self._visual.image_size[0]
         if self.image_size % self.patch_size:
             raise InputError(
                 f"The image size must be a multiple of the patch size of '{name}', "
@@ -61,7 +63,8 @@ class OpenCLIPBackbone:
 
     @property
     def device(self) -> torch.device:
-        return self._visual.proj.device
+        device: torch.device = self._visual.proj.device
+        return device
 
     def preprocess(self, clips: Sequence[Clip]) -> Float[Tensor, "B 3 H W"]:
         """Target frames squashed to the input size (bicubic, antialiased) and standardised."""
@@ -133,7 +136,7 @@ def squash_bicubic(
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
-def _check_tower(visual: nn.Module, name: str) -> None:
+def _check_tower(visual: Any, name: str) -> None:
     """Raise InputError for towers that the method cannot read."""
     need = "VideoGEM needs an open_clip vision transformer with a class token"
     if not isinstance(visual, VisionTransformer):
@@ -145,7 +148,7 @@ def _check_tower(visual: nn.Module, name: str) -> None:
             raise InputError(f"{need} and plain blocks; '{name}' has {type(block).__name__}s.")
 
 
-def _can_be_trimmed(text: nn.Module) -> bool:
+def _can_be_trimmed(text: Any) -> bool:
     """True for causal text towers that are read at the end token, the largest id."""
     pool = getattr(text, "pool_type", getattr(text, "text_pool_type", None))
     is_clip_text = isinstance(text, TextTransformer) or hasattr(text, "text_pool_type")

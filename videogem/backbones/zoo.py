@@ -5,7 +5,6 @@ import logging
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -164,34 +163,42 @@ def _load_open_clip(
 ) -> OpenCLIPBackbone:
     import open_clip
 
-    assert name.architecture is not None
-    if not name.text.startswith("hf-hub:") and name.architecture not in open_clip.list_models():
-        raise InputError(
-            f"open_clip knows no architecture '{name.architecture}' (model '{name.text}'); "
-            f"`videogem models` lists them."
-        )
-    if name.tag is not None:
-        tags = open_clip.list_pretrained_tags_by_model(name.architecture)
-        if name.tag not in tags:
-            raise InputError(
-                f"open_clip has no weights '{name.tag}' for '{name.architecture}'; "
-                f"there are: {', '.join(tags) or 'none'}."
-            )
     if name.text.startswith("hf-hub:"):
-        name = replace(name, architecture=f"local-dir:{fetch_repository(name.text)}")
+        architecture = f"local-dir:{fetch_repository(name.text)}"
+    else:
+        architecture = _known_architecture(name)
     path = name.path
     if name.tag is not None:
-        path = fetch(*open_clip_files(name.architecture, name.tag))
+        path = fetch(*open_clip_files(architecture, name.tag))
     with _no_random_weights_warning():
         model = open_clip.create_model(
-            name.architecture, force_quick_gelu=_needs_quick_gelu(name), load_weights=path is None
+            architecture, force_quick_gelu=_needs_quick_gelu(name), load_weights=path is None
         )
     if name.tag is not None:
         open_clip.load_checkpoint(model, str(path), weights_only=True)
     elif path is not None:
         _load_state(model, read_state_dict(path), path)
-    tokenizer = open_clip.get_tokenizer(name.architecture)
+    tokenizer = open_clip.get_tokenizer(architecture)
     return OpenCLIPBackbone(model.to(device), tokenizer, name=name.text, image_size=image_size)
+
+
+def _known_architecture(name: ModelName) -> str:
+    """The architecture of a name, if open_clip has it (and its tag); else InputError."""
+    import open_clip
+
+    architecture = name.architecture or ""
+    if architecture not in open_clip.list_models():
+        raise InputError(
+            f"open_clip knows no architecture '{architecture}' (model '{name.text}'); "
+            f"`videogem models` lists them."
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if name.tag is not None and name.tag not in tags:
+        raise InputError(
+            f"open_clip has no weights '{name.tag}' for '{architecture}'; "
+            f"there are: {', '.join(tags) or 'none'}."
+        )
+    return architecture
 
 
 @contextmanager
