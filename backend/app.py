@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from flask import Flask
 from PIL import Image
 
@@ -27,6 +28,7 @@ from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.method import method_settings
 from videogem.models import planned_version
+from videogem.structures import Clip
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +96,17 @@ def configured_model(settings: Settings) -> BackgroundModel:
     def load() -> Grounder:
         from videogem.grounding import load_grounder  # imports torch: seconds
 
-        return load_grounder(settings.model, settings.method, device=settings.device)
+        grounder = load_grounder(settings.model, settings.method, device=settings.device)
+        warm_up(grounder)
+        return grounder
 
     return BackgroundModel(version, load)
+
+
+def warm_up(grounder: Grounder) -> None:
+    """Ground something once, so that spaCy and the kernels are there when somebody waits."""
+    blank = np.zeros((64, 64, 3), np.uint8)
+    grounder.ground(Clip.from_image(blank), ["cut the tomato"])
 
 
 def project_models(
