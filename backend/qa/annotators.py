@@ -7,7 +7,7 @@ from itertools import combinations
 from backend.qa.audit import agree
 from backend.qa.events import Row
 from backend.qa.figures import group, mean, pointing, share
-from backend.qa.regions import bounds, read_regions
+from backend.qa.regions import BOX_TYPES, TRACK_TYPES, bounds, read_regions
 from videogem.structures import Box
 
 AGREE_IOU = 0.5  # two sets of boxes agree from this overlap on
@@ -68,10 +68,9 @@ def agreement_matrix(
 def boxes_of(result: Sequence[Row]) -> Boxes:
     """The boxes of each frame, tracks at their first key."""
     found: Boxes = defaultdict(list)
-    for region in read_regions(result):
-        if region.kind in ("box", "track"):
-            corners = region.keys[0].corners if region.keys else region.corners
-            found[region.canvas[1]].append(bounds(corners))
+    for region in read_regions(result, (*BOX_TYPES, *TRACK_TYPES)):
+        corners = region.keys[0].corners if region.keys else region.corners
+        found[region.canvas[1]].append(bounds(corners))
     return dict(found)
 
 

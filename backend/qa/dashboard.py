@@ -1,5 +1,6 @@
 """The quality pages: what the store knows, as HTML, JSON, downloads and metrics."""
 
+from collections import OrderedDict
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ from backend.qa.views import PER_PAGE, register_filters, thumbnail
 from backend.settings import Settings
 from videogem.errors import InputError
 
+KEEP = 8  # reports in memory
+
 
 def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     """Routes under ``/qa``. Answers include every event acknowledged before."""
@@ -38,8 +41,18 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     pages.record_once(start_sync)
 
+    kept: OrderedDict[tuple[object, ...], dict[str, Any]] = OrderedDict()
+
     def report(filters: Filters) -> dict[str, Any]:
-        return build_report(store, filters, tolerance=tolerance)
+        """The report, from memory while nothing has happened since: it takes a while for many."""
+        store.process_pending()
+        key = (filters, store.revision())
+        found = kept.get(key)
+        if found is None:
+            found = kept[key] = build_report(store, filters, tolerance=tolerance)
+            while len(kept) > KEEP:
+                kept.popitem(last=False)
+        return found
 
     @pages.get("/qa")
     def page() -> str:

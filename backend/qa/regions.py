@@ -8,7 +8,7 @@ import base64
 import binascii
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ Canvas = tuple[str, int]
 EDGE = 1e-9  # x + width in percent carries float noise; an edge must not depend on it
 POINT_TYPES = ("keypointlabels", "keypoint")
 BOX_TYPES = ("rectanglelabels", "rectangle")
+TRACK_TYPES = ("videorectangle",)
 MASK_TYPES = ("brushlabels", "brush", "bitmasklabels", "bitmask")
 
 
@@ -62,10 +63,19 @@ class Region:
         return bounds(self.corners)
 
 
-def read_regions(result: Sequence[Mapping[str, Any]]) -> list[Region]:
-    """The regions that have a place; text, choices and malformed regions have none."""
+def read_regions(
+    result: Sequence[Mapping[str, Any]], types: Container[str] | None = None
+) -> list[Region]:
+    """The regions that have a place; text, choices and malformed regions have none.
+
+    ``types`` limits them to some of Label Studio's types: reading masks takes time.
+    """
     labels = _labels_of_pairs(result)
-    regions = [read_region(item, labels) for item in result if isinstance(item, Mapping)]
+    regions = [
+        read_region(item, labels)
+        for item in result
+        if isinstance(item, Mapping) and (types is None or item.get("type") in types)
+    ]
     unique: dict[tuple[str, str], Region] = {}
     for position, region in enumerate(r for r in regions if r is not None):
         unique.setdefault((region.id or str(position), region.kind), region)
@@ -102,7 +112,7 @@ def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | 
         if mask is None:
             return None
         return Region(kind="mask", corners=_mask_corners(mask), mask=mask, **shared)
-    if kind == "videorectangle":
+    if kind in TRACK_TYPES:
         keys = _read_keys(value, width / height)
         return Region(kind="track", keys=keys, **shared) if keys else None
     return None

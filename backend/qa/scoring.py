@@ -11,12 +11,7 @@ What counts
       its own key frames.
     * If a task has ground-truth annotations, only those count.
 
-The action's regions
-    Boxes and tracks on the same canvas, masks where there are neither. If the model pointed once,
-    those with its box's label (any, if none has it), and its own box whatever became of it. If it
-    pointed several times: the region that came from the point's own box, and regions of the same
-    label that came from no other point's box. Points labelled "verb" or "object" beside another
-    point show a part of the action: they are listed, not counted.
+Which regions are the action's says ``matching``.
 """
 
 import math
@@ -24,6 +19,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.qa.events import Row
+from backend.qa.matching import (
+    action_regions,
+    is_dot,
+    is_part,
+    key_of,
+    outcomes_of,
+    pixels_between,
+)
 from backend.qa.regions import (
     Region,
     area,
@@ -39,10 +42,6 @@ from backend.qa.words import words_of
 from videogem.structures import Point
 
 SCORING_VERSION = "1"  # a change makes the store recompute its scores
-UNCHANGED = 1e-4  # of the frame: the editor rewrites 30.0 as 30.000000000000004
-TRUTH_KINDS = ("box", "track", "mask")
-DOT = 0.025  # of the frame: a track of boxes this small stands for a point
-PARTS = ("verb", "object")  # labels of points that show a part of the action
 
 
 def score_task(
@@ -120,15 +119,15 @@ def _score_annotation(
                 **_region_facts(
                     region, predicted, reviewed, gave_nothing=gave_nothing, started=not independent
                 ),
-                "outcome": outcomes.get(_key(region), "independent"),
+                "outcome": outcomes.get(key_of(region), "independent"),
                 **shared,
             }
         )
         if skipped:
             facts[-1]["hit"] = facts[-1]["iou"] = None
-    known = {_key(region) for region in predicted}
+    known = {key_of(region) for region in predicted}
     for region in reviewed:
-        if _key(region) not in known and not independent and prediction is not None:
+        if key_of(region) not in known and not independent and prediction is not None:
             facts.append({"kind": region.kind, **_identity(region), "outcome": "added", **shared})
     return [
         {
@@ -144,58 +143,6 @@ def _score_annotation(
     ]
 
 
-def outcomes_of(
-    predicted: Sequence[Region], reviewed: Sequence[Region], *, skipped: bool, independent: bool
-) -> dict[tuple[str, str], str]:
-    """What became of each region: region key -> accepted, moved, resized, relabelled, deleted,
-    added, skipped. Label Studio keeps the ids of regions, so they say who is who."""
-    if skipped:
-        return {_key(region): "skipped" for region in predicted}
-    if independent:
-        return {}
-    after = {_key(region): region for region in reviewed}
-    outcomes = {_key(region): _outcome(region, after.get(_key(region))) for region in predicted}
-    return {**dict.fromkeys(after, "added"), **outcomes}
-
-
-def _outcome(before: Region, after: Region | None) -> str:
-    if after is None:
-        return "deleted"
-    if before.canvas != after.canvas:
-        return "moved"
-    change = _geometry_change(before, after)
-    if before.label != after.label:
-        return "relabelled"
-    return change or "accepted"
-
-
-def _geometry_change(before: Region, after: Region) -> str | None:
-    if before.mask is not None and after.mask is not None:
-        same = before.mask.shape == after.mask.shape and bool((before.mask == after.mask).all())
-        return None if same else "resized"
-    if before.kind == "track":
-        first = [(k.frame, k.enabled) for k in before.keys]
-        if first != [(k.frame, k.enabled) for k in after.keys]:
-            return "resized"
-        pairs = [(a.corners, b.corners) for a, b in zip(before.keys, after.keys, strict=True)]
-    else:
-        pairs = [(before.corners, after.corners)]
-    steps = [_step(a, b) for corners in pairs for a, b in zip(*corners, strict=True)]
-    if all(max(abs(dx), abs(dy)) <= UNCHANGED for dx, dy in steps):
-        return None
-    per_shape = len(pairs[0][0])
-    rigid = all(
-        math.dist(steps[start], step) <= UNCHANGED
-        for start in range(0, len(steps), per_shape)
-        for step in steps[start : start + per_shape]
-    )
-    return "moved" if rigid else "resized"
-
-
-def _step(a: Point, b: Point) -> Point:
-    return b[0] - a[0], b[1] - a[1]
-
-
 def _region_facts(
     region: Region,
     predicted: Sequence[Region],
@@ -207,21 +154,21 @@ def _region_facts(
     """Hit, overlap and correction distance of one predicted region."""
     facts: Row = {"kind": region.kind, **_identity(region)}
     truth = action_regions(region, predicted, reviewed)
-    own = next((r for r in reviewed if _key(r) == _key(region)), None)
+    own = next((r for r in reviewed if key_of(r) == key_of(region)), None)
     deleted = started and own is None and bool(reviewed)
     judged = bool(truth) or gave_nothing or deleted
     facts["truth"] = [[list(p) for p in _shape(r, region)] for r in truth[:8]]
     if region.kind == "track":
         facts.update(_track_facts(region, truth, judged=judged))
         beside = [r for r in predicted if r.canvas == region.canvas]
-        if _is_dot(region):
+        if is_dot(region):
             facts["iou"] = None
-        elif any(_is_dot(r) for r in beside):
+        elif any(is_dot(r) for r in beside):
             facts["hit"] = None  # the dot is what points
         return facts
     if region.kind == "point":
         hits = any(contains(r, region.point) for r in truth) if judged else None
-        facts["part_hit" if _is_part(region, predicted) else "hit"] = hits
+        facts["part_hit" if is_part(region, predicted) else "hit"] = hits
         facts.update(_correction(region, own, truth, reviewed))
     else:
         on_canvas = [r for r in predicted if r.canvas == region.canvas]
@@ -262,10 +209,10 @@ def _correction(
     nearest of its kind.
     """
     same = [r for r in reviewed if r.kind == region.kind and r.canvas == region.canvas]
-    target = own or min(same, key=lambda r: _pixels(region, r), default=None)
+    target = own or min(same, key=lambda r: pixels_between(region, r), default=None)
     if target is None:
         return {}
-    pixels = _pixels(region, target)
+    pixels = pixels_between(region, target)
     width, height = region.size_wh
     facts: Row = {
         "distance_diagonal": 100 * pixels / math.hypot(width, height),
@@ -273,72 +220,11 @@ def _correction(
     }
     boxes = [r for r in truth if r.kind != "track"]
     if boxes:
-        nearest = min(boxes, key=lambda r: _pixels(target, r))
+        nearest = min(boxes, key=lambda r: pixels_between(target, r))
         side = math.sqrt(area(nearest.corners) * width * height)
         if side > 0:
             facts["distance_side"] = 100 * pixels / side
     return facts
-
-
-def _pixels(a: Region, b: Region) -> float:
-    width, height = a.size_wh
-    return math.hypot((a.point[0] - b.point[0]) * width, (a.point[1] - b.point[1]) * height)
-
-
-def action_regions(
-    region: Region, predicted: Sequence[Region], reviewed: Sequence[Region]
-) -> list[Region]:
-    """The reviewer's regions that show the action this predicted region stands for."""
-    there = [r for r in reviewed if r.canvas == region.canvas and r.kind in TRUTH_KINDS]
-    there = [r for r in there if not _is_dot(r)]
-    drawn = [r for r in there if r.kind != "mask"] or there
-    if region.kind == "mask" and any(r.kind == "mask" for r in there):
-        drawn = [r for r in there if r.kind == "mask"]
-    rivals = [r for r in predicted if r.canvas == region.canvas and r.kind == region.kind]
-    rivals = [r for r in rivals if r is region or not _is_part(r, predicted)]
-    rivals = [r for r in rivals if _is_dot(r) == _is_dot(region)]
-    partners = {_key(r): _partner(r, rivals, predicted) for r in rivals}
-    partner = partners[_key(region)]
-    label = (partner or region).label
-    own = [r for r in drawn if partner is not None and _key(r) == _key(partner)]
-    taken = {_key(p) for k, p in partners.items() if p is not None and k != _key(region)}
-    free = [r for r in drawn if _key(r) not in taken and r not in own]
-    labelled = [r for r in free if r.label == label]
-    if own or labelled:
-        return [*own, *labelled]
-    return free if len(rivals) == 1 else []
-
-
-def _partner(
-    region: Region, rivals: Sequence[Region], predicted: Sequence[Region]
-) -> Region | None:
-    """The predicted box that belongs to a predicted point: by order if numbers agree, else near."""
-    if region.kind != "point" and not _is_dot(region):
-        return region
-    boxes = [r for r in predicted if r.canvas == region.canvas and r.kind in ("box", "track")]
-    boxes = [r for r in boxes if not _is_dot(r)]
-    boxes = boxes or [r for r in predicted if r.canvas == region.canvas and r.kind == "mask"]
-    if len(boxes) == len(rivals):
-        return boxes[list(rivals).index(region)]
-    if region.kind == "track":
-        return next((r for r in boxes if r.label == region.label), None)
-    still = (r for r in boxes if r.kind != "track")
-    return min(still, key=lambda r: _pixels(region, r), default=None)
-
-
-def _is_dot(region: Region) -> bool:
-    """Videos have no points, so a point there is a track of boxes too small to hold anything."""
-    return region.kind == "track" and all(
-        x2 - x1 <= DOT and y2 - y1 <= DOT
-        for x1, y1, x2, y2 in (bounds(key.corners) for key in region.keys)
-    )
-
-
-def _is_part(region: Region, predicted: Sequence[Region]) -> bool:
-    if region.kind != "point" or (region.label or "").lower() not in PARTS:
-        return False
-    beside = (r for r in predicted if r.canvas == region.canvas and r.kind == "point")
-    return any((r.label or "").lower() not in PARTS for r in beside)
 
 
 def _identity(region: Region) -> Mapping[str, Any]:
@@ -364,7 +250,3 @@ def _shape(truth: Region, predicted: Region) -> Sequence[Point]:
         return truth.corners
     frame = predicted.keys[0].frame if predicted.keys else truth.keys[0].frame
     return corners_at(truth, frame) or truth.keys[0].corners
-
-
-def _key(region: Region) -> tuple[str, str]:
-    return region.id, region.kind

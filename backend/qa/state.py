@@ -59,6 +59,14 @@ def put_fact(connection: sa.Connection, name: str, value: str) -> None:
     connection.execute(schema.facts.insert().values(name=name, value=value))
 
 
+def get_fact(connection: sa.Connection, name: str) -> str | None:
+    """A value remembered by ``put_fact``."""
+    facts = schema.facts
+    query = sa.select(facts.c.value).where(facts.c.name == name)
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
 def _get(connection: sa.Connection, table: sa.Table, row_id: int) -> Row | None:
     row = connection.execute(sa.select(table).where(table.c.id == row_id)).mappings().first()
     return dict(row) if row else None

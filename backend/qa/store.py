@@ -82,6 +82,7 @@ class Store:
         received_at = now()
         with self.write() as connection:
             self._rescore(connection, state.merge(connection, changes, received_at))
+            state.put_fact(connection, "merged_at", received_at)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -110,6 +111,14 @@ class Store:
         query = sa.select(table).where(*conditions).order_by(*table.primary_key)
         with self.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def revision(self) -> tuple[object, ...]:
+        """Changes when the state does, whichever process changed it."""
+        inbox, predictions = schema.inbox, schema.predictions
+        with self.read() as connection:
+            events = connection.execute(sa.select(sa.func.count(inbox.c.processed_at))).scalar_one()
+            known = connection.execute(sa.select(sa.func.count()).select_from(predictions))
+            return state.get_fact(connection, "merged_at"), events, known.scalar_one()
 
     def inbox_counts(self) -> dict[str, int]:
         """Events stored, waiting and failed."""
@@ -190,10 +199,8 @@ class Store:
 
     def _rescore_if_outdated(self) -> None:
         """After a change of the rules: score everything, and try events that failed once more."""
-        facts = schema.facts
         with self.read() as connection:
-            query = sa.select(facts.c.value).where(facts.c.name == "scoring_version")
-            if connection.execute(query).scalar() == SCORING_VERSION:
+            if state.get_fact(connection, "scoring_version") == SCORING_VERSION:
                 return
         with self.write() as connection:
             ids = connection.execute(

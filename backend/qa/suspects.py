@@ -6,9 +6,11 @@ from typing import Any
 
 from backend.qa.audit import Item, Suspect, find_suspects, same_words
 from backend.qa.events import Row
-from backend.qa.regions import Region, bounds, read_regions
+from backend.qa.regions import BOX_TYPES, TRACK_TYPES, Region, bounds, read_regions
 from backend.qa.words import words_of
 from videogem.structures import Box, Point
+
+Frames = list[tuple[int, list[Region]]]  # the boxes of each frame of an annotation
 
 
 def audit_items(
@@ -19,14 +21,14 @@ def audit_items(
     by_annotation: dict[int, list[Row]] = defaultdict(list)
     for row in scores:
         by_annotation[row["annotation_id"]].append(row)
-    narrated = _labels_follow_narration(annotations, words)
+    kept = [a for a in annotations if not a["was_cancelled"] and a["deleted_at"] is None]
+    frames = {annotation["id"]: _frames(annotation) for annotation in kept}
+    narrated = _labels_follow_narration(kept, frames, words)
     items: list[Item] = []
-    for annotation in annotations:
-        if annotation["was_cancelled"] or annotation["deleted_at"] is not None:
-            continue
+    for annotation in kept:
         rows = by_annotation.get(annotation["id"], [])
         about = words.get(annotation["task_id"])
-        for index, boxes in _frames(annotation):
+        for index, boxes in frames[annotation["id"]]:
             predicted = [r for r in rows if r.get("item", 0) == index]
             items.append(_item(annotation, index, boxes, predicted, rows, about, narrated=narrated))
     return items
@@ -52,12 +54,11 @@ def _reason(suspect: Suspect) -> Row:
     }
 
 
-def _frames(annotation: Row) -> list[tuple[int, list[Region]]]:
+def _frames(annotation: Row) -> Frames:
     """The boxes of each canvas of an annotation; a track gives its first key's box."""
     canvases: dict[int, list[Region]] = defaultdict(list)
-    for region in read_regions(annotation["result"]):
-        if region.kind in ("box", "track"):
-            canvases[region.canvas[1]].append(region)
+    for region in read_regions(annotation["result"], (*BOX_TYPES, *TRACK_TYPES)):
+        canvases[region.canvas[1]].append(region)
     return sorted(canvases.items())
 
 
@@ -97,12 +98,14 @@ def _item(
     )
 
 
-def _labels_follow_narration(annotations: Sequence[Row], words: dict[int, Any]) -> bool:
+def _labels_follow_narration(
+    annotations: Sequence[Row], frames: dict[int, Frames], words: dict[int, Any]
+) -> bool:
     """Where labels are actions, most of them share their words with the narration."""
     same = known = 0
     for annotation in annotations:
         about = words.get(annotation["task_id"])
-        for _, regions in _frames(annotation):
+        for _, regions in frames[annotation["id"]]:
             label = next((r.label for r in regions if r.label), None)
             if label and about is not None and about.narration:
                 known += 1
