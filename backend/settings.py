@@ -77,6 +77,18 @@ class Settings(BaseSettings):
     max_redirects: int = Field(5, ge=0, le=20, description="redirects followed for one file")
     cache_mb: float = Field(2000.0, ge=0, description="most disk space the media cache may take")
     max_request_mb: float = Field(256.0, gt=0, description="largest request body accepted")
+    qa_tolerance: float = Field(
+        5.0,
+        gt=0,
+        le=100,
+        description="quality page, projects without boxes: how far a point may be from the "
+        "corrected one to count as a hit, in % of the image diagonal",
+    )
+    qa_sync_minutes: float = Field(
+        15.0,
+        ge=0,
+        description="how often the quality store is compared with Label Studio; 0: never",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("allowed_hosts", "project_models", mode="before")

@@ -121,9 +121,12 @@ def report(
     """Write all figures of the store into one HTML file that needs nothing else."""
     from backend.qa.exports import plain, report_html
     from backend.qa.report import Filters, build_report
+    from backend.settings import load_settings
 
     with _store(database) as store:
-        found = build_report(store, Filters(project=project))
+        found = build_report(
+            store, Filters(project=project), tolerance=load_settings().qa_tolerance
+        )
     if as_json:
         typer.echo(json.dumps(plain(found)))
         return

@@ -31,13 +31,11 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         static_url_path="/qa/static",
     )  # fmt: skip
     register_filters(pages)
-    tolerance = float(getattr(settings, "qa_tolerance", 5.0))
 
     def start_sync(setup: BlueprintSetupState) -> None:
         parts = setup.app.extensions.get(backend_service.KEY)
-        minutes = float(getattr(settings, "qa_sync_minutes", 15.0))
-        if parts is not None and minutes > 0:
-            keep_in_sync(store, parts.connections, every_s=60 * minutes)
+        if parts is not None and settings.qa_sync_minutes > 0:
+            keep_in_sync(store, parts.connections, every_s=60 * settings.qa_sync_minutes)
 
     pages.record_once(start_sync)
 
@@ -49,7 +47,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         key = (filters, store.revision())
         found = kept.get(key)
         if found is None:
-            found = kept[key] = build_report(store, filters, tolerance=tolerance)
+            found = kept[key] = build_report(store, filters, tolerance=settings.qa_tolerance)
             while len(kept) > KEEP:
                 kept.popitem(last=False)
         return found
