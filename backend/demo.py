@@ -115,12 +115,12 @@ def running_demo(
             server.wait()
             backend.wait_until_answering(f"{backend_url}/health", seconds=120, report=server.report)
         with _step(console, "The model is loaded") as report:
-            _wait_for_model(backend, backend_url, report)
+            version = _wait_for_model(backend, backend_url, report)
         with _step(console, "The clips are cut into tasks") as report:
             wanted = [demo_project(kind, server.files_root, report) for kind in KINDS]
         with signed_in(server.url, server.credentials.token) as client:
             projects = {
-                project.title: _prepare(console, client, backend_url, project, backend.log)
+                project.title: _prepare(console, client, project, backend_url, version)
                 for project in wanted
             }
         demo = Demo(
@@ -155,8 +155,10 @@ def _backend_process(
     )
 
 
-def _wait_for_model(backend: ServerProcess, url: str, report: Report) -> None:
+def _wait_for_model(backend: ServerProcess, url: str, report: Report) -> str:
     """Wait for the weights, so that the first predictions do not run into Label Studio's timeout.
+
+    Returns the model version, which predictions carry.
 
     Raises:
         InputError: they cannot be loaded; the message says why.
@@ -171,6 +173,7 @@ def _wait_for_model(backend: ServerProcess, url: str, report: Report) -> None:
         time.sleep(0.5)
     if health["model_state"] != "ready":
         raise InputError(f"The model could not be loaded: {health['model_error']}")
+    return str(health["model_version"])
 
 
 def _get_json(url: str) -> Any:
@@ -180,7 +183,7 @@ def _get_json(url: str) -> Any:
 
 
 def _prepare(
-    console: Console, client: LabelStudio, backend_url: str, wanted: DemoProject, backend_log: Path
+    console: Console, client: LabelStudio, wanted: DemoProject, backend_url: str, version: str
 ) -> int:
     """Bring one project to the wanted state; what is there already stays untouched."""
     with _step(console, f"Project '{wanted.title}' is pre-labelled") as report:
@@ -188,18 +191,18 @@ def _prepare(
         ensure_local_files(client, project, wanted.folder)
         import_missing(client, project, wanted.tasks)
         ensure_backend(client, project, backend_url)
-        open_tasks = tasks_without_prediction(client, project)
+        open_tasks = tasks_without_prediction(client, project, version)
         report(f"Pre-labelling {len(open_tasks)} tasks")
         for done in retrieve_predictions(client, project, open_tasks):
             report(f"Pre-labelling: {done} of {len(open_tasks)} tasks")
-        for missing in wait_for_predictions(client, project):
+        for missing in wait_for_predictions(client, project, version):
             report(f"Pre-labelling: {missing} tasks are still queued")
         # Label Studio reports success whatever came back, so look.
-        failed = len(tasks_without_prediction(client, project))
+        failed = len(tasks_without_prediction(client, project, version))
         failed += num_empty_predictions(client, project)
     if failed:
         console.print(
-            f"[yellow]{failed} tasks of '{wanted.title}' got no label; {backend_log} says why.[/]"
+            f"[yellow]{failed} tasks of '{wanted.title}' got no label; backend.log says why.[/]"
         )
     return project
 
@@ -208,7 +211,7 @@ def _prepare(
 def _step(console: Console, done: str) -> Iterator[Report]:
     """Show what is going on, then a line with the time it took."""
     begin = time.monotonic()
-    with console.status(done + " ...") as status:
+    with console.status(f"Next: {done}") as status:
         yield status.update
     console.print(f"[green]\N{CHECK MARK}[/] {done} [dim]{time.monotonic() - begin:.0f} s[/]")
 

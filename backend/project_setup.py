@@ -87,24 +87,32 @@ def ensure_backend(client: LabelStudio, project: int, url: str) -> None:
         )
 
 
-def tasks_without_prediction(client: LabelStudio, project: int) -> list[int]:
-    """Ids of tasks that carry no prediction, in the order of the project."""
-    return [int(task.id) for task in _tasks(client, project) if not task.total_predictions]
+def tasks_without_prediction(
+    client: LabelStudio, project: int, version: str | None = None
+) -> list[int]:
+    """Ids of tasks that carry no prediction (of this model version), in the project's order."""
+    predicted = {
+        prediction.task
+        for prediction in client.predictions.list(project=project)
+        if version in (None, prediction.model_version)
+    }
+    return [int(task.id) for task in _tasks(client, project) if task.id not in predicted]
 
 
 def wait_for_predictions(
-    client: LabelStudio, project: int, *, seconds: float = PREDICTION_SECONDS
+    client: LabelStudio, project: int, version: str, *, seconds: float = PREDICTION_SECONDS
 ) -> Iterator[int]:
     """Wait for predictions the backend delivers later; yields how many tasks still lack one.
 
     A large batch is answered in part, the rest comes through the API. Ends when all are there, or
     when none has come for `seconds`.
     """
-    missing, last = len(tasks_without_prediction(client, project)), time.monotonic()
+    missing = len(tasks_without_prediction(client, project, version))
+    last = time.monotonic()
     while missing and time.monotonic() - last < seconds:
         yield missing
         time.sleep(2.0)
-        now = len(tasks_without_prediction(client, project))
+        now = len(tasks_without_prediction(client, project, version))
         if now != missing:
             missing, last = now, time.monotonic()
 
