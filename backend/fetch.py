@@ -4,15 +4,14 @@ import ipaddress
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests_hardened.ip_filter import InvalidIPAddress
-from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.exceptions import HTTPError
 
+from backend.guard import open_session
 from backend.label_studio import LabelStudio, Origin
 from backend.settings import MEGABYTE, Settings
 from videogem.errors import InputError
@@ -20,42 +19,10 @@ from videogem.errors import InputError
 CONNECT_TIMEOUT = 5.0  # seconds
 CHUNK = 256 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class MediaError(InputError):
     """A task's media cannot be had; the message says which step failed and what to set."""
-
-
-class GuardedAdapter(IPFilterAdapter):  # type: ignore[misc]  # the library has no types
-    """Connects to the very address it has checked, so a name cannot change its mind in between."""
-
-    def __init__(self, *, https: bool, allowed: tuple[Network, ...]) -> None:
-        super().__init__(is_https_proto=https)
-        self._allowed = allowed
-
-    def build_connection_pool_key_attributes(
-        self, request: Any, verify: Any, cert: Any = None
-    ) -> tuple[Any, Any]:
-        try:
-            checked: tuple[Any, Any] = super().build_connection_pool_key_attributes(
-                request, verify, cert
-            )
-        except InvalidIPAddress as error:
-            address = error.args[0]
-            if not any(address in network for network in self._allowed):
-                raise
-            host: Any
-            pool: Any
-            host, pool = HTTPAdapter.build_connection_pool_key_attributes(
-                self, request, verify, cert
-            )
-            if self._is_https_proto:
-                names = {"assert_hostname": host["host"], "server_hostname": host["host"]}
-                pool = {**pool, **names}
-            literal = f"[{address}]" if address.version == 6 else str(address)
-            return {**host, "host": literal}, pool
-        return checked
 
 
 class Fetcher:
@@ -102,7 +69,11 @@ class Fetcher:
             raise MediaError(f"{_shown(url)} is no http or https address.")
         own = label_studio is not None and Origin.of(url) == label_studio.origin
         headers = label_studio.authorization() if own and label_studio is not None else {}
-        session = self._session(trusted=own or parts.hostname.lower() in self._hosts)
+        if own and label_studio is not None:
+            session = label_studio.open_session()
+        else:
+            trusted = parts.hostname.lower() in self._hosts
+            session = open_session(None if trusted else self._networks)
         left = max(0.1, deadline - time.monotonic())
         try:
             response = session.get(
@@ -127,14 +98,6 @@ class Fetcher:
         finally:
             response.close()
             session.close()
-
-    def _session(self, *, trusted: bool) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False  # no proxy round the address check, no ~/.netrc credentials
-        if not trusted:
-            session.mount("http://", GuardedAdapter(https=False, allowed=self._networks))
-            session.mount("https://", GuardedAdapter(https=True, allowed=self._networks))
-        return session
 
     def _check_status(
         self, url: str, response: requests.Response, label_studio: LabelStudio | None

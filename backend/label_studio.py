@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
+from backend.guard import LOCAL_NETWORKS, open_session
 from backend.settings import Settings
 from videogem.errors import InputError
 
@@ -71,16 +72,24 @@ class TaskPage:
 
 
 class LabelStudio:
-    """One Label Studio server and the token for it. Safe to use from several threads."""
+    """One Label Studio server and the token for it. Safe to use from several threads.
 
-    def __init__(self, url: str, token: SecretStr | None) -> None:
+    Only an address somebody configured is trusted whatever it leads to; one that came with /setup
+    must not lead to link-local addresses.
+    """
+
+    def __init__(self, url: str, token: SecretStr | None, *, announced: bool = False) -> None:
         self.url = url.rstrip("/")
         self.origin = Origin.of(url)
         self._token = token
         self._access: tuple[str, float] | None = None  # token, when it ends (Unix time)
         self._lock = threading.Lock()
-        self._session = requests.Session()
-        self._session.trust_env = False  # a ~/.netrc entry would silently replace the token
+        self._networks = LOCAL_NETWORKS if announced else None
+        self._session = self.open_session()
+
+    def open_session(self) -> requests.Session:
+        """A session for requests to this server."""
+        return open_session(self._networks)
 
     @property
     def has_token(self) -> bool:
@@ -227,7 +236,8 @@ class Connections:
         with self._lock:
             known = self._announced.get(project)
             if known is None or known.url != hostname.rstrip("/") or known._token != secret:
-                self._announced[project] = LabelStudio(hostname, secret)
+                configured = self._configured is not None
+                self._announced[project] = LabelStudio(hostname, secret, announced=not configured)
 
     def get(self, project: int | None) -> LabelStudio | None:
         """The server of a project, or None where nobody has told yet."""
