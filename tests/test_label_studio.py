@@ -92,6 +92,24 @@ def test_an_announced_server_counts_for_its_project_alone() -> None:
     assert connections.get(2) is None
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]"])
+def test_an_announced_address_is_never_link_local(host: str) -> None:
+    connections = Connections(Settings())
+    connections.announce(1, f"http://{host}", "t")
+    found = connections.get(1)
+    assert found is not None
+    with pytest.raises(LabelStudioError, match="InvalidIPAddress"):
+        found.call("GET", "/latest/meta-data")
+
+
+def test_an_announced_address_may_be_local(server: Server) -> None:
+    connections = Connections(Settings())
+    connections.announce(1, server.url, "t")
+    found = connections.get(1)
+    assert found is not None
+    assert found.call("GET", "/api/x") == []
+
+
 def test_an_address_without_key_gets_the_announced_token() -> None:
     connections = Connections(Settings(label_studio_url="http://ls.internal"))
     connections.announce(1, "http://localhost:8080", "t")
