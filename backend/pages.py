@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template_string, request, url_for
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from backend.doctor import diagnose
-from backend.jobs import STATES
 from backend.service import Service, current_service
 
-pages = Blueprint("pages", __name__)
+pages = Blueprint("pages", __name__, template_folder="templates")
 
 
 @pages.get("/jobs")
@@ -17,7 +16,7 @@ def jobs() -> Response | str:
     """What waits, runs, is done or failed, with progress and time left; JSON for programs."""
     summary = job_summary(current_service(), request.args.get("project", type=int))
     if _wants_html():
-        return render_template_string(_PAGE, states=STATES, **summary)
+        return render_template("jobs/page.html", **summary)
     return jsonify(summary)
 
 
@@ -29,6 +28,12 @@ def retry() -> BaseResponse:
     if _wants_html():
         return redirect(url_for("pages.jobs"), code=303)
     return jsonify(queued=count)
+
+
+@pages.app_context_processor
+def for_other_pages() -> dict[str, Any]:
+    """Let the quality page show the state of the jobs."""
+    return {"job_rows": lambda project=None: job_summary(current_service(), project)["projects"]}
 
 
 @pages.get("/doctor")
@@ -47,7 +52,7 @@ def doctor() -> Response | str:
         )
     )
     if _wants_html():
-        return render_template_string(_DOCTOR, checks=checks)
+        return render_template("doctor/page.html", checks=checks)
     return jsonify(checks=[check.as_json() for check in checks])
 
 
@@ -76,46 +81,3 @@ def job_summary(service: Service, project: int | None = None) -> dict[str, Any]:
         "tasks_per_second": None if rate is None else round(rate, 3),
         "failures": service.jobs.failures(project),
     }
-
-
-_STYLE = """<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% } th, td { padding: .3rem .6rem; text-align: left }
-td { vertical-align: top } tr + tr { border-top: 1px solid #ddd } progress { width: 10rem }
-.failure { color: #b00020; font-weight: 600 } .warning { color: #8a5a00 }
-</style>
-"""
-
-_DOCTOR = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>VideoGEM doctor</title>
-{_STYLE}
-<h1>Doctor</h1>
-<table>{{% for check in checks %}}<tr><td class="{{{{ check.level }}}}">{{{{ check.level }}}}</td>
-<td>{{{{ check.name }}}}</td><td>{{{{ check.found }}}}<br><em>{{{{ check.fix }}}}</em></td></tr>
-{{% endfor %}}</table>
-</html>"""
-
-_PAGE = (
-    """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>VideoGEM jobs</title>
-<meta http-equiv="refresh" content="5">
-"""
-    + _STYLE
-    + """
-<h1>Jobs</h1>
-<p>{% if tasks_per_second %}{{ tasks_per_second }} tasks per second of late.{% endif %}
-ready: predicted, not yet in Label Studio.</p>
-<table><tr><th>project</th>{% for state in states %}<th>{{ state }}</th>{% endfor %}
-<th>progress</th><th>time left</th></tr>
-{% for row in projects %}<tr><td>{{ row.project }}</td>
-{% for state in states %}<td>{{ row[state] }}</td>{% endfor %}
-<td><progress value="{{ row.progress }}" max="1"></progress></td>
-<td>{{ "%d s"|format(row.seconds_left) if row.seconds_left else "" }}</td></tr>
-{% else %}<tr><td>Nothing yet.</td></tr>{% endfor %}</table>
-{% if failures %}<h2>Failed</h2>
-<form method="post" action="jobs/retry"><button>Try all again</button></form>
-<table><tr><th>project</th><th>task</th><th>reason</th></tr>
-{% for row in failures %}<tr><td>{{ row.project }}</td><td>{{ row.task }}</td>
-<td>{{ row.reason }}</td></tr>{% endfor %}</table>{% endif %}
-</html>"""
-)

@@ -236,3 +236,19 @@ def test_the_page_for_people(start: Start) -> None:
     predict(client, tasks)
     page = client.get("/jobs", headers={"Accept": "text/html"}).text
     assert "Try all again" in page
+
+
+def test_the_quality_page_shows_the_jobs(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path), FakeGrounder())
+    service = app.extensions["videogem"]
+    client = app.test_client()
+    try:
+        assert "Pre-labelling" not in client.get("/qa").text
+        predict(client, make_tasks(2))
+        assert "Pre-labelling" in client.get("/qa?project=1").text
+        assert "Doctor" in client.get("/doctor", headers={"Accept": "text/html"}).text
+        assert client.get("/doctor").json["checks"][0]["name"] == "data folder"
+    finally:
+        service.runner.stop()
+        service.store.close()
+        service.jobs.close()
