@@ -10,6 +10,7 @@ from videogem.evaluation import predict_all
 from videogem.evaluation_cache import TokenFiles
 from videogem.evaluation_figures import similarity_losses
 from videogem.evaluation_methods import parse_method
+from videogem.evaluation_run import RunOptions, run
 from videogem.evaluation_tower import TowerPredictor
 from videogem.grounding import VideoGEM
 from videogem.structures import Clip
@@ -137,3 +138,13 @@ def test_similarity_losses_have_a_value_for_every_block():
 def test_summary_is_plain_json():
     dataset = Dataset("d", None, tuple(items()), 4, 4, frozenset({"v"}), {"cut": 4})
     assert json.loads(json.dumps(dataset.summary()))["items"] == 4
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_predictions():
+    specs = [parse_method("videogem"), parse_method("clip")]
+    rows = [
+        run("d", items(), ["demo"], specs, RunOptions("cpu", batch_size=2, processes=number)).rows
+        for number in (1, 2)
+    ]
+    assert [row.outcomes for row in rows[0]] == [row.outcomes for row in rows[1]]
