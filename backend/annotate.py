@@ -61,7 +61,7 @@ def annotate(
     """
     config = str(label_studio.project(project_id).get("label_config") or "")
     labeling = parse_labeling(config)
-    labeling.require()
+    labeling.require_targets()
     model = models.for_labeling(labeling)
     version = model.version + labeling.version_suffix
     project = Project(project_id, config, labeling, version, score_threshold)

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from backend.auth import basic_auth_header
+from backend.controls import Labeling, Target, fill, look_up
 from backend.label_studio import LabelStudio, LabelStudioError
-from backend.labeling import Labeling, Target, fill, look_up, parse_labeling
+from backend.labeling import parse_labeling
 from backend.loading import Task
 from backend.media import Media
 from backend.model import BackgroundModel, ModelNotReadyError

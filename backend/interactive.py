@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.labeling import Control, Target
+from backend.controls import Control, Target
 from backend.loading import Project, Task, Work, load_task
 from backend.masks import MAP_WEIGHTS
 from backend.media import Media

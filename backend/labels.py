@@ -22,7 +22,7 @@ Where every label is itself an action, the label that was grounded is the label 
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from backend.labeling import Control, Label
+from backend.controls import Control, Label
 from videogem.structures import Grounding, PromptName
 
 Similarity = Callable[[Sequence[str]], Sequence[float]]

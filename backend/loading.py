@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from backend.controls import Control, Label, Labeling, Target, fill, look_up
 from backend.frames import read_frame_list, read_moment, window_length
-from backend.labeling import Control, Label, Labeling, Target, fill, look_up
 from backend.labels import Similarity
 from backend.media import Media
 from videogem.errors import InputError

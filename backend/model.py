@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.labeling import Labeling
+from backend.controls import Labeling
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.labeling import fill
+from backend.controls import fill
 from backend.loading import Project, Task, Work, load_task
 from backend.media import Media
 from backend.results import Found, Region, mean_score, to_regions

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.labeling import Control, ControlKind, LabelMeaning, Target
+from backend.controls import Control, ControlKind, LabelMeaning, Target
 from backend.labels import (
     BOX_FALLBACK,
     Similarity,

@@ -55,9 +55,7 @@ def setup() -> Response:
     labeling.require()
     for note in labeling.notes:
         logger.warning("project %s: %s", project, note)
-    return jsonify(
-        model_version=service.models.for_labeling(labeling).version + labeling.version_suffix
-    )
+    return jsonify(model_version=service.version_of(labeling))
 
 
 @routes.post("/predict")
@@ -74,8 +72,8 @@ def predict() -> Response:
         raise BadRequestError("/predict expects {tasks: [...], label_config: '<View>...'}.")
     config = _text(body, "label_config")
     labeling = parse_labeling(config)
-    labeling.require()
-    version = service.models.for_labeling(labeling).version + labeling.version_suffix
+    labeling.require_targets()
+    version = service.version_of(labeling)
     number = project_id(body.get("project"))
     project = Project(number, config, labeling, version, service.settings.score_threshold)
     if (regions := context_regions(body.get("params"))) and tasks:
@@ -111,7 +109,7 @@ def _prelabel(event: dict[str, Any], service: Service) -> None:
     if labeling.problems or not labeling.targets:
         logger.warning("project %s cannot be pre-labelled: see /setup", project.get("id"))
         return
-    version = service.models.for_labeling(labeling).version + labeling.version_suffix
+    version = service.version_of(labeling)
     service.jobs.enqueue(int(project["id"]), config, version, tasks)
 
 

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from backend.controls import Labeling
 from backend.delivery import deliver
 from backend.jobs import Job, Jobs
 from backend.label_studio import Connections, LabelStudioError
-from backend.labeling import Labeling, parse_labeling
+from backend.labeling import parse_labeling
 from backend.loading import Project
 from backend.media import Media
 from backend.model import ModelLoadingError, ModelNotReadyError, Models
@@ -163,6 +164,8 @@ class Runner:
                     "VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY are set.",
                     delay=RETRY_DELAYS[-1],
                 )
+                if job.prediction is None:  # predicted just now, not only tried again
+                    self._finished.append(time.monotonic())
             return
         pairs = [(job.task_id, prediction) for job, prediction in ready]
         try:

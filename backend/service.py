@@ -5,6 +5,7 @@ from typing import cast
 
 import flask
 
+from backend.controls import Labeling
 from backend.jobs import Jobs
 from backend.label_studio import Connections
 from backend.media import Media
@@ -31,6 +32,14 @@ class Service:
     runner: Runner
     traffic: Traffic
     webhooks: WebhookKeeper
+
+    def version_of(self, labeling: Labeling) -> str:
+        """The model version of a project with this labeling config.
+
+        Raises:
+            InputError: it asks for a model that is not offered.
+        """
+        return self.models.for_labeling(labeling).version + labeling.version_suffix
 
 
 def current_service() -> Service:

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from backend.controls import Control, Target, look_up
 from backend.frames import LIMITS, STEP, window_length
-from backend.labeling import Control, Target, look_up
 from backend.loading import Project, Task, action_labels, time_of, with_task_labels
 from backend.media import Media
 from backend.results import Found, Region, Shown, to_regions, to_video_regions

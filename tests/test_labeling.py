@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.attributes import ATTRIBUTES
-from backend.labeling import fill, parse_labeling
+from backend.controls import fill
+from backend.labeling import parse_labeling
 from videogem.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "label_config").glob("*.xml"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from backend.labeling import Control, Label
+from backend.controls import Control, Label
 from backend.labels import choose_choices, choose_label, parts_to_point
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip, Grounding

@@ -8,8 +8,8 @@ import pytest
 
 from backend.label_studio import Connections
 from backend.labeling import parse_labeling
-from backend.media import Media
 from backend.loading import Project
+from backend.media import Media
 from backend.predict import Outcome, predict_many
 from backend.settings import Settings
 from tests.fakes import FakeGrounder

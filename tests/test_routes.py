@@ -149,3 +149,11 @@ def test_a_hopeless_config_is_refused_in_the_status_line(client: FlaskClient) ->
     answer = client.post("/setup", json={"project": "1.2", "schema": config})
     assert answer.status_code == 400
     assert answer.json["error"] in answer.status
+
+
+def test_an_empty_config_may_be_connected_but_not_predicted_with(client: FlaskClient) -> None:
+    body = {"project": "1.2", "schema": "<View></View>"}
+    assert client.post("/setup", json=body).status_code == 200
+    body = {"project": "1.2", "tasks": [{"id": 1, "data": {}}], "label_config": "<View></View>"}
+    answer = client.post("/predict", json=body)
+    assert (answer.status_code, "still empty" in answer.json["error"]) == (400, True)
