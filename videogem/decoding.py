@@ -14,6 +14,7 @@ from typing import cast
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import PictureType
 
 from videogem.orientation import degrees_clockwise, display_matrix, swaps_sides, upright
 from videogem.sources import (
@@ -37,7 +38,7 @@ from videogem.timeline import (
 logger = logging.getLogger(__name__)
 
 # Playlists (HLS, DASH, concat) are left out: they would make the decoder open other files and URLs.
-_CONTAINERS = "mov,matroska,webm,mpegts,mpeg,avi,flv,ogg,asf,mpegvideo,h264,hevc,ivf,gif,nut,dv"
+_CONTAINERS = "mov,matroska,webm,mpegts,mpeg,avi,flv,ogg,asf,ivf,gif,nut,dv"
 _BUFFER = 64 * 2**10  # bytes a read; a remote reader fetches ranges of its own size below this
 _PREROLLS = (0.0, 1.0, 4.0, 16.0, 64.0)  # s before the wanted time to try a seek at
 _LEAP = 10.0  # s; without a key frame table, shorter gaps are decoded through rather than sought
@@ -119,7 +120,8 @@ class VideoReader(FrameReader):
         if index is not None and not index.varies:
             return index
         endless = self._stream.duration is None and self._container.duration is None
-        if endless or (local and size <= _SCANNED):
+        guessed = self._container.format.name == "mpeg"  # from the bit rate, and often wrong
+        if endless or guessed or (local and size <= _SCANNED):
             counted = timeline_from_packets(self._packets(), self._stream)
             self._reopen()
             return counted or index
@@ -232,8 +234,11 @@ class VideoReader(FrameReader):
                 continue
             frames = self._decode(from_start=False)
             first = next(frames, None)
-            if first is not None and first[0] <= target:
-                return _chain(first, frames)
+            if first is None or first[0] > target:
+                continue
+            if first[1].pict_type not in (PictureType.I, PictureType.NONE):
+                break  # live streams renew the picture bit by bit: no place is good to enter at
+            return _chain(first, frames)
         logger.debug("%s: no usable seek to tick %d, decoding from the start", self.name, target)
         return self._restart()
 

@@ -184,7 +184,7 @@ def read_clock(
     whole = first
     if container.duration is not None:
         whole = begin + round(Fraction(container.duration, av.time_base) / base)
-    end = next(known for known in (declared, found, whole) if known is not None)
+    end = max((known for known in (declared, found) if known is not None), default=whole)
     truncated = found is not None and _ends_early(found, stream)
     if truncated and found is not None:
         end = whole = found
