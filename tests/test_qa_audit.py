@@ -54,9 +54,32 @@ def test_clean_data_raises_no_suspicion():
 
 def test_boxes_touching_the_frame_or_drawn_on_a_line_are_no_clipping():
     touching = [replace(i, boxes=((b[0], b[1], 640.0, b[3]),)) for i in clean(40) for b in i.boxes]
+    inclusive = [replace(i, boxes=((b[0], b[1], 639.0, b[3]),)) for i in clean(40) for b in i.boxes]
     line = [replace(i, boxes=((b[0], 100.0, b[2], 300.0),)) for i in clean(40) for b in i.boxes]
-    for items in (touching, line):
+    for items in (touching, inclusive, line):
         assert "edge-clipped" not in count_reasons(find_suspects(items))
+
+
+def test_swapped_limits_of_whole_pixel_boxes_are_found_among_boxes_cut_at_the_frame():
+    """The defect of the released GroundingYouTube boxes: x cut at 480, y hardly at all."""
+    rng = random.Random(3)
+    items = []
+    for k in range(2000):
+        x, y, w, h = (
+            rng.gauss(260, 120),
+            rng.gauss(180, 100),
+            rng.gauss(220, 90),
+            rng.gauss(180, 80),
+        )
+        x1, y1 = max(0, round(x)), max(0, round(y))
+        box = (x1, y1, min(480, round(x1 + abs(w) + 9)), round(y1 + abs(h) + 9))
+        items.append(Item(id=str(k), boxes=(box,), size_wh=SIZE))
+    counts = count_reasons(find_suspects(items))
+    cut = [i.boxes[0] for i in items if i.boxes[0][2] == 480]
+    assert counts["edge-clipped"] == sum(box[0] < 480 for box in cut) > 500
+    assert counts["zero-area"] == sum(box[0] >= 480 for box in cut) > 0
+    assert counts["out-of-canvas"] == sum(i.boxes[0][3] > 480 for i in items) > 100
+    assert set(counts) <= {"edge-clipped", "out-of-canvas", "zero-area", "tiny", "whole-frame"}
 
 
 def swap(reason, item, rng):

@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from videogem.metrics import best_iou, box_area, box_iou, hit
@@ -51,6 +52,7 @@ WHOLE_FRAME = 0.9  # of the canvas' area
 TINY = 0.0005  # of the canvas' area: 12 x 12 pixels of 640 x 480
 MANY = 5  # boxes that share a value, or a whole box
 CLIPPED_SHARE = 0.03  # of all boxes must share a value before it looks like clipping
+AT_BORDER = 0.0025  # of the frame: a pixel of 480
 DISAGREE_IOU = 0.3
 ALWAYS_N, ALWAYS_SHARE = 20, 0.95
 SHORT_N, SHORT_SHARE, SHORT_S = 10, 0.2, 1.0
@@ -128,12 +130,12 @@ def _edge_clipped(items: Sequence[Item]) -> Iterable[Suspect]:
     for item in items:
         by_size[item.size_wh].append(item)
     for (width, height), same in by_size.items():
-        borders = (0.0, 0.0, width, height)
+        borders = ((0.0, width), (0.0, height), (width, width), (height, height))
         different = {_rounded(box) for item in same for box in item.boxes if not _flat(box)}
         spikes = {
             (side, value): share
             for side in range(4)
-            for value, share in _spikes([box[side] for box in different], borders[side]).items()
+            for value, share in _spikes([box[side] for box in different], *borders[side]).items()
         }
         for item in same:
             shared = [
@@ -148,15 +150,16 @@ def _edge_clipped(items: Sequence[Item]) -> Iterable[Suspect]:
                 yield Suspect(item.id, "edge-clipped", min(1.0, 0.5 + share), detail)
 
 
-def _spikes(values: Sequence[float], border: float) -> dict[float, float]:
-    """Values far more frequent than their peers, with their share; not the frame's own border.
+def _spikes(values: Sequence[float], border: float, extent: float) -> dict[float, float]:
+    """Values far more frequent than their peers, with their share; not the frame's own border,
+    nor the pixel beside it, where datasets that count pixels inclusively end.
 
     Boxes drawn along a line all share a side too: a spike needs many other values beside it.
     """
     counts = Counter(values)
     found = {}
     for value, count in counts.most_common(4):
-        if abs(value - border) <= 1e-6 * max(1.0, abs(border)):
+        if abs(value - border) <= AT_BORDER * extent:
             continue
         others = sorted(c for v, c in counts.items() if v != value)
         if len(others) < MANY or sum(others) < 0.3 * len(values):
@@ -312,11 +315,12 @@ def same_words(a: str, b: str) -> bool:
     return first <= second or second <= first
 
 
-def _words(text: str) -> set[str]:
+@lru_cache(maxsize=65536)
+def _words(text: str) -> frozenset[str]:
     spread = "".join(f" {c}" if c.isupper() else c for c in text)
     camel = spread if any(c.islower() for c in text) else text
     letters = "".join(c if c.isalnum() else " " for c in camel.lower())
-    return set(letters.split())
+    return frozenset(letters.split())
 
 
 def _grouped(items: Iterable[Item], key: Callable[[Item], K | None]) -> dict[K, list[Item]]:
@@ -331,6 +335,7 @@ def _flat(box: Box) -> bool:
     return box[2] <= box[0] or box[3] <= box[1]
 
 
+@lru_cache(maxsize=65536)  # several checks ask for the same boxes
 def _rounded(box: Box) -> Box:
     return round(box[0], 4), round(box[1], 4), round(box[2], 4), round(box[3], 4)
 

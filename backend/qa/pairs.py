@@ -149,6 +149,8 @@ def audit_items(
         prediction = predictions.get(id, Prediction(id, None, None))
         for annotation in several:
             known = prediction.box is not None and bool(annotation.boxes)
+            box = prediction.box
+            middle = None if box is None else ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
             items.append(
                 Item(
                     id=id,
@@ -156,7 +158,7 @@ def audit_items(
                     size_wh=annotation.size_wh,
                     annotator=annotation.annotator,
                     label=annotation.label,
-                    point=prediction.point,
+                    point=prediction.point or middle,
                     predicted_box=prediction.box,
                     predicted_label=prediction.label,
                     score=prediction.score,
