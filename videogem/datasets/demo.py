@@ -156,7 +156,7 @@ def _read_frames(path: Path, wanted: list[int]) -> dict[int, UInt8[np.ndarray, "
 
     with av.open(str(path)) as container:
         return {
-            number: frame.to_ndarray(format="rgb24")
+            number: np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
             for number, frame in enumerate(container.decode(video=0))
             if number in wanted
         }

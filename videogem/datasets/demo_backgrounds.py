@@ -47,7 +47,7 @@ def _shape(
     y: Float[Tensor, "1 1 H 1"],
     batch: int,
     uniform: "partial[Tensor]",
-) -> tuple[Float[Tensor, "B 1 H W"], Float[Tensor, "B 3 H W"]]:
+) -> tuple[Float[Tensor, "B 1 H W"], Float[Tensor, "B 3 1 W"]]:
     """A rectangle or ellipse: how opaque it is where, and its striped paint."""
     one = (batch, 1, 1, 1)
     u = (x - (2 * uniform(*one) - 1)) / (0.5 * uniform(*one) + 0.04)

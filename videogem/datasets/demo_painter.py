@@ -154,6 +154,6 @@ def _paint_furniture(
         cv2.line(room, *middle, frame.tolist(), edge, cv2.LINE_AA)
 
 
-def _quiet_colour(rng: np.random.Generator, low: float, high: float) -> Float[np.ndarray, " 3"]:
+def _quiet_colour(rng: np.random.Generator, low: int, high: int) -> Float[np.ndarray, " 3"]:
     """A colour near grey."""
     return rng.uniform(low, high) + rng.uniform(-32, 32, 3)

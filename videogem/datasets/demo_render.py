@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from videogem.datasets import demo_backgrounds
@@ -336,7 +336,7 @@ def _choices(groups: tuple[tuple[int, ...], ...], device: torch.device) -> Int[T
     return torch.tensor(rows, device=device)
 
 
-def _detail_levels(images: Int[Tensor, "S side side 4"]) -> list[Int[Tensor, "S s s"]]:
+def _detail_levels(images: UInt8[Tensor, "S side side 4"]) -> list[Int[Tensor, "S s s"]]:
     """Packed sprites at full, half and quarter detail."""
     pixels = images.float() / 255
     level = torch.cat([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], dim=-1)

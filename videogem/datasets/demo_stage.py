@@ -1,7 +1,7 @@
 """Moving scenes of the demo world: who stands where at what time, under a panning camera.
 
 Lengths are heights of the frame, times seconds. A scene is drawn at random and thrown away if its
-actors ever touch, or if one is not fully in the picture while it is being narrated.
+actors ever touch, or if one is cut off by the frame while it is being narrated.
 """
 
 import math
@@ -126,7 +126,7 @@ def union(first: PixelBox, second: PixelBox) -> PixelBox:
 def visible_part(box: PixelBox, size_wh: tuple[int, int]) -> tuple[PixelBox | None, float]:
     """The part of a box inside the frame, and its share of the whole box's area."""
     x1, y1, x2, y2 = box
-    cut = max(0.0, x1), max(0.0, y1), min(size_wh[0], x2), min(size_wh[1], y2)
+    cut = max(0.0, x1), max(0.0, y1), min(float(size_wh[0]), x2), min(float(size_wh[1]), y2)
     if cut[2] <= cut[0] or cut[3] <= cut[1]:
         return None, 0.0
     return cut, (cut[2] - cut[0]) * (cut[3] - cut[1]) / ((x2 - x1) * (y2 - y1))

@@ -33,8 +33,11 @@ def encode_images(model: CLIP, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor
     return visual.ln_post(tokens[:, 0]) @ visual.proj
 
 
-def encode_tokens(model: CLIP, tokens: Int[Tensor, "C context"]) -> Float[Tensor, "C E"]:
-    """Text embeddings, not normalised, read at the end token (the largest id)."""
+def encode_tokens(model: nn.Module, tokens: Int[Tensor, "C context"]) -> Float[Tensor, "C E"]:
+    """Text embeddings of a CLIP or a ViCLIP's text tower, not normalised.
+
+    Read at the end token, the largest id.
+    """
     states = model.token_embedding(tokens) + model.positional_embedding[: tokens.shape[1]]
     states = model.ln_final(run_blocks(model.transformer.resblocks, states, is_causal=True))
     ends = states[torch.arange(len(tokens), device=tokens.device), tokens.argmax(dim=-1)]

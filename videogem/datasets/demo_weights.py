@@ -1,7 +1,7 @@
 """The demo models' compact files, and the temperature put into their weights."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def load_weights(path: Path) -> tuple[CLIP, dict[str, str]]:
 @torch.no_grad()
 def bake_temperature(
     encode: Callable[[], object],
-    blocks: Sequence[nn.Module],
+    blocks: Iterable[nn.Module],
     *,
     depth: int = 7,
     temperature: float = TEMPERATURE,
