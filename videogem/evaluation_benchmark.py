@@ -49,9 +49,9 @@ PARTS = (
     Part("moving clips", "moving-clips", 3, 1000),
 )
 SMALL = (
-    Part("unseen pairs, 3 actors", "unseen-pairs", 3, 6),
-    Part("unseen style, 3 actors", "unseen-style", 3, 6),
-    Part("moving clips", "moving-clips", 3, 6),
+    Part("unseen pairs, 3 actors", "unseen-pairs", 3, 3),
+    Part("unseen style, 3 actors", "unseen-style", 3, 3),
+    Part("moving clips", "moving-clips", 3, 4),
 )
 
 
