@@ -112,6 +112,11 @@ class Store:
         with self.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def values(self, column: sa.Column[Any]) -> set[Any]:
+        """The different values of one column."""
+        with self.read() as connection:
+            return set(connection.execute(sa.select(column).distinct()).scalars())
+
     def revision(self) -> tuple[object, ...]:
         """Changes when the state does, whichever process changed it."""
         inbox, predictions = schema.inbox, schema.predictions

@@ -56,7 +56,7 @@ def sync_project(store: Store, api: Api, project: int) -> SyncResult:
     store.process_pending()
     before = {row["id"]: row for row in _known(store, schema.annotations, project)}
     known_tasks = {row["id"] for row in _known(store, schema.tasks, project)}
-    keys = {row["key"] for row in store.rows(schema.predictions)}
+    keys = store.values(schema.predictions.c.key)
     store.merge(Changes(projects=[project_row(api.project(project), now())]))
     seen_tasks: set[int] = set()
     seen: dict[int, Row] = {}
@@ -91,10 +91,10 @@ def sync_project(store: Store, api: Api, project: int) -> SyncResult:
 
 def known_projects(store: Store) -> list[int]:
     """Projects that events or predictions have named."""
-    found = {row["id"] for row in store.rows(schema.projects)}
+    found = store.values(schema.projects.c.id)
     for table in schema.tasks, schema.annotations, schema.predictions:
-        found |= {row["project_id"] for row in store.rows(table)} - {None}
-    return sorted(found)
+        found |= store.values(table.c.project_id)
+    return sorted(found - {None})
 
 
 def keep_in_sync(
@@ -102,6 +102,7 @@ def keep_in_sync(
 ) -> threading.Thread:
     """Sync all known projects on a timer, and soon after an event that came without its payload."""
     stop = stop or store.closed
+    told: dict[int, str] = {}  # a project that was deleted fails every time: say it once
 
     def work() -> None:
         while not stop.is_set():
@@ -117,8 +118,11 @@ def keep_in_sync(
                     result = sync_project(store, api, project)
                     if result.repaired:
                         logger.info("quality store repaired from Label Studio: %s", result)
+                    told.pop(project, None)
                 except LabelStudioError as error:
-                    logger.warning("project %d could not be synced: %s", project, error)
+                    if told.get(project) != str(error):
+                        logger.warning("project %d could not be synced: %s", project, error)
+                    told[project] = str(error)
                 except Exception:  # the top of a thread: the next round tries again
                     logger.exception("project %d could not be synced", project)
             stop.wait(SHORTEST_GAP_S)
