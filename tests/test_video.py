@@ -177,34 +177,32 @@ def test_a_pass_decodes_every_frame_at_most_once(case):
         assert reader.num_decoded <= len(numbers) + 1
 
 
+TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
 class TestRotation:
     """The display matrix is applied as ffmpeg does it when it plays the file."""
 
-    @pytest.fixture(params=["90", "180", "270"])
-    def turned(self, request, folder, plain):
-        path = folder / f"turned_{request.param}.mp4"
-        clips.ffmpeg("-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={request.param}", path)
-        return path
-
-    def test_as_a_player_shows_it(self, turned):
-        clip = read_clip(turned, time=1.0)
-        self._same_as_ffmpeg(turned, clip.target_frame, clip.size_wh)
-        info = probe(turned)
+    @pytest.mark.parametrize("degrees", TURNS)
+    def test_as_a_player_shows_it(self, folder, plain, degrees):
+        path = folder / f"turned_{degrees}.mp4"
+        path.write_bytes(_with_matrix(plain.read_bytes(), TURNS[degrees]))
+        clip = read_clip(path, time=1.0)
+        self._same_as_ffmpeg(path, clip.target_frame, clip.size_wh)
+        info = probe(path)
         assert (info.width, info.height) == clip.size_wh
-        assert info.rotation in {90, 180, 270}
+        assert info.rotation == degrees
 
     def test_corner_lands_where_it_must(self, folder, plain):
         """A quarter turn clockwise takes the bottom left corner to the top left."""
         path = folder / "clockwise.mp4"
-        clips.ffmpeg("-i", plain, "-c", "copy", "-metadata:s:v:0", "rotate=270", path)
-        frame = read_clip(path, time=0).target_frame
-        turns = {90: frame[:30, :15], 270: frame[-30:, -15:]}[probe(path).rotation]
-        red, green, blue = turns.reshape(-1, 3).mean(axis=0)
+        path.write_bytes(_with_matrix(plain.read_bytes(), TURNS[90]))
+        red, green, blue = read_clip(path, time=0).target_frame[:30, :15].mean(axis=(0, 1))
         assert red > 150 and green < 90 and blue < 90
 
     @pytest.mark.parametrize(
         "matrix",
-        [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0), (0, 1, -1, 0)],
+        [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)],
         ids=str,
     )
     def test_mirrored(self, folder, plain, matrix):
