@@ -36,12 +36,14 @@ KEPT = "Still being predicted: press 'Retrieve predictions' again later, see /jo
 def answer(tasks: Sequence[Task], project: Project, service: Service) -> list[dict[str, Any]]:
     """One item for every task, in order: a prediction, or ``error`` where there is none (yet)."""
     batch = _Batch(tasks, project, service)
-    with service.traffic as active:
-        batch.settle_known()
-        # Some threads stay free, so that /health and /setup always find one.
-        if active <= service.settings.threads - SPARE_THREADS:
-            batch.predict()
-    batch.queue_rest()
+    try:
+        with service.traffic as active:
+            batch.settle_known()
+            # Some threads stay free, so that /health and /setup always find one.
+            if active <= service.settings.threads - SPARE_THREADS:
+                batch.predict()
+    finally:
+        batch.queue_rest()  # after a defect too: nothing stays claimed by a request that is gone
     return batch.items()
 
 
@@ -109,8 +111,9 @@ class _Batch:
 
     def queue_rest(self) -> None:
         """Hand over what the time did not suffice for."""
+        self._todo = [index for index in range(len(self.tasks)) if index not in self._items]
         keyed = [index for index in self._todo if self._key(index)]
-        self.jobs.release(*self._scope(), [self.tasks[index] for index in keyed])
+        self.jobs.requeue([self._job(index) for index in keyed])
         for index in self._todo:
             if self._key(index) is None:
                 reason = "The time was up, and without ids the task cannot be queued."

@@ -163,8 +163,11 @@ class Jobs:
             self._set(jobs, "running")
             return jobs
 
-    def undelivered(self, limit: int) -> list[Job]:
-        """Predictions of one project that Label Studio should have but has not."""
+    def claim_ready(self, limit: int) -> list[Job]:
+        """Take predictions of one project that Label Studio should have but has not.
+
+        They count as running, so that a request of Label Studio does not hand them over as well.
+        """
         now = time.time()
         with self._lock:
             first = self._connection.execute(
@@ -179,10 +182,12 @@ class Jobs:
                 "WHERE state='ready' AND project=? AND version=? AND not_before <= ? LIMIT ?",
                 (*first, now, limit),
             ).fetchall()
-        return [
-            Job(first[0], json.loads(body), first[1], config, attempts, json.loads(prediction))
-            for body, config, attempts, prediction in rows
-        ]
+            jobs = [
+                Job(first[0], json.loads(body), first[1], config, attempts, json.loads(prediction))
+                for body, config, attempts, prediction in rows
+            ]
+            self._set(jobs, "running")
+            return jobs
 
     def finish(self, job: Job) -> None:
         """It is in Label Studio."""
@@ -199,19 +204,19 @@ class Jobs:
         self._update(job, "failed", reason=reason, prediction=None)
 
     def requeue(self, jobs: Sequence[Job], *, delay: float = 0.0) -> None:
-        """Put running jobs back, for instance because the model is not loaded yet."""
-        with self.changed:
-            self._set(jobs, "queued", not_before=time.time() + delay)
+        """Put back what still counts as running: the model is not loaded yet, or we stumbled."""
+        not_before = time.time() + delay
+        with self.changed, self._transaction():
+            self._connection.executemany(
+                "UPDATE jobs SET state='queued', not_before=? "
+                "WHERE state='running' AND project=? AND task=? AND version=?",
+                [(not_before, job.project, job.task_id, job.version) for job in jobs],
+            )
+            self.changed.notify_all()
 
     def begin(self, project: int, config: str, version: str, tasks: Sequence[Task]) -> None:
         """Claim tasks for a request that predicts them itself; nobody else does them meanwhile."""
         self._insert(project, config, version, tasks, "running")
-
-    def release(self, project: int, config: str, version: str, tasks: Sequence[Task]) -> None:
-        """Leave tasks that a request claimed to the queue."""
-        with self.changed:
-            self._set([Job(project, task, version, config) for task in tasks], "queued")
-            self.changed.notify_all()
 
     def state(self, project: int, task: int, version: str) -> tuple[JobState, float] | None:
         """State of one job and when it got there (Unix time); None where there is none."""
@@ -246,6 +251,16 @@ class Jobs:
             )
             self.changed.notify_all()
             return cursor.rowcount
+
+    def wake(self, project: int) -> None:
+        """Try to deliver a project's finished predictions now: its Label Studio is there."""
+        with self.changed:
+            cursor = self._connection.execute(
+                "UPDATE jobs SET not_before=0 WHERE state='ready' AND not_before>0 AND project=?",
+                (project,),
+            )
+            if cursor.rowcount:
+                self.changed.notify_all()
 
     def counts(self, project: int | None = None) -> dict[int, dict[JobState, int]]:
         """Number of jobs by project and state."""

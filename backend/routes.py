@@ -51,6 +51,8 @@ def setup() -> Response:
         service.connections.announce(project, body.get("hostname"), body.get("access_token"))
         label_studio = service.connections.get(project)
         service.webhooks.after_setup(project, request.host, label_studio)
+        if label_studio is not None and label_studio.has_token:
+            service.jobs.wake(project)
     labeling = parse_labeling(_text(body, "schema"))
     labeling.require()
     for note in labeling.notes:

@@ -100,18 +100,22 @@ class Runner:
 
     def _step(self) -> bool:
         """Do one chunk of work; False where there is nothing to do now."""
-        undelivered = self._jobs.undelivered(CHUNK * 4)
-        if undelivered:
-            self.deliver([(job, job.prediction) for job in undelivered if job.prediction])
-        jobs = self._jobs.claim(CHUNK)
-        if not jobs:
-            return bool(undelivered)
-        size = chunk_size(parse_labeling(jobs[0].config))
-        self._jobs.requeue(jobs[size:])
-        jobs = jobs[:size]
-        self._traffic.wait_until_quiet(POLITE_WAIT)
-        self._predict(jobs)
-        return True
+        ready = self._jobs.claim_ready(CHUNK * 4)
+        waiting: list[Job] = []
+        try:
+            if ready:
+                self.deliver([(job, job.prediction) for job in ready if job.prediction])
+            waiting = self._jobs.claim(CHUNK)
+            if waiting:
+                size = chunk_size(parse_labeling(waiting[0].config))
+                self._jobs.requeue(waiting[size:])
+                waiting = waiting[:size]
+                self._traffic.wait_until_quiet(POLITE_WAIT)
+                self._predict(waiting)
+        except BaseException:
+            self._jobs.requeue([*ready, *waiting], delay=RETRY_DELAYS[0])
+            raise
+        return bool(ready or waiting)
 
     def _predict(self, jobs: Sequence[Job]) -> None:
         first = jobs[0]
@@ -129,12 +133,7 @@ class Runner:
             first.project, first.config, labeling, first.version, self._score_threshold
         )
         tasks = [job.task for job in jobs]
-        try:
-            outcomes = predict_many(tasks, project, grounder=grounder, media=self._media)
-        except BaseException:
-            self._jobs.requeue(jobs, delay=RETRY_DELAYS[0])
-            raise
-        self._settle(jobs, outcomes)
+        self._settle(jobs, predict_many(tasks, project, grounder=grounder, media=self._media))
 
     def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         ready: list[tuple[Job, dict[str, Any]]] = []

@@ -142,6 +142,20 @@ def test_without_a_token_results_wait_to_be_asked_for(start: Start) -> None:
     assert all("result" in item for item in predict(client, tasks)[10:])
 
 
+def test_kept_results_are_delivered_when_label_studio_announces_itself(
+    label_studio: FakeLabelStudio, start: Start
+) -> None:
+    client = start(prelabel_on_import=True)
+    project = {"id": 1, "label_config": CONFIG}
+    event = {"action": "TASKS_CREATED", "tasks": make_tasks(5), "project": project}
+    client.post("/webhook", json=event)
+    wait_for(lambda: row(client).get("ready") == 5)
+    announced = {"hostname": label_studio.url, "access_token": TOKEN}
+    client.post("/setup", json={"project": "1.5", "schema": CONFIG, **announced})
+    wait_for(lambda: row(client)["done"] == 5)
+    assert sum(label_studio.count().values()) == 5
+
+
 def test_waiting_tasks_survive_a_restart(label_studio: FakeLabelStudio, start: Start) -> None:
     label_studio.down = True
     client = start(label_studio, predict_budget=0.05)
