@@ -435,9 +435,15 @@ def test_unknown_names_and_bad_roots_say_what_to_do(tmp_path):
         ((-1, 1, 5, 5), ["outside the canvas"]),
         ((1, 1, 641, 5), ["outside the canvas"]),
         ((1, 1, 640, 5), ["clipped at a limit"]),
-        ((1, 1, 480, 5), ["clipped at a limit"]),
-        ((1, 1, 480, 481), ["outside the canvas", "clipped at a limit"]),
+        ((1, 1, 480, 5), []),
+        ((1, 1, 480, 481), ["outside the canvas"]),
     ],
 )
 def test_box_reasons(box, reasons):
     assert box_reasons(tuple(map(float, box)), (640.0, 480.0)) == reasons
+
+
+def test_swapped_limits_are_seen_where_they_are_known():
+    box, canvas = (1.0, 1.0, 480.0, 481.0), (640.0, 480.0)
+    found = box_reasons(box, canvas, swapped_limits=True)
+    assert found == ["outside the canvas", "clipped at a limit"]

@@ -73,6 +73,7 @@ class Annotation:
     style: LabelStyle = "auto"
     canvas_wh: Size | None = None  # None: the size of the frame itself
     capped: bool = False  # drawn on frames capped to 640 x 360 (YouCook-Interactions)
+    swapped_limits: bool = False  # clipped with width for height (GroundingYouTube)
     target: BoxTarget = "all"  # what of the boxes counts, in the paper's protocol
 
 

@@ -19,7 +19,7 @@ from videogem.datasets.base import (
     PixelBox,
     ReadOptions,
 )
-from videogem.datasets.files import expect, find_file, load_json, pixel_box
+from videogem.datasets.files import expect, find_file, load_json, pixel_box, read_entries
 from videogem.datasets.pickles import load_pickle
 from videogem.errors import InputError
 
@@ -90,18 +90,12 @@ def read_derived(root: Path, options: ReadOptions) -> Annotations:
     path = find_file(root, patterns, "authors' DALY frame list", options.annotations)
     content = load_json(path)
     expect(isinstance(content, dict), path, "an object of frames")
-    entries: list[Annotation] = []
-    findings: list[Finding] = []
-    for key, frame in content.items():
-        try:
-            boxes = tuple(pixel_box(row) for row in frame["bbox"])
-            media = _derived_media(frame)
-            entries.append(_annotation(key, str(frame["vid"]), str(frame["label"]), boxes, media))
-        except (KeyError, TypeError, ValueError) as error:
-            findings.append(Finding(key, UNREADABLE, dropped=True, detail=repr(error)))
-    videos = frozenset(entry.video for entry in entries)
-    num_entries = len(entries) + len(findings)
-    return Annotations(tuple(entries), tuple(findings), videos, num_entries)
+    return read_entries(content, _derived)
+
+
+def _derived(key: str, frame: dict[str, Any]) -> Annotation:
+    boxes = tuple(pixel_box(row) for row in frame["bbox"])
+    return _annotation(key, str(frame["vid"]), str(frame["label"]), boxes, _derived_media(frame))
 
 
 def _derived_media(frame: dict[str, Any]) -> Media:

@@ -1,11 +1,11 @@
 """Finding and parsing a dataset's files, with errors that say what was looked for."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from videogem.datasets.base import PixelBox
+from videogem.datasets.base import UNREADABLE, Annotation, Annotations, Finding, PixelBox
 from videogem.errors import InputError
 
 
@@ -75,6 +75,19 @@ def pixel_box(values: object) -> PixelBox:
     if len(numbers) != 4 or not all(abs(number) < 1e9 for number in numbers):
         raise ValueError(f"a box must be four finite numbers, got {numbers}")
     return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def read_entries(content: Mapping[str, Any], make: Callable[[str, Any], Annotation]) -> Annotations:
+    """One annotation for each entry of an object; entries that do not fit become findings."""
+    entries: list[Annotation] = []
+    findings: list[Finding] = []
+    for key, value in content.items():
+        try:
+            entries.append(make(key, value))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            findings.append(Finding(key, UNREADABLE, dropped=True, detail=repr(error)))
+    videos = frozenset(entry.video for entry in entries)
+    return Annotations(tuple(entries), tuple(findings), videos, len(content))
 
 
 def expect(condition: bool, path: Path, wanted: str) -> None:  # noqa: FBT001 (reads as an assertion)

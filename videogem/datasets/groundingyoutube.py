@@ -81,6 +81,7 @@ def _annotation(
         media=media,
         style="label",
         canvas_wh=CANVAS_WH,
+        swapped_limits=True,
     )
 
 

@@ -214,16 +214,16 @@ def _window(entry: Annotation, files: Files) -> tuple[Path, ...]:
 def _box_findings(entry: Annotation, canvas: Size | None) -> list[Finding]:
     findings = []
     for box in entry.boxes:
-        for reason in box_reasons(box, canvas):
+        for reason in box_reasons(box, canvas, swapped_limits=entry.swapped_limits):
             findings.append(Finding(entry.id, reason, detail=_describe(box)))
     return findings
 
 
-def box_reasons(box: PixelBox, canvas: Size | None) -> list[str]:
+def box_reasons(box: PixelBox, canvas: Size | None, *, swapped_limits: bool = False) -> list[str]:
     """What looks wrong with a pixel box; without a canvas only its own shape is looked at.
 
-    "Clipped at a limit" is a right or bottom edge exactly on the canvas's far side, or on the
-    other side's limit (x at the height, y at the width), which clipping with swapped limits leaves.
+    "Clipped at a limit" is a right or bottom edge exactly on the canvas's far side; with
+    ``swapped_limits`` also on the other side's limit (x at the height, y at the width).
     """
     x1, y1, x2, y2 = box
     reasons = []
@@ -235,7 +235,8 @@ def box_reasons(box: PixelBox, canvas: Size | None) -> list[str]:
         width, height = canvas
         if min(x1, x2) < 0 or min(y1, y2) < 0 or max(x1, x2) > width or max(y1, y2) > height:
             reasons.append(OUTSIDE)
-        if x2 in (width, height) or y2 in (width, height):
+        sides = {width, height} if swapped_limits else set()
+        if x2 in {width} | sides or y2 in {height} | sides:
             reasons.append(CLIPPED)
     return reasons
 

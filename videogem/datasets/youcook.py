@@ -23,7 +23,7 @@ from videogem.datasets.base import (
     PixelBox,
     ReadOptions,
 )
-from videogem.datasets.files import expect, find_file, load_json, pixel_box
+from videogem.datasets.files import expect, find_file, load_json, pixel_box, read_entries
 from videogem.datasets.pickles import load_pickle
 
 # The authors' hand-made exceptions (data.py of the VideoGEM repository).
@@ -139,16 +139,8 @@ def read_derived(root: Path, options: ReadOptions) -> Annotations:
     path = find_file(root, patterns, "authors' YouCook frame list", options.annotations)
     content = load_json(path)
     expect(isinstance(content, dict), path, "an object of frames")
-    entries: list[Annotation] = []
-    findings: list[Finding] = []
-    for key, frame in content.items():
-        try:
-            entries.append(_derived(key, frame, options))
-        except (KeyError, TypeError, ValueError) as error:
-            findings.append(Finding(key, UNREADABLE, dropped=True, detail=repr(error)))
-    videos = frozenset(entry.video for entry in entries)
-    num_entries = len(entries) + len(findings)
-    return _left_out(Annotations(tuple(entries), tuple(findings), videos, num_entries), options)
+    found = read_entries(content, lambda key, frame: _derived(key, frame, options))
+    return _left_out(found, options)
 
 
 def _derived(key: str, frame: dict[str, Any], options: ReadOptions) -> Annotation:
