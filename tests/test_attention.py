@@ -53,9 +53,7 @@ def test_patches_leave_the_class_token_out(qkv):
     class_output = torch.full((BATCH, HEADS, HEAD_DIM), 7.0)
     ours = self_self_attention(qkv, BETA, scope="patches", class_output=class_output)
     torch.testing.assert_close(ours[..., 0, :], class_output)
-    torch.testing.assert_close(
-        ours[..., 1:, :], literal(qkv[..., 1:, :], 1), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(ours[..., 1:, :], literal(qkv[..., 1:, :], 1), atol=1e-5, rtol=1e-5)
 
 
 def _stripes() -> torch.Tensor:
