@@ -63,6 +63,7 @@ class VideoReader(FrameReader):
         self.name = name
         self.num_decoded = 0
         self._opening: Iterator[_Decoded] | None = None
+        self._gaps: list[list[int]] = []
         self._file = _Borrowed(file, size)
         self._open()
         try:
@@ -263,45 +264,42 @@ class VideoReader(FrameReader):
     def _decode(self, *, from_start: bool) -> Iterator[_Decoded]:
         """Decode what follows, in presentation order, leaving out what cannot be exact.
 
-        After a seek or a damaged packet, frames may refer to pictures that are missing; so output
-        resumes only with the next key frame, and never with frames shown before that one.
+        After a seek or a damaged packet, frames may refer to pictures that are missing, until the
+        next key frame; frames shown in that gap are never given.
         """
-        self._damage: list[list[int]] = []  # [first tick, tick where good frames resume)
-        key: int | None = None if not from_start else -_OPEN
+        # Gaps: [first tick, tick where good frames resume). A seek lands inside one.
+        self._gaps = [] if from_start else [[-_OPEN, _OPEN]]
         for packet in self._packets():
             pts = packet.pts if packet.pts is not None else packet.dts
+            waiting = bool(self._gaps) and self._gaps[-1][1] == _OPEN
             broken = packet.is_corrupt
-            if key is None and packet.size:
+            if waiting and packet.size:
                 if broken or not packet.is_keyframe:
-                    self._lengthen_damage(pts)
+                    if pts is not None:
+                        self._gaps[-1][0] = min(self._gaps[-1][0], pts)
                     continue
-                key = pts if pts is not None else -_OPEN
-                if self._damage and self._damage[-1][1] == _OPEN:
-                    self._damage[-1][1] = key
+                self._gaps[-1][1] = pts if pts is not None else -_OPEN
             frames: list[av.VideoFrame] = []
             if not broken:
                 try:
                     frames = packet.decode()
                 except av.error.FFmpegError:
                     broken = True
-            if broken and packet.size and not packet.is_discard:
+            if broken and packet.size and not packet.is_discard and pts is not None:
                 logger.debug("%s: damaged packet at tick %s", self.name, pts)
-                if pts is not None:
-                    self._damage.append([pts, _OPEN])
-                key = None
+                self._gaps.append([pts, _OPEN])
             for frame in frames:
                 self.num_decoded += 1
                 tick = frame.pts if frame.pts is not None else frame.dts
-                if tick is None or frame.is_corrupt or tick < (key if key is not None else tick):
+                if tick is None or frame.is_corrupt or self._in_gap(tick):
                     continue
                 yield tick, frame
 
-    def _lengthen_damage(self, pts: int | None) -> None:
-        if self._damage and pts is not None and self._damage[-1][1] == _OPEN:
-            self._damage[-1][0] = min(self._damage[-1][0], pts)
+    def _in_gap(self, tick: int) -> bool:
+        return any(begin <= tick < end for begin, end in self._gaps)
 
     def _check_readable(self, time: Seconds, target: int, shown: _Decoded, *, at_end: bool) -> None:
-        lost = any(shown[0] < begin <= target < end for begin, end in self._damage)
+        lost = any(shown[0] < begin <= target < end for begin, end in self._gaps)
         if lost or (at_end and self._is_missing(target, shown)):
             good = self._clock.seconds(shown[0])
             raise VideoReadError(
