@@ -156,7 +156,8 @@ def accuracy_chart(rows: Sequence[Row], path: Path, *, title: str) -> None:
     ]
     order = list(dict.fromkeys(str(value["name"]) for value in values))
     base = alt.Chart(alt.InlineData(values=values), title=title).encode(
-        y=alt.Y("name:N", sort=order, title=None)
+        y=alt.Y("name:N", sort=order, title=None),
+        yOffset=alt.YOffset("dataset:N"),  # intervals of several datasets side by side
     )
     axis = alt.X("low:Q", title="pointing accuracy, %", scale=alt.Scale(domain=[0, 100]))
     chart = base.mark_rule(strokeWidth=2).encode(
