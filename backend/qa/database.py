@@ -1,5 +1,6 @@
 """Opening the database: one engine, settings for SQLite, migrations."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from videogem.errors import InputError
 
+_ALEMBIC = threading.Lock()  # its context is one per process
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -59,7 +61,11 @@ def migrate(engine: sa.Engine) -> None:
     """Bring the tables up to date; safe when several processes start at once."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with (
+        _ALEMBIC,
+        engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+    ):
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(863002)"))
         config.attributes["connection"] = connection
