@@ -1,12 +1,22 @@
 """The README's tables of settings and attributes, written from the code: `make docs`."""
 
+import json
 import re
 from pathlib import Path
 
 from backend.attributes import ATTRIBUTES
 from backend.settings import PREFIX, Settings
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+BENCHMARK = ROOT / "docs" / "demo_benchmark.json"
+SHOWN = (
+    "unseen pairs, 1 actor",
+    "unseen pairs, 3 actors",
+    "unseen style, 3 actors",
+    "moving clips",
+)
+METHODS = ("clip", "maskclip", "gem", "videogem")
 
 
 def settings_table() -> str:
@@ -25,7 +35,27 @@ def attributes_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"settings": settings_table, "attributes": attributes_table}
+def accuracy_table() -> str:
+    """Pointing accuracy in the demo world, from the kept figures of the benchmark."""
+    parts = {part["part"]: part["rows"] for part in json.loads(BENCHMARK.read_text())["parts"]}
+    lines = [f"| method | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
+    for method in METHODS:
+        rows = [next(row for row in parts[part] if row["method"] == method) for part in SHOWN]
+        lines.append(f"| {method} | {' | '.join(map(_figure, rows))} |")
+    counts = [str(parts[part][0]["n"]) for part in SHOWN]
+    return "\n".join([*lines, f"| n | {' | '.join(counts)} |"])
+
+
+def _figure(row: dict[str, float]) -> str:
+    accuracy, low, high = (100 * row[name] for name in ("accuracy", "low", "high"))
+    return f"{accuracy:.1f} ({low:.1f} to {high:.1f}), {row['box_iou']:.2f}"
+
+
+TABLES = {
+    "settings": settings_table,
+    "attributes": attributes_table,
+    "accuracy": accuracy_table,
+}
 
 
 def with_tables(text: str) -> str:
