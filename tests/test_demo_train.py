@@ -117,6 +117,7 @@ def test_weights_that_are_not_finite_do_not_replace_good_ones(tmp_path):
     assert path.read_bytes() == b"good"
 
 
+@pytest.mark.slow
 def test_two_steps_of_both_stages_end_in_a_model_that_grounds(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(demo_train, "start_logging", lambda: None)  # leave pytest's logging alone
     caplog.set_level("INFO")

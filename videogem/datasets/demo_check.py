@@ -38,7 +38,7 @@ def grounding_check(
     device = backbone.device
     generator = torch.Generator(device).manual_seed(seed)
     vocabulary = load_vocabulary()
-    renderer = Renderer(load_sprites(), generator, num_backgrounds=256)
+    renderer = Renderer(load_sprites(), generator, num_backgrounds=64)
     unseen = unseen_pairs(vocabulary).to(device)
     merge = torch.tensor(_MERGE_WEIGHTS, device=device)
 

@@ -137,9 +137,9 @@ def paint_frame(
     width, height = scene.size_wh
     left = scene.camera_x(time) * height
     first, share = int(left), left - int(left)
-    view = room[:, first : first + width].astype(np.float32)
-    view = view * (1 - share) + room[:, first + 1 : first + 1 + width] * share
-    return paint((view + 0.5).astype(np.uint8), sprites.images, scene.placements(time))
+    here, next_one = room[:, first : first + width], room[:, first + 1 : first + 1 + width]
+    view = (here * (1 - share) + next_one * share + 0.5).astype(np.uint8)
+    return paint(view, sprites.images, scene.placements(time))
 
 
 def describe(

@@ -78,7 +78,7 @@ def _with_tone(code: str, tone: str) -> str:
 
 def draw(body: str) -> UInt8[np.ndarray, "64 64 4"]:
     """One drawing on a 32 x 32 grid as a sprite."""
-    import resvg_py
+    import resvg_py  # type: ignore[import-not-found]  # not among the requirements, see above
 
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">{body}</svg>'
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE))

@@ -349,7 +349,5 @@ def _detail_levels(images: UInt8[Tensor, "S side side 4"]) -> list[Int[Tensor, "
 
 def _pack_texels(pixels: Float[Tensor, "*B 4"]) -> Int[Tensor, "*B"]:
     """Four channels in [0, 1] -> one 32-bit number, red in the lowest byte."""
-    values = (pixels * 255).round().long()
-    shifts = torch.tensor([0, 8, 16, 24], device=pixels.device)
-    packed = (values << shifts).sum(dim=-1)
-    return torch.where(packed >= 2**31, packed - 2**32, packed).int()
+    channels = (pixels * 255).round().to(torch.uint8).contiguous()
+    return channels.view(torch.int32).squeeze(-1)

@@ -66,7 +66,7 @@ def load_sprites(name: SheetName = "sprites", directory: Path = DEMO_DIRECTORY) 
 def visible_bounds(images: UInt8[np.ndarray, "S side side 4"]) -> Float[np.ndarray, "S 4"]:
     """Box of the visible pixels of each sprite, xyxy as shares of the sprite."""
     visible = images[..., 3] > VISIBLE_OPACITY * 255
-    columns, rows = visible.any(axis=1), visible.any(axis=2)
+    columns, rows = np.any(visible, axis=1), np.any(visible, axis=2)
     side = images.shape[1]
     edges = [
         columns.argmax(axis=1),

@@ -222,8 +222,8 @@ def _is_clean(
 ) -> bool:
     width, height = scene.size_wh
     gap = _MIN_GAP * height
-    for time in np.arange(0, scene.duration + _CHECK_STEP, _CHECK_STEP):
-        time = min(float(time), scene.duration)
+    num_steps = math.ceil(scene.duration / _CHECK_STEP)
+    for time in (min(step * _CHECK_STEP, scene.duration) for step in range(num_steps + 1)):
         pairs = []
         for actor in scene.actors:
             person, thing = (scene.on_frame(p, time) for p in actor.placements(time))

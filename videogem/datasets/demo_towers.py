@@ -1,6 +1,7 @@
 """The demo CLIP's forward pass for training: open_clip's weights, written to compile well."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,14 +39,16 @@ def encode_tokens(model: nn.Module, tokens: Int[Tensor, "C context"]) -> Float[T
 
     Read at the end token, the largest id.
     """
-    states = model.token_embedding(tokens) + model.positional_embedding[: tokens.shape[1]]
-    states = model.ln_final(run_blocks(model.transformer.resblocks, states, is_causal=True))
+    text: Any = model  # two libraries' classes with the same attributes
+    states = text.token_embedding(tokens) + text.positional_embedding[: tokens.shape[1]]
+    states = text.ln_final(run_blocks(text.transformer.resblocks, states, is_causal=True))
     ends = states[torch.arange(len(tokens), device=tokens.device), tokens.argmax(dim=-1)]
-    return ends @ model.text_projection
+    projected: Tensor = ends @ text.text_projection
+    return projected
 
 
 def run_blocks(
-    blocks: Iterable[nn.Module], tokens: Float[Tensor, "B N D"], *, is_causal: bool = False
+    blocks: Iterable[Any], tokens: Float[Tensor, "B N D"], *, is_causal: bool = False
 ) -> Float[Tensor, "B N D"]:
     """Residual attention blocks as open_clip's, with fused attention."""
     for block in blocks:
@@ -72,16 +75,21 @@ def matching_loss(logits: Float[Tensor, "B C"], fits: Bool[Tensor, "B C"]) -> Fl
     return (of_images + of_captions) / 2
 
 
-def own_caption_loss(logits: Float[Tensor, "B C"], fits: Bool[Tensor, "B C"]) -> Float[Tensor, ""]:
+def own_caption_loss(
+    logits: Float[Tensor, "B C"], fits: Bool[Tensor, "B C"], num_own: int | None = None
+) -> Float[Tensor, ""]:
     """Cross entropy both ways of each own caption against the captions that do not fit.
 
-    Other captions that happen to fit count neither for nor against. Captions come in runs of one
-    per image, in the order of the images.
+    Captions come in runs of one per image, in the order of the images. The first ``num_own`` runs
+    (None: all) are the images' own; further ones serve as wrong answers where they do not fit.
+    Other captions that happen to fit count neither for nor against.
     """
     batch = len(logits)
+    num_runs = num_own or logits.shape[1] // batch
     # Not -inf: a row of a tiny batch may hold no wrong caption, and its gradient would be NaN.
     wrong = logits.masked_fill(fits, -1e4)
-    own = logits.view(batch, -1, batch).diagonal(dim1=0, dim2=2)  # runs B
+    runs = logits.view(batch, -1, batch)[:, :num_runs]
+    own = runs.diagonal(dim1=0, dim2=2)  # runs B
     over_captions = wrong.logsumexp(dim=1)
-    over_images = wrong.logsumexp(dim=0).view(-1, batch)
+    over_images = wrong.logsumexp(dim=0).view(-1, batch)[:num_runs]
     return (F.softplus(over_captions - own).mean() + F.softplus(over_images - own).mean()) / 2

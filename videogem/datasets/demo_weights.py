@@ -100,7 +100,7 @@ def load_weights(path: Path) -> tuple[CLIP, dict[str, str]]:
 @torch.no_grad()
 def bake_temperature(
     encode: Callable[[], object],
-    blocks: Iterable[nn.Module],
+    blocks: Iterable[Any],
     *,
     depth: int = 7,
     temperature: float = TEMPERATURE,
@@ -131,7 +131,7 @@ def bake_temperature(
 
 
 @torch.no_grad()
-def rescale_block(block: nn.Module, factor: float) -> None:
+def rescale_block(block: Any, factor: float) -> None:
     """Scale a block's first layer norm up and the projection after it down: the same function."""
     block.ln_1.weight.mul_(factor)
     block.ln_1.bias.mul_(factor)
