@@ -1,5 +1,6 @@
 """Fetches media over HTTP: no private addresses, no tokens for strangers, limits on everything."""
 
+import io
 import ipaddress
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from backend.guard import open_session
 from backend.label_studio import LabelStudio, Origin
+from backend.range_file import RangeFile
 from backend.settings import MEGABYTE, Settings
 from videogem.errors import InputError
 
@@ -47,13 +49,55 @@ class Fetcher:
             MediaError: refused, not found, too large, too slow, too many redirects.
         """
         deadline = time.monotonic() + self._timeout
+        with self._follow(url, label_studio, deadline) as (final, response):
+            self._check_status(final, response, label_studio)
+            self._copy(final, response, into, deadline)
+
+    def open_ranges(
+        self, url: str, label_studio: LabelStudio | None, *, at_least: int
+    ) -> RangeFile | None:
+        """A large file that its server gives in parts, as one that fetches only what is read.
+
+        None where the server gives whole files only, or the file is smaller than ``at_least``
+        bytes: then ``fetch`` is as good, and what it fetched can be kept.
+
+        Raises:
+            MediaError: refused or out of reach; later reads raise it too.
+        """
+        deadline = time.monotonic() + self._timeout
+        with self._follow(url, label_studio, deadline, (0, 1)) as (_, response):
+            if response.status_code != 206:
+                return None
+            total = response.headers.get("Content-Range", "").rpartition("/")[2]
+            if not total.isdigit() or int(total) < at_least:
+                return None
+
+        def fetch(start: int, stop: int) -> bytes:
+            part = io.BytesIO()
+            deadline = time.monotonic() + self._timeout
+            with self._follow(url, label_studio, deadline, (start, stop)) as (final, response):
+                if response.status_code != 206:
+                    raise MediaError(f"{_shown(final)} no longer gives parts of the file.")
+                self._copy(final, response, part, deadline)
+            return part.getvalue()
+
+        return RangeFile(int(total), fetch, name=_shown(url))
+
+    @contextmanager
+    def _follow(
+        self,
+        url: str,
+        label_studio: LabelStudio | None,
+        deadline: float,
+        part: tuple[int, int] | None = None,
+    ) -> Iterator[tuple[str, requests.Response]]:
+        """The answer at the end of all redirects, and whose it is; ``part`` asks for a range."""
         for _ in range(self._max_redirects + 1):
-            with self._open(url, label_studio, deadline) as response:
+            with self._open(url, label_studio, deadline, part) as response:
                 if response.status_code in REDIRECTS and "Location" in response.headers:
                     url = urljoin(url, response.headers["Location"])
                     continue
-                self._check_status(url, response, label_studio)
-                self._copy(url, response, into, deadline)
+                yield url, response
                 return
         raise MediaError(
             f"{_shown(url)}: more than {self._max_redirects} redirects "
@@ -62,13 +106,20 @@ class Fetcher:
 
     @contextmanager
     def _open(
-        self, url: str, label_studio: LabelStudio | None, deadline: float
+        self,
+        url: str,
+        label_studio: LabelStudio | None,
+        deadline: float,
+        part: tuple[int, int] | None = None,
     ) -> Iterator[requests.Response]:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise MediaError(f"{_shown(url)} is no http or https address.")
         own = label_studio is not None and Origin.of(url) == label_studio.origin
-        headers = label_studio.authorization() if own and label_studio is not None else {}
+        headers = dict(label_studio.authorization()) if own and label_studio is not None else {}
+        if part is not None:
+            # Compressed, a range would count other bytes than the file's.
+            headers |= {"Range": f"bytes={part[0]}-{part[1] - 1}", "Accept-Encoding": "identity"}
         if own and label_studio is not None:
             session = label_studio.open_session()
         else:

@@ -13,8 +13,8 @@
 import base64
 import binascii
 import io
-from typing import Any, BinaryIO
-from urllib.parse import unquote_to_bytes
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote, unquote_to_bytes
 
 from backend.cache import DiskCache
 from backend.fetch import Fetcher, MediaError
@@ -22,7 +22,15 @@ from backend.label_studio import Connections, LabelStudio
 from backend.settings import MEGABYTE, Settings
 
 CACHE_AGE = 3600.0  # seconds; local files and http media may change behind their address
+# Larger videos are not fetched whole: one moment of them costs a few ranges.
+RANGES_FROM = 32 * MEGABYTE
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".ts", ".avi", ".mpg", ".mpeg", ".ogv")
 STORAGES = ("s3://", "gs://", "azure-blob://", "azure_spi://", "redis://")
+
+
+def _looks_like_video(reference: str) -> bool:
+    """Told by the name, which for local files is in the query."""
+    return unquote(reference).lower().split("#")[0].endswith(VIDEO_SUFFIXES)
 
 
 class Media:
@@ -51,6 +59,11 @@ class Media:
             return self._decode(reference)
         label_studio = self._connections.get(project)
         url = self._address(reference, label_studio, task)
+
+        if _looks_like_video(reference):
+            far = self._fetcher.open_ranges(url, label_studio, at_least=RANGES_FROM)
+            if far is not None:
+                return cast(BinaryIO, far)
 
         def write(file: BinaryIO) -> None:
             self._fetcher.fetch(url, file, label_studio)

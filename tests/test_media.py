@@ -209,3 +209,57 @@ def test_the_cache_keeps_below_its_cap_and_drops_the_oldest(tmp_path: Path) -> N
         get(key)
     assert cache.size <= 250
     assert made == ["a", "b", "c", "b"]  # b was unused for longest when c came
+
+
+class TestRanges:
+    """A long video is not fetched whole for one moment of it."""
+
+    @pytest.fixture
+    def whole(self, monkeypatch: pytest.MonkeyPatch) -> bytes:
+        monkeypatch.setattr("backend.media.RANGES_FROM", 1000)
+        return bytes(range(256)) * 4096  # 1 MiB
+
+    @staticmethod
+    def in_parts(data: bytes) -> Any:
+        def answer(request: Request) -> Answer:
+            if request.headers.get("authorization") != f"Token {TOKEN}":
+                return Answer(b"", 401)
+            wanted = request.headers.get("range", "")
+            if not wanted:
+                return Answer(data)
+            start, stop = (int(edge) for edge in wanted.removeprefix("bytes=").split("-"))
+            place = {"Content-Range": f"bytes {start}-{stop}/{len(data)}"}
+            return Answer(data[start : stop + 1], 206, place)
+
+        return answer
+
+    @pytest.mark.parametrize("reference", ["/data/upload/1/a.mp4", "/data/local-files/?d=b/a.webm"])
+    def test_only_what_is_read_is_fetched(
+        self, tmp_path: Path, label_studio: Server, whole: bytes, reference: str
+    ) -> None:
+        label_studio.routes[reference.partition("?")[0]] = self.in_parts(whole)
+        with media(tmp_path, label_studio.url).open(reference, project=1, task=5) as file:
+            file.seek(600_000)
+            assert file.read(10) == whole[600_000:600_010]
+        fetched = [request.headers.get("range") for request in label_studio.requests]
+        assert fetched == ["bytes=0-0", "bytes=524288-786431"]
+
+    def test_servers_without_ranges_and_small_files_are_fetched_whole(
+        self, tmp_path: Path, label_studio: Server, whole: bytes
+    ) -> None:
+        label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(whole)
+        label_studio.routes["/data/upload/1/b.mp4"] = self.in_parts(whole[:500])
+        source = media(tmp_path, label_studio.url)
+        assert read(source, "/data/upload/1/a.mp4") == whole
+        assert read(source, "/data/upload/1/b.mp4") == whole[:500]
+
+    def test_a_server_that_stops_giving_parts_is_told(
+        self, tmp_path: Path, label_studio: Server, whole: bytes
+    ) -> None:
+        label_studio.routes["/data/upload/1/a.mp4"] = self.in_parts(whole)
+        with media(tmp_path, label_studio.url).open(
+            "/data/upload/1/a.mp4", project=1, task=5
+        ) as file:
+            label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(b"", 404)
+            with pytest.raises(MediaError, match="no longer gives parts"):
+                file.read(10)
