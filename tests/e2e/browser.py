@@ -12,6 +12,8 @@ SELECTED = "window.Htx?.annotationStore?.selected"
 REGIONS = f"""() => {SELECTED}.regions.map(r => (
     {{id: r.cleanId, type: r.type, x: r.x, y: r.y, width: r.width, height: r.height ?? null}}
 ))"""
+LOADED = """tag => tag.type === 'image' ? tag.imageIsLoaded
+    : tag.type === 'video' ? tag.ref?.current?.duration > 0 : true"""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ def open_task(
     """Open a task and wait until its picture and its regions are there."""
     page.goto(f"{label_studio.url}/projects/{project}/data?task={task}")
     page.wait_for_function(
-        f"({SELECTED}?.regions?.length ?? 0) >= {num_regions} && {SELECTED}.regions.every("
-        "r => r.type === 'videorectangleregion' || r.parent?.imageIsLoaded || r.object?.stageWidth)"
+        f"({SELECTED}?.regions?.length ?? 0) >= {num_regions}"
+        f" && Array.from({SELECTED}.names.values()).every({LOADED})"
     )
     page.wait_for_load_state("networkidle")
 
