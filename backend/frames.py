@@ -15,7 +15,7 @@ LIMITS = Limits(max_pixels=64_000_000, max_duration=2 * 3600.0)
 
 def window_length(grounder: Grounder) -> int:
     """Frames a grounder looks at: 1 for image models, 8 for ViCLIP."""
-    return int(getattr(getattr(grounder, "backbone", None), "num_frames", 1))
+    return grounder.num_frames
 
 
 def read_moment(file: BinaryIO, *, time: float | None, num_frames: int) -> Clip:

@@ -1,6 +1,7 @@
 """Groundings -> Label Studio regions: the only place with percent and 1-based frames."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from videogem.structures import Box, Grounding, Point
 Region = dict[str, Any]
 MARKER_WIDTH = 1.0  # percent of the image's width: how large Label Studio draws a point
 POINT_BOX = 0.01  # half the side of the box that stands for a point in a video
+SEEK_AHEAD = 0.002  # seconds Label Studio seeks past a frame's start
 DIGITS = 4  # of a percentage: 0.0001 % of an 8K frame is a hundredth of a pixel
 
 
@@ -173,6 +175,9 @@ def _plain_region(
     }
     if found.item_index is not None:
         region["item_index"] = found.item_index
+    if len(found.grounding.window) > 1:
+        seen = ", ".join(f"{time:.3f}" for time in found.grounding.window)
+        region["meta"] = {"text": [f"The model looked at {seen} s."]}
     return region
 
 
@@ -184,12 +189,13 @@ class Shown:
     duration: float  # seconds
 
     def frame(self, time: float) -> int:
-        """The 1-based frame Label Studio shows at a time.
+        """The first 1-based frame at which Label Studio shows what the video shows at a time.
 
         >>> Shown(25.0, 10.0).frame(0.0), Shown(25.0, 10.0).frame(0.04), Shown(25.0, 10.0).frame(99)
         (1, 2, 250)
         """
-        return min(max(round(time * self.framerate) + 1, 1), self.num_frames)
+        frame = math.ceil((time - SEEK_AHEAD) * self.framerate) + 1
+        return min(max(frame, 1), self.num_frames)
 
     @property
     def num_frames(self) -> int:

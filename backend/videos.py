@@ -171,4 +171,5 @@ def _say(regions: list[Region], warning: str | None, task: Task) -> None:
         return
     logger.warning("task %s: %s", task.get("id"), warning)
     if regions:
-        regions[0]["meta"] = {"text": [warning]}
+        told = regions[0].get("meta", {}).get("text", [])
+        regions[0]["meta"] = {"text": [warning, *told]}

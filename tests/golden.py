@@ -27,11 +27,16 @@ from videogem import metrics
 from videogem.backbones.base import Backbone, ImageTokens
 from videogem.backbones.openclip import OpenCLIPBackbone, squash_bicubic
 from videogem.backbones.viclip import ViCLIP, ViCLIPBackbone, ViCLIPConfig, squash_bilinear
-from videogem.heatmaps import merge_maps, min_max_normalize, peak, upsample
+from videogem.heatmaps import merge_maps, min_max_normalize, peak
 from videogem.layer_weights import dynamic_weights, layer_weights
 from videogem.method import MethodSettings
 from videogem.prompts import Words, parse
-from videogem.similarity import ablated_similarities, frame_similarities, patch_similarities
+from videogem.similarity import (
+    ablated_similarities,
+    frame_similarities,
+    patch_similarities,
+    upsample,
+)
 
 Arrays = dict[str, np.ndarray]
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from videogem.heatmaps import merge_maps, merge_points, min_max_normalize, peak, upsample
+from videogem.heatmaps import merge_maps, merge_points, min_max_normalize, peak
+from videogem.similarity import upsample
 
 MAPS = arrays(np.float32, (3, 5, 7), elements=st.floats(-1, 1, width=32, allow_subnormal=False))
 

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from videogem.cues import Cue
-from videogem.prompts import load_spacy, parse
+from videogem.prompts import parse, shared_spacy
 
 if TYPE_CHECKING:
-    from spacy.language import Language
     from spacy.tokens import Token
 
 # Verbs of being, thinking, speaking to the audience, and those that only introduce another verb.
@@ -50,7 +48,9 @@ def why_no_action(text: str, *, spacy_model: str | None = None) -> str | None:
     if _TO_AUDIENCE.search(spoken):
         return "spoken to the audience, not about the picture"
     verbs = [
-        token for token in _spacy(spacy_model)(" ".join(spoken.split())) if token.pos_ == "VERB"
+        token
+        for token in shared_spacy(spacy_model)(" ".join(spoken.split()))
+        if token.pos_ == "VERB"
     ]
     if not verbs:
         return None if parse(spoken, spacy_model=spacy_model).verbs else "no verb"
@@ -73,8 +73,3 @@ def judge_cues(
 
 def _negated(token: "Token") -> bool:
     return any(child.dep_ == "neg" for child in token.children)
-
-
-@lru_cache(maxsize=2)
-def _spacy(model: str | None) -> "Language":
-    return load_spacy(model)

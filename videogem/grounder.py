@@ -18,6 +18,11 @@ class Grounder(ABC):
     def version(self) -> str:
         """Name of code, weights and settings; equal versions give equal groundings."""
 
+    @property
+    def num_frames(self) -> int:
+        """Frames it looks at in a clip: 1 for systems that point in still images."""
+        return 1
+
     @abstractmethod
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         """Ground every narration in the clip's target frame, in the order given.

@@ -21,11 +21,11 @@ from videogem.backbones.zoo import load_backbone
 from videogem.boxes import action_box
 from videogem.confidence import agreement_score
 from videogem.grounder import Grounder
-from videogem.heatmaps import merge_points, min_max_normalize, peak, upsample
+from videogem.heatmaps import merge_points, min_max_normalize, peak
 from videogem.method import MethodSettings, method_settings, version_string
 from videogem.models import planned_version
 from videogem.prompts import Words, parse
-from videogem.similarity import frame_similarities, patch_similarities
+from videogem.similarity import frame_similarities, patch_similarities, upsample
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
 from videogem.token_cache import TokenCache, clip_key
 
@@ -55,6 +55,10 @@ class VideoGEM(Grounder):
     @property
     def version(self) -> str:
         return self._version
+
+    @property
+    def num_frames(self) -> int:
+        return self.backbone.num_frames
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]
@@ -127,6 +131,7 @@ class VideoGEM(Grounder):
             size_wh=clip.size_wh,
             method=self.settings.method,
             model_version=self._version,
+            window=tuple(clip.times.tolist()),
         )
 
     def _parse(self, text: str) -> Words:

@@ -1,22 +1,12 @@
-"""From patch similarities to heatmaps, and from several heatmaps to one."""
+"""Heatmaps: to one scale, to their peaks, and from several to one."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
 
 from videogem.method import Merge
 from videogem.structures import Point
-
-
-def upsample(
-    similarities: Float[Tensor, "P h w"], size_hw: tuple[int, int]
-) -> Float[np.ndarray, "P H W"]:
-    """Patch similarities of one frame at the resolution of the tower's input (bilinear)."""
-    maps = F.interpolate(similarities[None], size=size_hw, mode="bilinear", align_corners=False)
-    return maps[0].float().cpu().numpy()
 
 
 def min_max_normalize(maps: Float[np.ndarray, "P H W"]) -> Float[np.ndarray, "P H W"]:

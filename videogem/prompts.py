@@ -133,12 +133,13 @@ def load_spacy(model: str | None = None) -> "Language":
     )
 
 
-_cached_spacy = lru_cache(maxsize=2)(load_spacy)
+shared_spacy = lru_cache(maxsize=2)(load_spacy)
+"""`load_spacy`, once per model."""
 
 
 @lru_cache(maxsize=4096)
 def _tagged(text: str, model: str | None) -> "Doc":
-    return _cached_spacy(model)(text)
+    return shared_spacy(model)(text)
 
 
 def _guess_style(text: str) -> LabelStyle:

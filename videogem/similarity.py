@@ -1,5 +1,6 @@
 """Cosines between patches and prompts: the weighted GEM of Section 3.3, and the baselines."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -24,6 +25,14 @@ def patch_similarities(
         features = backbone.project(baseline_tokens(tokens, settings.method)[0, 1:])
         similarities = embeddings @ F.normalize(features, dim=-1).T  # P n
     return similarities.unflatten(-1, tokens.grid)
+
+
+def upsample(
+    similarities: Float[Tensor, "P h w"], size_hw: tuple[int, int]
+) -> Float[np.ndarray, "P H W"]:
+    """Patch similarities of one frame at the resolution of the tower's input (bilinear)."""
+    maps = F.interpolate(similarities[None], size=size_hw, mode="bilinear", align_corners=False)
+    return maps[0].float().cpu().numpy()
 
 
 def frame_similarities(

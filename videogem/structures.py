@@ -88,3 +88,4 @@ class Grounding:
     size_wh: tuple[int, int]
     method: str
     model_version: str
+    window: tuple[float, ...] = ()  # seconds of the frames the model looked at, target included

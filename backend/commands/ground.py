@@ -71,7 +71,7 @@ def grounding_json(grounding: "Grounding") -> dict[str, Any]:
         sides = (width, height) * (len(values) // 2)
         return [round(value * side, 2) for value, side in zip(values, sides, strict=True)]
 
-    return {
+    data = {
         "point": pixels(grounding.point),
         "box": pixels(grounding.box),
         "score": round(grounding.score, 4),
@@ -85,6 +85,9 @@ def grounding_json(grounding: "Grounding") -> dict[str, Any]:
         "model_version": grounding.model_version,
         "method": grounding.method,
     }
+    if len(grounding.window) > 1:  # a video model: which frames it saw
+        data["window"] = [round(time, 6) for time in grounding.window]
+    return data
 
 
 def _summary(grounding: "Grounding") -> str:

@@ -122,7 +122,7 @@ class OpenCLIPBackbone:
 
 
 def squash_bicubic(
-    frames: Sequence[UInt8[np.ndarray, "H W 3"]],
+    frames: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     size: int,
     mean: Sequence[float] = OPENAI_MEAN,
     std: Sequence[float] = OPENAI_STD,
