@@ -25,10 +25,6 @@ SPARE_THREADS = 3
 LABEL_STUDIO_WAITS = 95.0  # seconds; 100 in truth, with some for the way back
 SAVE_TIME = 0.4  # seconds Label Studio takes to save one prediction (0.3 measured)
 MAX_SAVE_TIME = 30.0  # longer, and deleting predictions to get new ones would be held up
-MIN_MODEL_WAIT = 45.0  # seconds a request waits for weights that are still loading
-SPARE_THREADS = 3
-LABEL_STUDIO_WAITS = 95.0  # seconds; 100 in truth, with some for the way back
-SAVE_TIME = 5.0
 PENDING = "Queued: it will be saved through Label Studio's API, see /jobs."
 KEPT = "Still being predicted: press 'Retrieve predictions' again later, see /jobs."
 
@@ -65,6 +61,10 @@ class _Batch:
     def settle_known(self) -> None:
         """Answer what the job list knows, and claim the rest for this request."""
         saving = min(1.5 + SAVE_TIME * len(self.tasks), MAX_SAVE_TIME)
+        with self.jobs.exclusive():  # two requests at once must not claim the same task
+            self._settle_known(saving)
+
+    def _settle_known(self, saving: float) -> None:
         todo, again = [], []
         for index in self._todo:
             key = self._key(index)

@@ -90,6 +90,12 @@ class Jobs:
         with self._lock:
             self._connection.close()
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nobody else reads or changes the list: for looking first and claiming then."""
+        with self._lock:
+            yield
+
     def enqueue(
         self, project: int, config: str, version: str, tasks: Iterable[Task], *, delay: float = 0.0
     ) -> None:
