@@ -92,7 +92,7 @@ def open_datasets(
         )
     for index, name in enumerate(names):
         if canonical_name(name) == "demo":
-            from videogem.evaluation_demo import demo_dataset
+            from videogem.evaluation.demo import demo_dataset
 
             for split in dict.fromkeys(splits):
                 yield demo_dataset(split, **demo)

@@ -11,12 +11,12 @@ from backend.evaluation_project import project_predictions
 from videogem.datasets.base import Dataset
 from videogem.errors import InputError
 from videogem.evaluation import Row, score
-from videogem.evaluation_compare import Comparison, compare
-from videogem.evaluation_files import read_predictions
-from videogem.evaluation_methods import MethodSpec, parse_method
-from videogem.evaluation_paper import VIDEO_TABLES, table_methods
-from videogem.evaluation_report import write_report
-from videogem.evaluation_run import Advance, RunOptions, RunResult, count_pending, run
+from videogem.evaluation.compare import Comparison, compare
+from videogem.evaluation.files import read_predictions
+from videogem.evaluation.methods import MethodSpec, parse_method
+from videogem.evaluation.paper import VIDEO_TABLES, table_methods
+from videogem.evaluation.report import write_report
+from videogem.evaluation.run import Advance, RunOptions, RunResult, count_pending, run
 
 DEFAULT_METHODS = ("clip", "maskclip", "gem", "videogem")
 

@@ -119,7 +119,7 @@ def load_model(directory: Path, name: str, entry: dict[str, Any]) -> Backbone:
     config, text = entry["config"], entry["config"]["text"]
     state = load_file(directory / f"{name}.safetensors")
     model: torch.nn.Module
-    if entry["kind"] == "ViCLIP video tower":
+    if "viclip" in entry["kind"].lower():
         model = ViCLIP(
             ViCLIPConfig(
                 embed_dim=config["embed"],

@@ -14,15 +14,15 @@ from videogem.datasets.base import Item, ReadOptions
 from videogem.datasets.registry import read_dataset
 from videogem.errors import InputError
 from videogem.evaluation import GrounderPredictor, Outcome, Prediction, predict_all, score
-from videogem.evaluation_compare import compare, mcnemar_p_value
-from videogem.evaluation_files import (
+from videogem.evaluation.compare import compare, mcnemar_p_value
+from videogem.evaluation.files import (
     PredictionFiles,
     annotation_row,
     as_row,
     read_predictions,
 )
-from videogem.evaluation_methods import parse_method
-from videogem.evaluation_paper import (
+from videogem.evaluation.methods import parse_method
+from videogem.evaluation.paper import (
     TABLES,
     figure_3_methods,
     model_family,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from backend import cli
-from videogem import evaluation_demo
 from videogem.errors import InputError
-from videogem.evaluation_benchmark import METHODS, PARTS, SMALL, as_content, as_markdown, measure
-from videogem.evaluation_demo import demo_dataset
-from videogem.evaluation_run import RunOptions
+from videogem.evaluation import demo as evaluation_demo
+from videogem.evaluation.benchmark import METHODS, PARTS, SMALL, as_content, as_markdown, measure
+from videogem.evaluation.demo import demo_dataset
+from videogem.evaluation.run import RunOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 KEPT = json.loads((DOCS / "demo_benchmark.json").read_text())

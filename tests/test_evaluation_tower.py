@@ -7,11 +7,11 @@ from PIL import Image
 from tests.towers import tiny_backbone, tiny_viclip_backbone
 from videogem.datasets.base import Dataset, Item
 from videogem.evaluation import predict_all
-from videogem.evaluation_cache import TokenFiles
-from videogem.evaluation_figures import similarity_losses
-from videogem.evaluation_methods import parse_method
-from videogem.evaluation_run import RunOptions, run
-from videogem.evaluation_tower import TowerPredictor
+from videogem.evaluation.cache import TokenFiles
+from videogem.evaluation.figures import similarity_losses
+from videogem.evaluation.methods import parse_method
+from videogem.evaluation.run import RunOptions, run
+from videogem.evaluation.tower import TowerPredictor
 from videogem.grounding import VideoGEM
 from videogem.structures import Clip
 from videogem.video import read_clip

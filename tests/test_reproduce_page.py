@@ -8,8 +8,8 @@ import typer
 
 from backend.cli import app
 from videogem.datasets.registry import READERS
-from videogem.evaluation_methods import parse_method
-from videogem.evaluation_paper import published, table_methods
+from videogem.evaluation.methods import parse_method
+from videogem.evaluation.paper import published, table_methods
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/reproduce.md").read_text()
 COMMANDS = re.findall(r"`(videogem [^`]+)`", PAGE)

@@ -61,7 +61,7 @@ def datasets(
 
 
 def _write_items(dataset: "Dataset", path: Path) -> None:
-    from videogem.evaluation_files import annotation_row
+    from videogem.evaluation.files import annotation_row
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:

@@ -12,7 +12,7 @@ from videogem.errors import InputError
 
 if TYPE_CHECKING:
     from videogem.datasets.base import Dataset
-    from videogem.evaluation_run import RunOptions
+    from videogem.evaluation.run import RunOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -80,9 +80,9 @@ def evaluate(
 ) -> None:
     """Pointing accuracy with its interval and box overlap, per method and model."""
     from backend import evaluation_steps as steps
-    from videogem.evaluation_paper import FIGURES, TABLES
-    from videogem.evaluation_report import markdown_table
-    from videogem.evaluation_run import RunOptions
+    from videogem.evaluation.paper import FIGURES, TABLES
+    from videogem.evaluation.report import markdown_table
+    from videogem.evaluation.run import RunOptions
 
     if rule not in ("exact", "grid"):
         raise InputError(f"--rule must be exact or grid, got '{rule}'.")
@@ -163,7 +163,7 @@ def _figure(
     as_json: bool,
 ) -> None:
     from backend.evaluation_steps import progress
-    from videogem.evaluation_figures import figure_3, figure_4
+    from videogem.evaluation.figures import figure_3, figure_4
 
     draw = {3: figure_3, 4: figure_4}[number]
     with progress(sum(len(one.items) for one in sets) * len(models)) as advance:

@@ -9,8 +9,8 @@ import torch
 from videogem.backbones.base import Backbone, ImageTokens
 from videogem.datasets.base import Item
 from videogem.evaluation import Prediction, Skipped, read_clips
-from videogem.evaluation_cache import TokenFiles
-from videogem.evaluation_methods import MethodSpec
+from videogem.evaluation.cache import TokenFiles
+from videogem.evaluation.methods import MethodSpec
 from videogem.grounding import VideoGEM
 from videogem.method import AttentionSettings, version_string
 from videogem.prompts import Words, parse

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from videogem.evaluation import Row, Skipped
-from videogem.evaluation_compare import Comparison
-from videogem.evaluation_paper import published_accuracy
+from videogem.evaluation.compare import Comparison
+from videogem.evaluation.paper import published_accuracy
 from videogem.metrics import Share
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from videogem.datasets.base import Item
 from videogem.errors import InputError
 from videogem.evaluation import Prediction, Row, Rule, Skipped, predict_all, score
-from videogem.evaluation_files import PredictionFiles
-from videogem.evaluation_methods import MethodSpec
+from videogem.evaluation.files import PredictionFiles
+from videogem.evaluation.methods import MethodSpec
 from videogem.models import planned_version
 
 if TYPE_CHECKING:
-    from videogem.evaluation_tower import TowerPredictor
+    from videogem.evaluation.tower import TowerPredictor
 
 Advance = Callable[[int], None]
 
@@ -157,7 +157,7 @@ def _make_predictor(
     model: str, specs: Sequence[MethodSpec], options: RunOptions
 ) -> "TowerPredictor":
     from videogem.backbones.zoo import load_backbone
-    from videogem.evaluation_tower import TowerPredictor
+    from videogem.evaluation.tower import TowerPredictor
 
     backbone = load_backbone(model, device=options.device, image_size=options.image_size)
     return TowerPredictor(backbone, specs, tokens_folder=options.tokens_folder)

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from videogem.errors import InputError
-from videogem.evaluation_methods import MethodSpec, parse_method
+from videogem.evaluation.methods import MethodSpec, parse_method
 
 TABLES: dict[int, tuple[str, tuple[str, ...]]] = {
     1: (

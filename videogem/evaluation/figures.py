@@ -12,10 +12,10 @@ from jaxtyping import Float
 from videogem.backbones.base import Backbone
 from videogem.datasets.base import Dataset, Item
 from videogem.evaluation import Skipped, read_clips
-from videogem.evaluation_paper import DEPTH, FIGURES, figure_3_methods
-from videogem.evaluation_report import line_chart
-from videogem.evaluation_run import Advance, RunOptions, run
-from videogem.evaluation_tower import words_of
+from videogem.evaluation.paper import DEPTH, FIGURES, figure_3_methods
+from videogem.evaluation.report import line_chart
+from videogem.evaluation.run import Advance, RunOptions, run
+from videogem.evaluation.tower import words_of
 from videogem.method import AttentionSettings
 from videogem.similarity import ablated_similarities, frame_similarities
 from videogem.structures import PROMPT_NAMES

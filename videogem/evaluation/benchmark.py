@@ -1,6 +1,6 @@
 """The demo benchmark: every method on the demo world's splits, written to files kept with the code.
 
-``python -m videogem.evaluation_benchmark docs`` makes ``demo_benchmark.json`` and ``.md`` afresh
+``python -m videogem.evaluation.benchmark docs`` makes ``demo_benchmark.json`` and ``.md`` afresh
 (some ten minutes on two CPU cores; with ``--predictions FOLDER`` an interrupted run goes on). A
 test makes the part called ``small`` again and compares.
 """
@@ -15,11 +15,11 @@ from typing import Any
 from videogem import __version__
 from videogem.datasets.base import Dataset
 from videogem.evaluation import Row
-from videogem.evaluation_compare import Comparison, compare
-from videogem.evaluation_demo import demo_dataset
-from videogem.evaluation_methods import parse_method
-from videogem.evaluation_report import percent
-from videogem.evaluation_run import RunOptions, run
+from videogem.evaluation.compare import Comparison, compare
+from videogem.evaluation.demo import demo_dataset
+from videogem.evaluation.methods import parse_method
+from videogem.evaluation.report import percent
+from videogem.evaluation.run import RunOptions, run
 
 METHODS = ("clip", "maskclip", "clip_surgery", "gem6", "gem", "videogem")
 SEED = 0
@@ -116,7 +116,7 @@ def as_markdown(parts: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Demo benchmark",
         "",
-        f"Made by `python -m videogem.evaluation_benchmark docs` (version {__version__}, seed "
+        f"Made by `python -m videogem.evaluation.benchmark docs` (version {__version__}, seed "
         f"{SEED}); do not edit. The model is the demo model; it was trained on image-caption pairs "
         "of the emoji world alone, never on a box. Unseen pairs: verb-object pairs that no "
         "training scene shows. Unseen style: such pairs in a drawing style that no training scene "

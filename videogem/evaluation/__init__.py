@@ -1,9 +1,9 @@
 """How well systems point: predictions for a dataset's items, scored with one ruler.
 
 A system is anything that answers items with points and boxes (`Predictor`); scoring knows nothing
-of towers or files. The parts around this: ``evaluation_tower`` computes many methods from one pass
-of the image tower, ``evaluation_files`` keeps and reads predictions, ``evaluation_compare`` says
-whether one run is better than another, ``evaluation_paper`` and ``evaluation_report`` make tables.
+of towers or files. The parts around this: ``tower`` computes many methods from one pass
+of the image tower, ``files`` keeps and reads predictions, ``compare`` says
+whether one run is better than another, ``paper`` and ``report`` make tables.
 """
 
 import math
