@@ -14,6 +14,7 @@ from videogem.errors import InputError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help texts show JSON such as [x, y], which would be taken for markup
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
