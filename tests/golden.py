@@ -181,7 +181,7 @@ def compute(backbone: Backbone, reference: Arrays) -> Arrays:
 def _intermediates(
     backbone: Backbone, tokens: ImageTokens, text: torch.Tensor, settings: MethodSettings
 ) -> Arrays:
-    class_tokens = tokens.residual[:, 0, 0]
+    class_tokens = tokens.class_path[:, 0]
     similarities = ablated_similarities(backbone, tokens, text, settings.dynamic_blocks)
     total = tokens.residual[0, 0] + tokens.self_self[:, 0].sum(dim=0)
 

@@ -22,7 +22,7 @@ def golden():
     backbone = load_model(FOLDER, "clip_a", entry)
     image = torch.from_numpy(np.load(FOLDER / "clip_a__native.npz")["image"])
     with torch.inference_mode():
-        tokens = backbone.encode_frames(image, AttentionSettings(depth=DEPTH, surgery=True))
+        tokens = backbone.encode_frames(image, AttentionSettings(depth=DEPTH, baselines=True))
         visual = backbone._model.visual
         inputs = []
         hooks = [

@@ -25,21 +25,23 @@ def test_ordinary_path_is_encode_image(quick_gelu, scale):
     pixels = torch.randn(3, 3, 64, 64)
     with torch.inference_mode():
         expected = model.encode_image(pixels)
-        tokens = backbone.encode_frames(pixels, AttentionSettings())
-        torch.testing.assert_close(
-            backbone.project(tokens.residual[-1, :, 0]), expected, atol=1e-5, rtol=1e-5
-        )
+        for baselines in (False, True):
+            tokens = backbone.encode_frames(pixels, AttentionSettings(baselines=baselines))
+            assert tokens.output.shape[1] == (17 if baselines else 1)
+            torch.testing.assert_close(
+                backbone.project(tokens.output[:, 0]), expected, atol=1e-5, rtol=1e-5
+            )
         assert torch.equal(model.encode_image(pixels), expected), "the model was changed"
 
 
 def test_batching_changes_nothing():
     backbone = tiny_backbone()
     pixels = torch.randn(3, 3, 64, 64)
-    batch = backbone.encode_frames(pixels, AttentionSettings(surgery=True))
+    batch = backbone.encode_frames(pixels, AttentionSettings(baselines=True))
     for index in range(3):
-        alone = backbone.encode_frames(pixels[index : index + 1], AttentionSettings(surgery=True))
+        alone = backbone.encode_frames(pixels[index : index + 1], AttentionSettings(baselines=True))
         sample = batch.sample(index)
-        for name in ("residual", "self_self", "values", "value_value"):
+        for name in ("residual", "self_self", "output", "values", "value_value"):
             torch.testing.assert_close(
                 getattr(sample, name), getattr(alone, name), atol=1e-5, rtol=1e-5
             )

@@ -21,7 +21,7 @@ def test_ordinary_path_is_encode_video():
     with torch.inference_mode():
         expected = backbone._model.encode_video(video)
     torch.testing.assert_close(
-        backbone.project(tokens.residual[-1, :, 0]), expected, atol=1e-5, rtol=1e-5
+        backbone.project(tokens.output[:, 0]), expected, atol=1e-5, rtol=1e-5
     )
 
 

@@ -42,7 +42,7 @@ class AttentionSettings:
     iterations: int = 1  # J
     temperature: float | None = None  # fixed inverse temperature; None is the adaptive one
     scope: Scope = "all"
-    surgery: bool = False  # also collect value-value attention, which CLIP Surgery needs
+    baselines: bool = False  # also collect what only the baselines of CLIP's own features read
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class MethodSettings:
 
     @property
     def attention(self) -> AttentionSettings:
-        surgery = self.method == "clip_surgery"
+        baselines = self.method in ("clip", "maskclip", "clip_surgery")
         return AttentionSettings(
-            self.depth, self.iterations, self.temperature, self.scope, surgery=surgery
+            self.depth, self.iterations, self.temperature, self.scope, baselines=baselines
         )
 
     @property

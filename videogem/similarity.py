@@ -39,7 +39,7 @@ def frame_similarities(
     backbone: Backbone, tokens: ImageTokens, embeddings: Float[Tensor, "P E"]
 ) -> Float[Tensor, " P"]:
     """Cosine of the whole frame (or clip), its class embedding, with every prompt."""
-    return embeddings @ F.normalize(backbone.project(tokens.residual[-1, 0, 0]), dim=-1)
+    return embeddings @ F.normalize(backbone.project(tokens.output[0, 0]), dim=-1)
 
 
 def ablated_similarities(
@@ -50,7 +50,7 @@ def ablated_similarities(
     The contribution is taken out before the final layer norm and the projection, as in the
     authors' code; the paper's equation compares raw vectors, whose width differs from the text's.
     """
-    class_tokens = tokens.residual[-num_blocks - 1 :, 0, 0]  # D+1 D
+    class_tokens = tokens.class_path[-num_blocks - 1 :, 0]  # D+1 D
     contributions = class_tokens[1:] - class_tokens[:-1]
     features = F.normalize(backbone.project(class_tokens[-1] - contributions), dim=-1)
     return embeddings @ features.T

@@ -36,28 +36,36 @@ class ImageTokens:
     frames of a video (frame fastest).
     """
 
-    residual: Float[Tensor, "K1 B N D"]  # the tower's own X^{L-K} .. X^L
+    residual: Float[Tensor, "K B N D"]  # what enters the last K blocks, X^{L-K} .. X^{L-1}
     self_self: Float[Tensor, "K B N D"]  # Z^{L-K+1} .. Z^L
-    values: Float[Tensor, "B N D"]  # the last block's values through its output projection
-    value_value: Float[Tensor, "K B N D"] | None  # only if `AttentionSettings.surgery`
+    output: Float[Tensor, "B M D"]  # X^L: the class token alone (M = 1) unless for baselines
     grid: tuple[int, int, int]  # patch rows, patch columns, frames
+    # Only with `AttentionSettings.baselines`:
+    values: Float[Tensor, "B N D"] | None = None  # the last block's, through its output projection
+    value_value: Float[Tensor, "K B N D"] | None = None  # value-value attention of the last K
+
+    @property
+    def class_path(self) -> Float[Tensor, "K1 B D"]:
+        """The class token from X^{L-K} to X^L."""
+        return torch.cat([self.residual[:, :, 0], self.output[None, :, 0]])
 
     def sample(self, index: int) -> "ImageTokens":
         """One sample of the batch with a batch axis of 1, in memory of its own."""
-        if self.values.shape[0] == 1:
+        if self.output.shape[0] == 1:
             return self
         pick = slice(index, index + 1)
         return ImageTokens(
             self.residual[:, pick].clone(),
             self.self_self[:, pick].clone(),
-            self.values[pick].clone(),
-            None if self.value_value is None else self.value_value[:, pick].clone(),
+            self.output[pick].clone(),
             self.grid,
+            None if self.values is None else self.values[pick].clone(),
+            None if self.value_value is None else self.value_value[:, pick].clone(),
         )
 
     @property
     def num_bytes(self) -> int:
-        tensors = (self.residual, self.self_self, self.values, self.value_value)
+        tensors = (self.residual, self.self_self, self.output, self.values, self.value_value)
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
@@ -108,9 +116,9 @@ def walk_blocks(
     A block has ``ln_1``, ``attn`` (fused ``in_proj``), ``ln_2``, ``mlp`` and optionally the layer
     scales ``ls_1`` and ``ls_2``. The self-self output never feeds back into the ordinary path.
     """
-    first = len(blocks) - settings.depth
+    first, last = len(blocks) - settings.depth, len(blocks) - 1
     collected = _Collected()
-    values = tokens
+    values = None
     block: Any  # torch types submodules as Tensor | Module
     for index, block in enumerate(blocks):
         attention = block.attn
@@ -122,7 +130,13 @@ def walk_blocks(
         qkv = split_heads(
             F.linear(normed, attention.in_proj_weight, attention.in_proj_bias), attention.num_heads
         )
-        attended = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        queries = qkv[0]
+        if index == last and not settings.baselines:
+            # Of the tower's output only the class token is read, so only it is computed.
+            queries, tokens_out = queries[..., :1, :], tokens[:, :1]
+        else:
+            tokens_out = tokens
+        attended = F.scaled_dot_product_attention(queries, qkv[1], qkv[2])
         if index >= first:
             collected.residual.append(tokens)
             beta = (
@@ -142,19 +156,19 @@ def walk_blocks(
                     )
                 )
             )
-            if settings.surgery:
+            if settings.baselines:
                 collected.value_value.append(project(value_value_attention(qkv[2])))
-        if index == len(blocks) - 1:
+        if index == last and settings.baselines:
             values = project(qkv[2])
-        tokens = tokens + project(attended)
+        tokens = tokens_out + project(attended)
         tokens = tokens + scale_2(block.mlp(block.ln_2(tokens)))
-    collected.residual.append(tokens)
     return ImageTokens(
         torch.stack(collected.residual),
         torch.stack(collected.self_self),
-        values,
-        torch.stack(collected.value_value) if settings.surgery else None,
+        tokens,
         grid,
+        values,
+        torch.stack(collected.value_value) if settings.baselines else None,
     )
 
 

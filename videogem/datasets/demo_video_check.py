@@ -56,7 +56,7 @@ def video_check(
         ):
             tokens = backbone.encode_frames(standardise_videos(videos.float()), AttentionSettings())
             if num_actors == 1:
-                whole = F.normalize(backbone.project(tokens.residual[-1][:, 0]), dim=-1)
+                whole = F.normalize(backbone.project(tokens.output[:, 0]), dim=-1)
                 right = (whole @ names.T).argmax(dim=1) == scenes.motions[:, 0]
                 hits.setdefault(f"{name} motion", []).append(right)
                 continue

@@ -38,9 +38,10 @@ class TokenFiles:
         return ImageTokens(
             residual=stored["residual"],
             self_self=stored["self_self"],
-            values=stored["values"],
-            value_value=stored.get("value_value"),
+            output=stored["output"],
             grid=(rows, columns, frames),
+            values=stored.get("values"),
+            value_value=stored.get("value_value"),
         )
 
     def put(self, clip: Clip, settings: AttentionSettings, tokens: ImageTokens) -> None:
@@ -50,11 +51,11 @@ class TokenFiles:
         stored = {
             "residual": tokens.residual,
             "self_self": tokens.self_self,
-            "values": tokens.values,
+            "output": tokens.output,
             "grid": torch.tensor(tokens.grid),
         }
-        if tokens.value_value is not None:
-            stored["value_value"] = tokens.value_value
+        if tokens.values is not None and tokens.value_value is not None:
+            stored |= {"values": tokens.values, "value_value": tokens.value_value}
         unfinished = path.with_suffix(f".{os.getpid()}.part")
         save_file({name: value.cpu().contiguous() for name, value in stored.items()}, unfinished)
         unfinished.replace(path)

@@ -70,13 +70,13 @@ class TowerPredictor:
         return [predictions[spec.name] for spec in self.specs]
 
     def _passes(self) -> dict[_Pass, list[tuple[MethodSpec, VideoGEM]]]:
-        """Methods by the pass they need; one that also collects surgery's values serves all."""
+        """Methods by the pass they need; one that also serves baselines serves all."""
         groups: dict[_Pass, list[tuple[MethodSpec, VideoGEM]]] = {}
         for spec, grounder in zip(self.specs, self._grounders, strict=True):
-            plain = replace(spec.settings.attention, surgery=False)
+            plain = replace(spec.settings.attention, baselines=False)
             groups.setdefault((plain, spec.repeat_target), []).append((spec, grounder))
         return {
-            (replace(settings, surgery=_any_surgery(members)), repeat): members
+            (replace(settings, baselines=_any_baseline(members)), repeat): members
             for (settings, repeat), members in groups.items()
         }
 
@@ -100,8 +100,8 @@ class TowerPredictor:
         return found
 
 
-def _any_surgery(members: Sequence[tuple[MethodSpec, VideoGEM]]) -> bool:
-    return any(spec.settings.attention.surgery for spec, _ in members)
+def _any_baseline(members: Sequence[tuple[MethodSpec, VideoGEM]]) -> bool:
+    return any(spec.settings.attention.baselines for spec, _ in members)
 
 
 def words_of(item: Item) -> Words:
