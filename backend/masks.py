@@ -28,6 +28,7 @@ def brush_rle(mask: np.ndarray) -> list[int]:
     """The mask as Label Studio's run lengths."""
     from label_studio_sdk.converter.brush import mask2rle
 
+    # The SDK's converter has no annotations.
     rle: Sequence[int] = mask2rle(mask.astype(np.uint8) * 255)  # type: ignore[no-untyped-call]
     return [int(number) for number in rle]
 

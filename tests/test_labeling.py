@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.attributes import ATTRIBUTES
+from backend.attributes import ATTRIBUTES, Attribute
 from backend.controls import fill
 from backend.labeling import parse_labeling
 from videogem.errors import InputError
@@ -126,8 +126,8 @@ def test_what_can_never_work_is_refused_in_words(config: str, words: str) -> Non
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES, ids=lambda attribute: attribute.name)
-def test_every_attribute_is_checked(attribute: object) -> None:
-    name = attribute.name  # type: ignore[attr-defined]
+def test_every_attribute_is_checked(attribute: Attribute) -> None:
+    name = attribute.name
     labeling = parse_labeling(view(IMAGE, POINT, **{name: ""}))
     assert name in " ".join(labeling.problems)
     assert "got ''" in " ".join(labeling.problems)

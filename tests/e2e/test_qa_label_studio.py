@@ -160,7 +160,7 @@ def test_five_annotators_then_lost_events_then_a_sync(setting, label_studio, cli
     people[3].call("DELETE", f"/api/annotations/{made[others[1], 3]}/")
     people[3].submit(others[2], [point], prediction=None)
     client.tasks.delete(id=others[3])
-    time.sleep(2)
+    time.sleep(2)  # long enough for an event to arrive that must not
     assert (get(summary)["n"], get(summary)["hits"]) == (26, 21)
     said = videogem_sync(label_studio, folder, project)
     assert "1 annotations fetched, 1 updated, 6 removed, 1 tasks removed" in said
