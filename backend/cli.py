@@ -8,6 +8,7 @@ import sys
 import typer
 
 from backend import commands
+from backend.demo import command as demo_command
 from videogem import __version__
 from videogem.errors import InputError
 
@@ -41,7 +42,9 @@ def root(
 
 
 for module in pkgutil.iter_modules(commands.__path__):
-    importlib.import_module(f"backend.commands.{module.name}").register(app)
+    if not module.ispkg:
+        importlib.import_module(f"backend.commands.{module.name}").register(app)
+demo_command.register(app)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
     python -m benchmarks.box_choice [--num-scenes 100]
 
 Prints a row per way of making a box from the three heatmaps and a column per threshold. The choice
-in `videogem.boxes.action_box` follows these figures.
+in `videogem.method.boxes.action_box` follows these figures.
 """
 
 import sys
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import typer
 
-from videogem.boxes import region_box
-from videogem.datasets.demo import demo_scenes
+from videogem.demo_world.splits import demo_scenes
 from videogem.grounding import load_grounder
-from videogem.heatmaps import merge_maps, min_max_normalize
+from videogem.method.boxes import region_box
+from videogem.method.heatmaps import merge_maps, min_max_normalize
 from videogem.metrics import box_iou, enclosing_box
 from videogem.structures import Box, Clip
 

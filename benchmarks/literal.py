@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from open_clip import CLIP
 from torch import Tensor
 
-from videogem.layer_weights import STATIC_WEIGHTS
+from videogem.method.layer_weights import STATIC_WEIGHTS
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: Tensor | float) -> Tensor:

@@ -24,7 +24,7 @@ import typer
 
 from backend.qa.audit import Item, find_suspects
 from backend.qa.figures import share
-from videogem.datasets.demo import CLIPS_DIRECTORY, DemoItem, demo_scenes
+from videogem.demo_world.splits import CLIPS_DIRECTORY, DemoItem, demo_scenes
 from videogem.structures import Box, Clip
 
 SIZE = (640.0, 480.0)

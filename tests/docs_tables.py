@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from backend.attributes import ATTRIBUTES
+from backend.labeling.attributes import ATTRIBUTES
 from backend.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[1]

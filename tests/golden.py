@@ -27,16 +27,16 @@ from videogem import metrics
 from videogem.backbones.base import Backbone, ImageTokens
 from videogem.backbones.openclip import OpenCLIPBackbone, squash_bicubic
 from videogem.backbones.viclip import ViCLIP, ViCLIPBackbone, ViCLIPConfig, squash_bilinear
-from videogem.heatmaps import merge_maps, min_max_normalize, peak
-from videogem.layer_weights import dynamic_weights, layer_weights
-from videogem.method import MethodSettings
-from videogem.prompts import Words, parse
-from videogem.similarity import (
+from videogem.method.heatmaps import merge_maps, min_max_normalize, peak
+from videogem.method.layer_weights import dynamic_weights, layer_weights
+from videogem.method.settings import MethodSettings
+from videogem.method.similarity import (
     ablated_similarities,
     frame_similarities,
     patch_similarities,
     upsample,
 )
+from videogem.narration.prompts import Words, parse
 
 Arrays = dict[str, np.ndarray]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from backend.local_label_studio import LABEL_STUDIO_VERSION
+from backend.demo.local_label_studio import LABEL_STUDIO_VERSION
 from backend.settings import PREFIX, Settings
 
 DOCKER = Path(__file__).resolve().parents[1] / "docker"

@@ -17,17 +17,17 @@ import torch
 from jaxtyping import Float
 
 from videogem.backbones.base import Backbone, ImageTokens, fit_clip
+from videogem.backbones.names import planned_version
+from videogem.backbones.token_cache import TokenCache, clip_key
 from videogem.backbones.zoo import load_backbone
-from videogem.boxes import action_box
-from videogem.confidence import agreement_score
 from videogem.grounder import Grounder
-from videogem.heatmaps import merge_points, min_max_normalize, peak
-from videogem.method import MethodSettings, method_settings, version_string
-from videogem.models import planned_version
-from videogem.prompts import Words, parse
-from videogem.similarity import frame_similarities, patch_similarities, upsample
+from videogem.method.boxes import action_box
+from videogem.method.confidence import agreement_score
+from videogem.method.heatmaps import merge_points, min_max_normalize, peak
+from videogem.method.settings import MethodSettings, method_settings, version_string
+from videogem.method.similarity import frame_similarities, patch_similarities, upsample
+from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
-from videogem.token_cache import TokenCache, clip_key
 
 
 class VideoGEM(Grounder):
@@ -161,7 +161,7 @@ def load_grounder(
     image_size: int | None = None,
     **settings: Any,
 ) -> VideoGEM:
-    """A grounder by model name (see `videogem.models`) and method, other settings by name.
+    """A grounder by model name (see `videogem.backbones.names`) and method, other settings by name.
 
     Raises:
         InputError: unknown model or method, missing weights, or a setting out of its range.

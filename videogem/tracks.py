@@ -7,11 +7,11 @@ from itertools import islice
 
 import numpy as np
 
-from videogem.cues import Cue
 from videogem.grounder import Grounder
-from videogem.sources import DEFAULT_LIMITS, Limits, Seconds, VideoInfo
+from videogem.media.sources import DEFAULT_LIMITS, Limits, Seconds, VideoInfo
+from videogem.media.video import Source, clips_from, open_frames
+from videogem.narration.cues import Cue
 from videogem.structures import Box, Grounding
-from videogem.video import Source, clips_from, open_frames
 
 STEP = 0.5  # s between key frames; between them Label Studio draws straight lines
 BATCH = 8

@@ -33,13 +33,13 @@ def annotate(
         TimeRemainingColumn,
     )
 
-    from backend.annotate import Tally
-    from backend.annotate import annotate as run
-    from backend.app import configured_model, configured_store, project_models
-    from backend.label_studio import Connections
-    from backend.media import Media
-    from backend.model import Models
+    from backend.label_studio.client import Connections
+    from backend.media.media import Media
+    from backend.prediction.annotate import Tally
+    from backend.prediction.annotate import annotate as run
+    from backend.prediction.model import Models
     from backend.settings import load_settings
+    from backend.web.app import configured_model, configured_store, project_models
     from videogem.errors import InputError
 
     settings = load_settings()

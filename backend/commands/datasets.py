@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from backend import dataset_options as option
+from backend.commands.support import dataset_options as option
 
 if TYPE_CHECKING:
     from videogem.datasets.base import Dataset

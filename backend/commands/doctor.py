@@ -22,11 +22,11 @@ def doctor(
 
     The exit code is 1 when a check failed.
     """
-    from backend.app import configured_model
-    from backend.doctor import diagnose
-    from backend.label_studio import Connections
-    from backend.media import Media
+    from backend.label_studio.client import Connections
+    from backend.media.media import Media
     from backend.settings import load_settings
+    from backend.web.app import configured_model
+    from backend.web.doctor import diagnose
 
     settings = load_settings()
     connections = Connections(settings)

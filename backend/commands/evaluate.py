@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from backend import dataset_options as option
+from backend.commands.support import dataset_options as option
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def evaluate(
     as_json: bool = typer.Option(False, "--json", help="Print a list of rows and nothing else."),
 ) -> None:
     """Pointing accuracy with its interval and box overlap, per method and model."""
-    from backend import evaluation_steps as steps
+    from backend.commands.support import evaluation_steps as steps
     from videogem.evaluation.paper import FIGURES, TABLES
     from videogem.evaluation.report import markdown_table
     from videogem.evaluation.run import RunOptions
@@ -123,7 +123,7 @@ def evaluate(
         demo = {"num_scenes": num_scenes, "actors": actors, "seed": seed}
         sets = list(option.open_datasets(dataset, root, read, splits=split, **demo))
     else:
-        from backend.evaluation_project import project_dataset
+        from backend.commands.support.evaluation_project import project_dataset
 
         sets = [project_dataset(label_studio, narration_field)]
     sets = [steps.limited(one, limit) for one in sets]
@@ -162,7 +162,7 @@ def _figure(
     *,
     as_json: bool,
 ) -> None:
-    from backend.evaluation_steps import progress
+    from backend.commands.support.evaluation_steps import progress
     from videogem.evaluation.figures import figure_3, figure_4
 
     draw = {3: figure_3, 4: figure_4}[number]

@@ -39,8 +39,8 @@ def ground(
     if not source.exists():
         raise InputError(f"There is no file or folder '{source}'; check the path.")
     from videogem.grounding import load_grounder
-    from videogem.prompts import parse
-    from videogem.video import read_clip
+    from videogem.media.video import read_clip
+    from videogem.narration.prompts import parse
 
     parse(narration)  # an empty narration is told before weights are loaded
     grounder = load_grounder(
@@ -106,7 +106,7 @@ def _summary(grounding: "Grounding") -> str:
 def _write_picture(out: Path, source: Path, clip: "Clip", grounding: "Grounding") -> Path:
     from PIL import Image
 
-    from videogem.plots import grounding_picture
+    from videogem.evaluation.plots import grounding_picture
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{source.stem or 'frames'}_{clip.frame_index:06d}.png"

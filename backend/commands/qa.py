@@ -86,7 +86,7 @@ def sync(
     Needs VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The backend does the same by
     itself from time to time.
     """
-    from backend.label_studio import LabelStudio
+    from backend.label_studio.client import LabelStudio
     from backend.qa.sync import known_projects, sync_project
     from backend.settings import load_settings
     from videogem.errors import InputError

@@ -19,7 +19,7 @@ def serve(
     ),
 ) -> None:
     """Run the machine-learning backend that Label Studio connects to."""
-    from backend.serving import run_server
+    from backend.web.serving import run_server
 
     run_server(host=host, port=port, server=_choose(server))
 

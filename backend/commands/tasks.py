@@ -11,9 +11,9 @@ import typer
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
-    from backend.tasks import Advance, Kind, Moment
-    from videogem.narration import At, Cue, Format
-    from videogem.sources import VideoInfo
+    from backend.commands.support.task_building import Advance, Kind, Moment
+    from videogem.media.sources import VideoInfo
+    from videogem.narration.reading import At, Cue, Format
 
 SIDECARS = (".srt", ".vtt", ".json", ".csv", ".tsv", ".txt", ".ass", ".ttml")
 
@@ -51,9 +51,9 @@ def tasks(
     ),
 ) -> None:
     """Make Label Studio tasks from a video and what was said in it."""
-    from backend.tasks import build_tasks, choose_best, plan_moments
-    from videogem.actions import why_no_action
-    from videogem.video import probe
+    from backend.commands.support.task_building import build_tasks, choose_best, plan_moments
+    from videogem.media.video import probe
+    from videogem.narration.action_cues import why_no_action
 
     _check(kind=kind, at=at)
     info = probe(video)
@@ -100,8 +100,8 @@ def tasks(
 
 
 def _check(*, kind: str, at: str) -> None:
-    from backend.tasks import Kind
-    from videogem.narration import At
+    from backend.commands.support.task_building import Kind
+    from videogem.narration.reading import At
 
     if kind not in get_args(Kind):
         raise InputError(f"--kind must be frame, frames or video, got {kind!r}.")
@@ -112,7 +112,7 @@ def _check(*, kind: str, at: str) -> None:
 def _read_cues(
     video: Path, subtitles: Path | None, format: str | None, info: "VideoInfo"
 ) -> list["Cue"]:
-    from videogem.narration import Format, read_cues
+    from videogem.narration.reading import Format, read_cues
 
     if info.kind != "video":
         raise InputError(f"{video} is no video; tasks are made from a video and its subtitles.")
@@ -130,7 +130,7 @@ def _read_cues(
 
 def _scorer(model: str, device: str) -> tuple[Any, int]:
     from videogem.grounding import load_grounder
-    from videogem.prompts import parse
+    from videogem.narration.prompts import parse
 
     grounder = load_grounder(model, device=device)
 
@@ -145,7 +145,7 @@ def _show(moments: Sequence["Moment"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from videogem.prompts import parse
+    from videogem.narration.prompts import parse
 
     table = Table(
         "cue", "time", "chosen", "narration", "verb prompt", "object prompt", "action prompt"

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from backend.qa import schema
+from backend.database import schema
 from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.events import Row
 from backend.qa.queries import score_rows

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from backend.qa import schema
+from backend.database import schema
 from backend.qa.figures import group, pointing
 from backend.qa.queries import score_rows
 from backend.qa.store import Store

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from backend.qa import schema
+from backend.database import schema
 from backend.qa.events import Row
 from backend.qa.figures import share
 from backend.qa.store import Store

@@ -1,4 +1,4 @@
-"""Label Studio's regions -> geometry, the reading counterpart of ``backend.results``.
+"""Label Studio's regions -> geometry, the reading counterpart of ``backend.labeling.results``.
 
 Percent, 1-based frames and rotation about the top left corner end here: regions hold points and
 polygons in [0, 1] of their canvas, which is one image (``to_name``, ``item_index``) or one video.

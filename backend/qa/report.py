@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from backend.qa import schema
+from backend.database import schema
 from backend.qa.annotators import agreement_matrix, annotator_table
 from backend.qa.audit import REASONS
 from backend.qa.events import Row

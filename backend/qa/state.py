@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.qa import schema
+from backend.database import schema
 from backend.qa.events import Changes, Row
 from backend.qa.times import later
 

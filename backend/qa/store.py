@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.qa import schema, state
-from backend.qa.database import migrate, open_engine
+from backend.database import schema
+from backend.database.engine import migrate, open_engine
+from backend.qa import state
 from backend.qa.events import Changes, Row, prediction_row, read_event, redact
 from backend.qa.scoring import SCORING_VERSION, score_task
 from backend.qa.times import now

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backend.label_studio import LabelStudioError
-from backend.qa import schema
+from backend.database import schema
+from backend.label_studio.client import LabelStudioError
 from backend.qa.events import Changes, Row, project_row, read_task
 from backend.qa.store import Store
 from backend.qa.times import now
@@ -22,7 +22,7 @@ SHORTEST_GAP_S = 30.0  # between two syncs that events without payload ask for
 
 
 class Api(Protocol):
-    """The calls a sync makes (`backend.label_studio.LabelStudio`)."""
+    """The calls a sync makes (`backend.label_studio.client.LabelStudio`)."""
 
     def call(self, method: str, path: str, **options: Any) -> Any: ...
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from backend.qa import schema
+from backend.database import schema
 from backend.qa.audit import REASONS
 from backend.qa.events import Row
 from backend.qa.regions import read_regions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
-from backend.local_label_studio import LabelStudioServer
+from backend.demo.local_label_studio import LabelStudioServer
 
 # Label Studio's editor keeps its state in window.Htx; the picture is drawn on canvases over <img>.
 SELECTED = "window.Htx?.annotationStore?.selected"

@@ -19,7 +19,8 @@ Every test under `tests/e2e` is marked `e2e` by itself. Fixtures:
                       `test-artifacts/` when the test fails.
 `artifacts`           session; the folder `test-artifacts`, for screenshots people should look at.
 
-Predictions: `backend.project_setup.retrieve_predictions`. Logs are in `test-artifacts/logs`.
+Predictions: `backend.label_studio.project_setup.retrieve_predictions`. Logs are in
+`test-artifacts/logs`.
 
     def test_points(client, make_project, backend_server, page, label_studio): ...
 
@@ -37,14 +38,14 @@ import pytest
 from label_studio_sdk.client import LabelStudio
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from backend.local_label_studio import LabelStudioServer
-from backend.project_setup import (
+from backend.commands.support.task_building import LOCAL_FILES
+from backend.demo.local_label_studio import LabelStudioServer
+from backend.label_studio.project_setup import (
     Task,
     ensure_backend,
     ensure_local_files,
     signed_in,
 )
-from backend.tasks import LOCAL_FILES
 from tests.e2e.servers import Backend, serve, serve_here
 from videogem.grounder import Grounder
 

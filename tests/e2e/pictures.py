@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from backend.demo_tasks import CLIPS
-from videogem.narration import cue_time, read_cues
+from backend.demo.tasks import CLIPS
+from videogem.narration.reading import cue_time, read_cues
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from backend.processes import ServerProcess, free_port, local_environment
+from backend.demo.processes import ServerProcess, free_port, local_environment
 from videogem.grounder import Grounder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,9 +46,9 @@ def serve(settings: dict[str, Any], log: Path) -> Backend:
 
 def serve_here(grounder: Grounder, settings: dict[str, Any]) -> Backend:
     """The backend's app in a thread of this process, round the given grounder."""
-    from backend.app import create_app
     from backend.qa.store import Store
     from backend.settings import Settings
+    from backend.web.app import create_app
 
     port = free_port(settings.pop("port", None))
     values = Settings(host="127.0.0.1", port=port, **settings)

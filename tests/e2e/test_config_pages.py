@@ -8,13 +8,13 @@ import pytest
 from label_studio_sdk.client import LabelStudio
 from playwright.sync_api import Page
 
-from backend.demo_tasks import CLIPS, CONFIGS
-from backend.local_label_studio import LabelStudioServer
-from backend.project_setup import retrieve_predictions
-from backend.tasks import Kind, build_tasks
+from backend.commands.support.task_building import Kind, build_tasks
+from backend.demo.local_label_studio import LabelStudioServer
+from backend.demo.tasks import CLIPS, CONFIGS
+from backend.label_studio.project_setup import retrieve_predictions
 from tests.e2e.browser import SELECTED, open_task, regions
 from tests.e2e.servers import Backend
-from videogem.narration import read_cues
+from videogem.narration.reading import read_cues
 
 CLIP = CLIPS / "bakery.mp4"
 KINDS: dict[str, Kind] = {"frame_list": "frames", "video": "video"}  # the others: frame

@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.processes import answers, log_tail
-from backend.project_setup import num_empty_predictions, signed_in, tasks_without_prediction
+from backend.demo.processes import answers, log_tail
+from backend.label_studio.project_setup import (
+    num_empty_predictions,
+    signed_in,
+    tasks_without_prediction,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_START_SECONDS = 600

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.local_label_studio import LabelStudioServer
+from backend.demo.local_label_studio import LabelStudioServer
 from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import call, config, frame_tasks, predictions, retrieve, task_ids
 from tests.fakes import FakeGrounder

@@ -16,9 +16,9 @@ from PIL import Image
 from playwright.sync_api import Page
 from statsmodels.stats.proportion import proportion_confint
 
-from backend.demo_tasks import demo_project
-from backend.local_label_studio import LabelStudioServer
-from backend.project_setup import ensure_local_files, retrieve_predictions
+from backend.demo.local_label_studio import LabelStudioServer
+from backend.demo.tasks import demo_project
+from backend.label_studio.project_setup import ensure_local_files, retrieve_predictions
 from tests.e2e.browser import drag, image_area, open_task, regions, submit
 from tests.e2e.servers import Backend
 

@@ -9,9 +9,9 @@ from label_studio_sdk.client import LabelStudio
 from PIL import Image
 from playwright.sync_api import Page
 
-from backend.local_label_studio import LabelStudioServer
-from backend.processes import free_port
-from backend.project_setup import (
+from backend.demo.local_label_studio import LabelStudioServer
+from backend.demo.processes import free_port
+from backend.label_studio.project_setup import (
     ensure_backend,
     ensure_local_files,
     ensure_project,

@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from backend.project_setup import retrieve_predictions
+from backend.label_studio.project_setup import retrieve_predictions
 from tests.fakes import FakeGrounder
 from tests.qa_world import CONFIG
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from werkzeug.serving import make_server
 
-from backend.app import create_app
 from backend.qa.store import Store
 from backend.settings import Settings
+from backend.web.app import create_app
 from tests.fakes import FakeGrounder
 from tests.qa_world import team_events
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.local_label_studio import LabelStudioServer
+from backend.demo.local_label_studio import LabelStudioServer
 from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import (
     SlowGrounder,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from backend.local_label_studio import LabelStudioServer
+from backend.demo.local_label_studio import LabelStudioServer
 from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import (
     SlowGrounder,

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backend.local_label_studio import LabelStudioServer
+from backend.demo.local_label_studio import LabelStudioServer
 from tests.e2e.service_helpers import SlowGrounder, config, predictions, retrieve
-from videogem.narration import read_cues
-from videogem.video import probe
+from videogem.media.video import probe
+from videogem.narration.reading import read_cues
 
 CLIPS = Path(__file__).parents[2] / "videogem" / "data" / "demo" / "clips"
 

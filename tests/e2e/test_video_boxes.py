@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from backend.local_label_studio import LabelStudioServer
-from backend.tasks import build_tasks
+from backend.commands.support.task_building import build_tasks
+from backend.demo.local_label_studio import LabelStudioServer
 from tests.e2e.browser import SELECTED, image_area
 from tests.e2e.moving_square import FPS, NUM_FRAMES, SquareGrounder, box_in, make_video
 from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import config, predictions, retrieve, task_ids
-from videogem.narration import Cue
+from videogem.narration.reading import Cue
 from videogem.structures import Box
 
 CUES = [Cue(1.0, 3.0, "push the square"), Cue(4.0, 5.0, "lift the square")]

@@ -16,15 +16,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from videogem.attention import (
+from videogem.errors import InputError
+from videogem.method.attention import (
     inverse_temperature,
     merge_heads,
     self_self_attention,
     split_heads,
     value_value_attention,
 )
-from videogem.errors import InputError
-from videogem.method import AttentionSettings
+from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
 

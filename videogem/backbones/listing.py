@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import open_clip
 
 from videogem.backbones.hub import cached, open_clip_files
-from videogem.models import SHIPPED, VICLIP_FILES, VICLIP_REPOSITORY
+from videogem.backbones.names import SHIPPED, VICLIP_FILES, VICLIP_REPOSITORY
 
 
 def list_models() -> Iterator[tuple[str, bool]]:

@@ -19,7 +19,7 @@ from videogem.backbones.base import (
     walk_blocks,
 )
 from videogem.errors import InputError
-from videogem.method import AttentionSettings
+from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -22,7 +22,7 @@ from videogem.backbones.base import (
     trim_after_end,
     walk_blocks,
 )
-from videogem.method import AttentionSettings
+from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

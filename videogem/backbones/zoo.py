@@ -1,4 +1,4 @@
-"""Loads models by name, see `videogem.models`."""
+"""Loads models by name, see `videogem.backbones.names`."""
 
 import json
 import logging
@@ -14,6 +14,13 @@ from torch import Tensor
 
 from videogem.backbones.base import Backbone, name_keys
 from videogem.backbones.hub import fetch, fetch_repository, first_line, open_clip_files
+from videogem.backbones.names import (
+    SHIPPED,
+    VICLIP_FILES,
+    VICLIP_REPOSITORY,
+    ModelName,
+    parse_model_name,
+)
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.viclip import (
     VICLIP_B_16,
@@ -23,19 +30,12 @@ from videogem.backbones.viclip import (
     ViCLIPConfig,
 )
 from videogem.errors import InputError
-from videogem.models import (
-    SHIPPED,
-    VICLIP_FILES,
-    VICLIP_REPOSITORY,
-    ModelName,
-    parse_model_name,
-)
 
 VICLIP_CONFIGS = {"ViCLIP-B-16": VICLIP_B_16, "ViCLIP-L-14": VICLIP_L_14}
 
 
 def load_backbone(name: str, *, device: str = "auto", image_size: int | None = None) -> Backbone:
-    """Load a model by name, see the table in `videogem.models`.
+    """Load a model by name, see the table in `videogem.backbones.names`.
 
     Raises:
         InputError: unknown name, missing or unreadable weights, or a tower that does not fit.

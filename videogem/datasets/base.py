@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from videogem.prompts import LabelStyle
+from videogem.narration.prompts import LabelStyle
 from videogem.structures import Box
 
 PixelBox = tuple[float, float, float, float]

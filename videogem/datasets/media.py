@@ -33,7 +33,7 @@ def _lost_its_window(item: Item) -> bool:
 
 
 def _target_clip(item: Item) -> Clip:
-    from videogem.video import read_clip
+    from videogem.media.video import read_clip
 
     if isinstance(item.image, np.ndarray):
         return Clip.from_image(item.image)
@@ -45,13 +45,13 @@ def _target_clip(item: Item) -> Clip:
 
 
 def _from_video(path: Path, item: Item, num_frames: int) -> Clip:
-    from videogem.video import read_clip
+    from videogem.media.video import read_clip
 
     return read_clip(path, time=item.time, num_frames=num_frames, step=item.step)
 
 
 def _stored_window(item: Item, num_frames: int) -> Clip:
-    from videogem.video import read_clip
+    from videogem.media.video import read_clip
 
     # A list of frames without a rate counts one second a frame.
     clip = read_clip(list(item.window), time=float(item.target), num_frames=num_frames, step=1.0)

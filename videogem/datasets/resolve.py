@@ -266,7 +266,7 @@ def image_size(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=4096)
 def video_size(path: Path | None) -> tuple[int, int]:
     """Width and height of a video's frames."""
-    from videogem.video import probe
+    from videogem.media.video import probe
 
     assert path is not None
     info = probe(path)

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from videogem.backbones.base import ImageTokens
-from videogem.method import AttentionSettings
+from videogem.backbones.token_cache import clip_key
+from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
-from videogem.token_cache import clip_key
 
 
 class TokenFiles:

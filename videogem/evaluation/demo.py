@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from videogem.datasets.base import Dataset, Item
-from videogem.datasets.demo import CLIPS_DIRECTORY, SPLITS, DemoItem, Split, demo_scenes
+from videogem.demo_world.splits import CLIPS_DIRECTORY, SPLITS, DemoItem, Split, demo_scenes
 from videogem.errors import InputError
 
 DEFAULT_SPLIT: Split = "unseen-pairs"

@@ -16,8 +16,8 @@ from videogem.evaluation.paper import DEPTH, FIGURES, figure_3_methods
 from videogem.evaluation.report import line_chart
 from videogem.evaluation.run import Advance, RunOptions, run
 from videogem.evaluation.tower import words_of
-from videogem.method import AttentionSettings
-from videogem.similarity import ablated_similarities, frame_similarities
+from videogem.method.settings import AttentionSettings
+from videogem.method.similarity import ablated_similarities, frame_similarities
 from videogem.structures import PROMPT_NAMES
 
 Values = list[dict[str, Any]]

@@ -11,7 +11,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from videogem.errors import InputError
-from videogem.method import MERGES, METHODS, WEIGHT_METHODS, MethodSettings, method_settings
+from videogem.method.settings import (
+    MERGES,
+    METHODS,
+    WEIGHT_METHODS,
+    MethodSettings,
+    method_settings,
+)
 
 PROMPT_CHOICES = {
     "verb": (1.0, 0.0, 0.0),

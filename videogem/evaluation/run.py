@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videogem.backbones.names import planned_version
 from videogem.datasets.base import Item
 from videogem.errors import InputError
 from videogem.evaluation import Prediction, Row, Rule, Skipped, predict_all, score
 from videogem.evaluation.files import PredictionFiles
 from videogem.evaluation.methods import MethodSpec
-from videogem.models import planned_version
 
 if TYPE_CHECKING:
     from videogem.evaluation.tower import TowerPredictor

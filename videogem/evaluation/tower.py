@@ -12,8 +12,8 @@ from videogem.evaluation import Prediction, Skipped, read_clips
 from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import MethodSpec
 from videogem.grounding import VideoGEM
-from videogem.method import AttentionSettings, version_string
-from videogem.prompts import Words, parse
+from videogem.method.settings import AttentionSettings, version_string
+from videogem.narration.prompts import Words, parse
 from videogem.structures import Clip
 
 _Pass = tuple[AttentionSettings, bool]  # what needs a pass of its own: settings, target repeated

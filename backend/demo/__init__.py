@@ -1,0 +1,1 @@
+"""What ``make demo`` runs: a local Label Studio, its processes, projects."""

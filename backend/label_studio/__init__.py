@@ -1,0 +1,1 @@
+"""The one client of Label Studio: API, webhooks, project set-up."""

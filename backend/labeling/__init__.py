@@ -1,0 +1,1 @@
+"""Labeling configs become targets, and groundings become regions; no network, no model."""

@@ -1,0 +1,1 @@
+"""An address in a task becomes bytes, safely: fetching, cache, reading by ranges."""

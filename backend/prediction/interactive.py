@@ -1,0 +1,194 @@
+"""Smart tools: ground near a click, inside a drawn box, or a text somebody typed.
+
+Label Studio sends one task with everything made by hand so far, the newest region last, and shows
+the answer as suggestions. A frame already seen has its tokens at hand: only the heatmaps of the
+text, and the search for their peaks in the part that was pointed at, are done anew.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backend.labeling.controls import Control, Target
+from backend.labeling.masks import MAP_WEIGHTS
+from backend.labeling.results import Found, Region, from_percent, to_regions
+from backend.media.media import Media
+from backend.prediction.loading import Project, Task, Work, load_task
+from backend.prediction.predict import Prediction, checked
+from videogem.errors import InputError
+from videogem.grounder import Grounder
+from videogem.method.boxes import action_box
+from videogem.structures import PROMPT_NAMES, Grounding
+
+NEIGHBOURHOOD = 0.12  # radius round a click, as a share of the frame's longer side
+LEAST = 1e-3  # value of the lowest place inside, so that every place outside is lower
+TEMPLATE = "a photo of a person "  # how the prompts begin that TextArea regions show
+DRAWN = ("keypoint", "rectangle", "brush", "bitmask")
+
+
+def context_regions(params: Any) -> list[Region]:
+    """What was drawn or typed in an interactive request; empty in an ordinary one."""
+    context = params.get("context") if isinstance(params, dict) else None
+    results = context.get("result") if isinstance(context, dict) else None
+    if not isinstance(results, list):
+        return []
+    return [region for region in results if isinstance(region, dict) and "value" in region]
+
+
+def suggest(
+    task: Task,
+    regions: Sequence[Region],
+    project: Project,
+    *,
+    grounder: Grounder,
+    media: Media,
+) -> Prediction:
+    """Regions for what was pointed at or typed last.
+
+    Raises:
+        InputError: the task or the region cannot be used; Label Studio shows the reason.
+    """
+    newest = regions[-1]
+    target = _target_of(newest, project)
+    labeling = dataclasses.replace(project.labeling, targets=(target,))
+    works = load_task(task, dataclasses.replace(project, labeling=labeling), grounder, media)
+    work = _item_of(newest, works)
+    label = _label_of(newest)
+    text = _typed(regions)
+    as_action = text is None and work.target.labels_are == "actions" and label is not None
+    narration = text or (label if as_action and label else work.narrations[0])
+    [grounding] = grounder.ground(work.clip, [narration])
+    if newest.get("type") != "textarea":
+        grounding = focus(grounding, place_of(newest, grounding))
+    found = Found(
+        dataclasses.replace(grounding, model_version=project.version),
+        key=f"{task.get('id')}:{work.item_index}:{newest.get('id')}",
+        labels_are="actions" if as_action else "narration",
+        item_index=work.item_index,
+        similarity=work.similarity,
+    )
+    controls = [
+        control if as_action else _labelled(control, label)
+        for control in work.target.controls
+        if control.kind in DRAWN
+    ]
+    prediction = {
+        "result": to_regions(found, controls),
+        "score": round(found.grounding.score, 6),
+        "model_version": project.version,
+    }
+    return checked(prediction, project)
+
+
+def place_of(region: Region, grounding: Grounding) -> np.ndarray:
+    """The part of the heatmaps a drawn region stands for: a disk round a click, or the box.
+
+    A negative click (``is_positive: false``) stands for everything else.
+    """
+    height, width = grounding.heatmaps.shape[1:]
+    frame_width, frame_height = grounding.size_wh
+    columns = (np.arange(width) + 0.5) / width
+    rows = ((np.arange(height) + 0.5) / height)[:, None]
+    value = region["value"]
+    if not all(isinstance(value.get(key), int | float) for key in ("x", "y")):
+        raise InputError(f"A smart {region.get('type')} cannot be answered: it has no place.")
+    x, y = from_percent(value["x"]), from_percent(value["y"])
+    if "height" in value:
+        right, bottom = x + from_percent(value["width"]), y + from_percent(value["height"])
+        place = (columns >= x) & (columns <= right) & (rows >= y) & (rows <= bottom)
+    else:
+        longer = max(frame_width, frame_height)
+        across = (columns - x) * frame_width / longer
+        down = (rows - y) * frame_height / longer
+        place = np.hypot(across, down) <= NEIGHBOURHOOD
+    if region.get("is_positive") is False:
+        place = ~place
+    if not place.any():  # smaller than a pixel of the heatmap: the pixel it lies in
+        place[min(int(y * height), height - 1), min(int(x * width), width - 1)] = True
+    return np.asarray(place)
+
+
+def focus(grounding: Grounding, place: np.ndarray) -> Grounding:
+    """The grounding as if there were no frame outside ``place``.
+
+    Every prompt's best place inside counts, however weak it is against the rest of the frame; the
+    score falls as much as the merged heatmap does.
+    """
+    from videogem.method.heatmaps import merge_points, peak  # imports torch, which is loaded by now
+
+    before = np.tensordot(np.asarray(MAP_WEIGHTS), grounding.heatmaps, axes=1)
+    heatmaps = np.stack([_stretched(heatmap, place) for heatmap in grounding.heatmaps])
+    point = merge_points(heatmaps, MAP_WEIGHTS)
+    if not _inside(point, place):  # between two peaks of a place with a hole in it
+        point = merge_points(heatmaps, MAP_WEIGHTS, "maps")
+    return dataclasses.replace(
+        grounding,
+        heatmaps=heatmaps,
+        points=dict(zip(PROMPT_NAMES, map(peak, heatmaps), strict=True)),
+        point=point,
+        box=action_box(heatmaps, MAP_WEIGHTS),
+        score=float(np.clip(grounding.score * before[place].max() / before.max(), 0, 1))
+        if before.max() > 0
+        else 0.0,
+    )
+
+
+def _stretched(heatmap: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """One heatmap with the values inside spread over [LEAST, 1], and 0 outside."""
+    inside = heatmap[place]
+    span = float(inside.max() - inside.min())
+    spread = (heatmap - inside.min()) / span if span > 0 else np.ones_like(heatmap)
+    return np.where(place, LEAST + (1 - LEAST) * spread, 0.0).astype(np.float32)
+
+
+def _inside(point: tuple[float, float], place: np.ndarray) -> bool:
+    height, width = place.shape
+    row, column = int(point[1] * height), int(point[0] * width)
+    return bool(place[min(row, height - 1), min(column, width - 1)])
+
+
+def _target_of(region: Region, project: Project) -> Target:
+    for target in project.labeling.targets:
+        names = {control.name for control in target.controls}
+        if region.get("to_name") == target.source.name or region.get("from_name") in names:
+            return target
+    known = ", ".join(target.source.name for target in project.labeling.targets)
+    raise InputError(
+        f"The smart region belongs to {region.get('to_name')!r}, but grounded are only: {known}."
+    )
+
+
+def _item_of(region: Region, works: Sequence[Work]) -> Work:
+    index = region.get("item_index")
+    for work in works:
+        if work.item_index is None or work.item_index == (index or 0):
+            return work
+    raise InputError(f"The task has no frame number {index}.")
+
+
+def _label_of(region: Region) -> str | None:
+    """The label that was selected for a drawn region."""
+    value = region["value"]
+    labels = value.get(str(region.get("type"))) or value.get("labels") or []
+    return str(labels[0]) if isinstance(labels, list) and labels else None
+
+
+def _typed(regions: Sequence[Region]) -> str | None:
+    """The newest text in a TextArea, without what the prompts of our own predictions add."""
+    for region in reversed(regions):
+        if region.get("type") == "textarea":
+            texts = region["value"].get("text") or []
+            text = str(texts[-1] if isinstance(texts, list) and texts else texts or "").strip()
+            if text.lower().startswith(TEMPLATE):
+                text = text[len(TEMPLATE) :].rstrip(".")
+            if text:
+                return text
+    return None
+
+
+def _labelled(control: Control, label: str | None) -> Control:
+    """The control with only the label somebody selected, where it has that one."""
+    chosen = tuple(each for each in control.labels if each.value == label)
+    return dataclasses.replace(control, labels=chosen) if chosen else control

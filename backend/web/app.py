@@ -1,0 +1,164 @@
+"""The backend as a Flask app."""
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flask import Flask
+from PIL import Image
+
+from backend.label_studio.client import Connections
+from backend.label_studio.webhooks import WebhookKeeper
+from backend.labeling import validation
+from backend.media.media import Media
+from backend.prediction.jobs import Jobs
+from backend.prediction.model import BackgroundModel, Models
+from backend.prediction.runner import Runner
+from backend.prediction.traffic import Traffic
+from backend.settings import MEGABYTE, Settings
+from backend.store import EventStore
+from backend.web import service
+from backend.web.auth import basic_auth_header, require_basic_auth
+from backend.web.pages import pages
+from backend.web.routes import routes
+from backend.web.service import Service
+from videogem.backbones.names import planned_version
+from videogem.errors import InputError
+from videogem.grounder import Grounder
+from videogem.method.settings import method_settings
+from videogem.structures import Clip
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings,
+    grounder: Grounder | BackgroundModel | None = None,
+    store: EventStore | None = None,
+) -> Flask:
+    """Build the backend; without a grounder the configured model loads in the background.
+
+    Raises:
+        InputError: a setting names something that does not exist.
+    """
+    if grounder is None:
+        model = configured_model(settings)
+    elif isinstance(grounder, Grounder):
+        model = BackgroundModel.of(grounder)
+    else:
+        model = grounder
+    if store is None:
+        store = configured_store(settings)
+    models = Models(model, project_models(settings, model) if grounder is None else None)
+    connections = Connections(settings)
+    media = Media(settings, connections)
+    jobs = Jobs(settings.data_dir / "jobs.sqlite3")
+    traffic = Traffic()
+    runner = Runner(
+        jobs,
+        models=models,
+        media=media,
+        connections=connections,
+        store=store,
+        traffic=traffic,
+        score_threshold=settings.score_threshold,
+    )
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
+    app.extensions[service.KEY] = Service(
+        settings,
+        models,
+        store,
+        connections,
+        media,
+        jobs,
+        runner,
+        traffic,
+        WebhookKeeper(basic_auth_header(settings)),
+    )
+    require_basic_auth(app, settings)
+    app.register_blueprint(routes)
+    app.register_blueprint(pages)
+    _register_dashboard(app, store, settings)
+    model.start()
+    runner.start()
+    Image.init()  # Pillow's readers are found now, not during the first request
+    threading.Thread(target=validation.warm_up, name="import-sdk", daemon=True).start()
+    return app
+
+
+def configured_model(settings: Settings) -> BackgroundModel:
+    """The model of the settings: its version now, its weights later."""
+    version = planned_version(settings.model, settings.method)
+
+    def load() -> Grounder:
+        from videogem.grounding import load_grounder  # imports torch: seconds
+
+        grounder = load_grounder(settings.model, settings.method, device=settings.device)
+        warm_up(grounder)
+        return grounder
+
+    return BackgroundModel(version, load)
+
+
+def warm_up(grounder: Grounder) -> None:
+    """Ground something once, so that spaCy and the kernels are there when somebody waits."""
+    blank = np.zeros((64, 64, 3), np.uint8)
+    grounder.ground(Clip.from_image(blank), ["cut the tomato"])
+
+
+def project_models(
+    settings: Settings, default: BackgroundModel
+) -> Callable[[str | None, str | None], BackgroundModel]:
+    """What makes the models that labeling configs ask for by model_weights and model_method."""
+
+    def make(weights: str | None, method: str | None) -> BackgroundModel:
+        name = weights or settings.model
+        if name not in (settings.model, *settings.project_models):
+            offered = ", ".join((settings.model, *settings.project_models))
+            raise InputError(
+                f"model_weights={name!r} is not offered here; offered are {offered} "
+                "(VIDEOGEM_PROJECT_MODELS)."
+            )
+        method = method or settings.method
+        version = planned_version(name, method)
+        if version == default.version:
+            return default
+
+        def load() -> Grounder:
+            from videogem.grounding import VideoGEM, load_grounder
+
+            if name != settings.model:
+                return load_grounder(name, method, device=settings.device)
+            shared = default.get()  # the same weights serve every method
+            if not isinstance(shared, VideoGEM):
+                raise InputError("model_method needs a model of this project.")
+            return VideoGEM(shared.backbone, method_settings(method), version=version)
+
+        return BackgroundModel(version, load)
+
+    return make
+
+
+def configured_store(settings: Settings) -> EventStore:
+    """The quality store of the settings."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    module: Any = importlib.import_module("backend.qa.store")
+    store: EventStore = module.Store(settings.database)
+    return store
+
+
+def _register_dashboard(app: Flask, store: EventStore, settings: Settings) -> None:
+    try:
+        dashboard: Any = importlib.import_module("backend.web.quality")
+    except ModuleNotFoundError as error:
+        if error.name != "backend.web.quality":
+            raise
+        logger.warning("this build has no quality page")
+        return
+    quality_store: Any = importlib.import_module("backend.qa.store")
+    if isinstance(store, quality_store.Store):  # any other store only takes events in
+        app.register_blueprint(dashboard.create_blueprint(store, settings))

@@ -1,0 +1,309 @@
+"""Finds what is wrong between Label Studio, backend, media and database, and says the fix.
+
+The checks go from the machine outwards, so that the first failure is the one to mend first. None
+of them changes anything that stays.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.webhooks import own_webhooks
+from backend.labeling.config import parse_labeling
+from backend.labeling.controls import Labeling, Target, fill, look_up
+from backend.media.media import Media
+from backend.prediction.loading import Task
+from backend.prediction.model import BackgroundModel, ModelNotReadyError
+from backend.settings import Settings
+from backend.web.auth import basic_auth_header
+from videogem.errors import InputError
+from videogem.media.video import probe
+
+Level = Literal["ok", "warning", "failure"]
+NEWEST_PROJECTS = 20
+LOW_DISK = 2**30  # bytes
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, what was found, and the setting that mends it."""
+
+    name: str
+    level: Level
+    found: str
+    fix: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def diagnose(
+    settings: Settings,
+    *,
+    model: BackgroundModel,
+    media: Media,
+    label_studio: LabelStudio | None,
+    project: int | None = None,
+    model_wait: float = 120.0,
+) -> Iterator[Check]:
+    """All checks, one after the other as they are made; those that need a project with one only."""
+    yield _data_folder(settings)
+    yield _database(settings)
+    yield _weights(model, model_wait)
+    if label_studio is None:
+        yield Check(
+            "Label Studio",
+            "failure",
+            "its address is not known",
+            "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY.",
+        )
+        return
+    address = _address(label_studio)
+    yield address
+    if address.level == "failure":
+        return
+    token = _token(label_studio)
+    yield token
+    if token.level == "failure":
+        return
+    for number in [project] if project is not None else _connected_projects(label_studio):
+        yield from _project(number, settings, label_studio, media)
+
+
+def _data_folder(settings: Settings) -> Check:
+    name = "data folder"
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data_dir):
+            pass
+    except OSError as error:
+        fix = "Set VIDEOGEM_DATA_DIR to a folder this user may write to."
+        return Check(name, "failure", f"{settings.data_dir} cannot be written ({error})", fix)
+    free = shutil.disk_usage(settings.data_dir).free
+    found = f"{settings.data_dir}, {free / 2**30:.1f} GB free"
+    if free < LOW_DISK:
+        fix = "Free some space, lower VIDEOGEM_CACHE_MB, or move VIDEOGEM_DATA_DIR."
+        return Check(name, "warning", found, fix)
+    return Check(name, "ok", found)
+
+
+def _database(settings: Settings) -> Check:
+    url = sa.make_url(settings.database)
+    shown = url.render_as_string(hide_password=True)
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        return Check("database", "failure", f"{shown}: {reason}", "Check VIDEOGEM_DATABASE_URL.")
+    finally:
+        engine.dispose()
+    return Check("database", "ok", shown)
+
+
+def _weights(model: BackgroundModel, wait: float) -> Check:
+    try:
+        model.get(timeout=wait)
+    except ModelNotReadyError as error:
+        loading = model.status.state == "loading"
+        fix = "Wait a little." if loading else "See `videogem models`; set VIDEOGEM_MODEL."
+        return Check("weights", "warning" if loading else "failure", str(error), fix)
+    return Check("weights", "ok", model.version)
+
+
+def _address(label_studio: LabelStudio) -> Check:
+    name = "Label Studio"
+    try:
+        version = label_studio.call("GET", "/api/version")
+    except LabelStudioError as error:
+        fix = "Check VIDEOGEM_LABEL_STUDIO_URL, with the sub-path if it has one."
+        host = urlsplit(label_studio.url).hostname
+        if host in LOCAL_NAMES:
+            fix += (
+                f" {host} means the machine (or container) the backend runs on; from a container "
+                "use the service's name or host.docker.internal."
+            )
+        return Check(name, "failure", str(error), fix)
+    release = version.get("release") if isinstance(version, dict) else None
+    if release is None:
+        return Check(
+            name,
+            "failure",
+            f"{label_studio.url} answers, but not as Label Studio does",
+            "Check VIDEOGEM_LABEL_STUDIO_URL, with the sub-path if it has one.",
+        )
+    return Check(name, "ok", f"{label_studio.url}, version {release}")
+
+
+def _token(label_studio: LabelStudio) -> Check:
+    if not label_studio.has_token:
+        fix = "Set VIDEOGEM_LABEL_STUDIO_API_KEY (Account & Settings > Access Token)."
+        return Check("token", "failure", "there is none", fix)
+    try:
+        user = label_studio.call("GET", "/api/current-user/whoami")
+    except LabelStudioError as error:
+        fix = (
+            "Make a new token (Account & Settings). Legacy tokens must be allowed in the "
+            "organization's settings; a personal access token works too."
+        )
+        return Check("token", "failure", str(error), fix)
+    return Check("token", "ok", f"signed in as {user.get('email')}")
+
+
+def _connected_projects(label_studio: LabelStudio) -> list[int]:
+    """The newest projects that have a model."""
+    parameters = {"page_size": NEWEST_PROJECTS, "ordering": "-id", "include": "id"}
+    found = label_studio.call("GET", "/api/projects/", params=parameters)["results"]
+    numbers = [int(project["id"]) for project in found]
+    return [
+        number
+        for number in numbers
+        if label_studio.call("GET", "/api/ml/", params={"project": number})
+    ]
+
+
+def _project(
+    number: int, settings: Settings, label_studio: LabelStudio, media: Media
+) -> Iterator[Check]:
+    name = f"project {number}"
+    try:
+        config = str(label_studio.project(number).get("label_config") or "")
+    except LabelStudioError as error:
+        yield Check(name, "failure", str(error), "Use the token of a user who may see it.")
+        return
+    labeling = parse_labeling(config)
+    yield _config(name, labeling)
+    yield from _backend(name, number, settings, label_studio)
+    if not labeling.problems:
+        yield from _media(name, number, labeling, label_studio, media)
+
+
+def _config(name: str, labeling: Labeling) -> Check:
+    name = f"{name}: labeling config"
+    if labeling.problems:
+        return Check(name, "failure", " ".join(labeling.problems), "Settings > Labeling Interface.")
+    controls = [
+        f"{each.tag} {each.name!r}" for target in labeling.targets for each in target.controls
+    ]
+    found = "fills " + ", ".join(controls) if controls else "nothing to fill yet"
+    notes = " ".join(labeling.notes)
+    if notes or not controls:
+        return Check(name, "warning", f"{found}. {notes}".strip(), "See label_config/.")
+    return Check(name, "ok", found)
+
+
+def _backend(
+    name: str, number: int, settings: Settings, label_studio: LabelStudio
+) -> Iterator[Check]:
+    """The backend as Label Studio sees it, and the way back for corrections."""
+    backends = label_studio.call("GET", "/api/ml/", params={"project": number})
+    if not backends:
+        fix = (
+            "Settings > Model > Connect Model. If that is refused with 'reserved network address', "
+            "Label Studio needs ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false."
+        )
+        yield Check(f"{name}: backend", "failure", "no model is connected", fix)
+        return
+    first = label_studio.call("GET", f"/api/ml/{backends[0]['id']}")
+    url = str(first["url"])
+    if first.get("state") != "CO":
+        yield Check(
+            f"{name}: backend",
+            "failure",
+            f"Label Studio says of {url}: {first.get('readable_state')} "
+            f"({first.get('error_message') or 'no answer within a second'})",
+            "Is `videogem serve` running, and is that its address as seen from Label Studio? With "
+            "VIDEOGEM_BASIC_AUTH_USER set, Label Studio needs the same user and password.",
+        )
+        return
+    yield Check(f"{name}: backend", "ok", f"{url}, version {first.get('model_version')}")
+    if len(backends) > 1:
+        yield Check(
+            f"{name}: backend",
+            "warning",
+            f"{len(backends)} models are connected; Label Studio asks only the first",
+            "Remove the others.",
+        )
+    yield _webhook(name, number, url, settings, label_studio)
+
+
+def _webhook(
+    name: str, number: int, url: str, settings: Settings, label_studio: LabelStudio
+) -> Check:
+    name = f"{name}: webhook"
+    hooks = own_webhooks(label_studio, number, urlsplit(url).netloc)
+    if not hooks:
+        return Check(name, "failure", "corrections do not reach the backend", _why_no_webhook(url))
+    hook = hooks[0]
+    expected = basic_auth_header(settings)
+    if not hook.get("is_active"):
+        return Check(name, "failure", "it is switched off", "Settings > Webhooks: switch it on.")
+    if not hook.get("send_payload"):
+        return Check(name, "failure", "it sends no payload", "Settings > Webhooks: Send payload.")
+    if expected and (hook.get("headers") or {}).get("Authorization") != expected:
+        return Check(
+            name,
+            "failure",
+            "it does not send the backend's password, so every correction is lost with 401",
+            "Open the project's Model settings once: the backend sets the header then, where "
+            "VIDEOGEM_LABEL_STUDIO_API_KEY is set. Or add the header Authorization yourself.",
+        )
+    return Check(name, "ok", str(hook["url"]))
+
+
+def _why_no_webhook(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    add = f"Then add a webhook for {url.rstrip('/')}/webhook in the project's settings."
+    if "." not in host and host not in LOCAL_NAMES:
+        return (
+            f"Label Studio makes no webhooks for names without a dot like {host!r}: connect the "
+            f"backend by a name with one (a network alias such as {host}.internal). {add}"
+        )
+    return (
+        "Label Studio refused to make it: set SSRF_PROTECTION_ENABLED=false there (beside "
+        f"ML_BLOCK_LOCAL_IP=false), for the backend is on a private address. {add}"
+    )
+
+
+def _media(
+    name: str, number: int, labeling: Labeling, label_studio: LabelStudio, media: Media
+) -> Iterator[Check]:
+    """One task's data, field by field: reference, fetch, decode."""
+    task = next((task for page in label_studio.tasks(number) for task in page.tasks), None)
+    if task is None:
+        yield Check(f"{name}: tasks", "warning", "there are none yet", "Import some.")
+        return
+    for target in labeling.targets:
+        step = f"{name}: task {task['id']}, {target.source.name}"
+        yield _try(f"{step}: media", _look_at_media, number, task, target, media)
+        if target.narration_field is not None:
+            field = target.narration_field
+            yield _try(f"{step}: narration", _look_at_narration, field, task)
+
+
+def _look_at_media(number: int, task: Task, target: Target, media: Media) -> str:
+    value = fill(target.source.value, task["data"])
+    reference = value[0] if isinstance(value, list) and value else value
+    with media.open(reference, project=number, task=task["id"]) as file:
+        info = probe(file)
+    size = f"{str(reference)[:120]}: {info.width}x{info.height}"
+    return size if info.fps is None else f"{size}, {info.duration:.2f} s, {info.fps:.3f} fps"
+
+
+def _look_at_narration(field: str, task: Task) -> str:
+    return str(look_up(field, task["data"]))[:80]
+
+
+def _try(name: str, look: Callable[..., str], *given: Any) -> Check:
+    try:
+        return Check(name, "ok", look(*given))
+    except InputError as error:  # these messages say the fix themselves
+        return Check(name, "failure", str(error), "")

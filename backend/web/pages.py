@@ -1,0 +1,83 @@
+"""The job list as JSON and as a page."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from backend.web.doctor import diagnose
+from backend.web.service import Service, current_service
+
+pages = Blueprint("pages", __name__, template_folder="templates")
+
+
+@pages.get("/jobs")
+def jobs() -> Response | str:
+    """What waits, runs, is done or failed, with progress and time left; JSON for programs."""
+    summary = job_summary(current_service(), request.args.get("project", type=int))
+    if _wants_html():
+        return render_template("jobs/page.html", **summary)
+    return jsonify(summary)
+
+
+@pages.post("/jobs/retry")
+def retry() -> BaseResponse:
+    """Queue failed tasks again, of one project or of all."""
+    project = request.values.get("project", type=int)
+    count = current_service().jobs.retry_failed(project)
+    if _wants_html():
+        return redirect(url_for("pages.jobs"), code=303)
+    return jsonify(queued=count)
+
+
+@pages.app_context_processor
+def for_other_pages() -> dict[str, Any]:
+    """Let the quality page show the state of the jobs."""
+    return {"job_rows": lambda project=None: job_summary(current_service(), project)["projects"]}
+
+
+@pages.get("/doctor")
+def doctor() -> Response | str:
+    """The checks of `videogem doctor`, as this process sees things."""
+    service = current_service()
+    project = request.args.get("project", type=int)
+    checks = list(
+        diagnose(
+            service.settings,
+            model=service.models.default,
+            media=service.media,
+            label_studio=service.connections.get(project),
+            project=project,
+            model_wait=1.0,
+        )
+    )
+    if _wants_html():
+        return render_template("doctor/page.html", checks=checks)
+    return jsonify(checks=[check.as_json() for check in checks])
+
+
+def _wants_html() -> bool:
+    kinds = ["application/json", "text/html"]
+    return request.accept_mimetypes.best_match(kinds) == "text/html"
+
+
+def job_summary(service: Service, project: int | None = None) -> dict[str, Any]:
+    """Counts by state for every project, speed, seconds left, and the failures' reasons."""
+    rate = service.runner.per_second()
+    projects = []
+    for number, counts in service.jobs.counts(project).items():
+        waiting = counts["queued"] + counts["running"]
+        total = sum(counts.values())
+        projects.append(
+            {
+                "project": number,
+                **{str(state): count for state, count in counts.items()},
+                "progress": round(1 - waiting / total, 4) if total else 1.0,
+                "seconds_left": round(waiting / rate, 1) if rate and waiting else None,
+            }
+        )
+    return {
+        "projects": projects,
+        "tasks_per_second": None if rate is None else round(rate, 3),
+        "failures": service.jobs.failures(project),
+    }

@@ -1,0 +1,154 @@
+"""The five routes Label Studio calls: health, setup, predict, webhook, versions."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from backend.label_studio.client import project_id
+from backend.labeling.config import parse_labeling
+from backend.prediction.batch import answer
+from backend.prediction.interactive import context_regions, suggest
+from backend.prediction.loading import Project
+from backend.prediction.model import ModelNotReadyError
+from backend.web.service import Service, current_service
+from videogem import __version__
+from videogem.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+routes = Blueprint("label_studio", __name__)
+
+PREDICT_WAIT = 10.0  # seconds somebody with a smart tool waits for weights that are still loading
+
+
+class BadRequestError(InputError):
+    """A request that is not what Label Studio sends."""
+
+
+@routes.get("/health")
+@routes.get("/")
+def health() -> Response:
+    """Tell that the process answers, and how far the model is."""
+    status = current_service().models.default.status
+    return jsonify(
+        status="UP",
+        model_class="VideoGEM",
+        model_version=status.version,
+        model_state=status.state,
+        model_error=status.error,
+        version=__version__,
+    )
+
+
+@routes.post("/setup")
+def setup() -> Response:
+    """Check a project's labeling config and tell the model version; never touches weights."""
+    service = current_service()
+    body = _json_body()
+    project = project_id(body.get("project"))
+    if project is not None:
+        service.connections.announce(project, body.get("hostname"), body.get("access_token"))
+        label_studio = service.connections.get(project)
+        service.webhooks.after_setup(project, request.host, label_studio)
+        if label_studio is not None and label_studio.has_token:
+            service.jobs.wake(project)
+    labeling = parse_labeling(_text(body, "schema"))
+    labeling.require()
+    for note in labeling.notes:
+        logger.warning("project %s: %s", project, note)
+    return jsonify(model_version=service.version_of(labeling))
+
+
+@routes.post("/predict")
+def predict() -> Response:
+    """Predict every task of the request, in its order.
+
+    A task that could not be predicted gets an item without ``result``: Label Studio logs it and
+    stores nothing, so the task is asked for again (an empty ``result`` would mark it as done).
+    """
+    service = current_service()
+    body = _json_body()
+    tasks = body.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise BadRequestError("/predict expects {tasks: [...], label_config: '<View>...'}.")
+    config = _text(body, "label_config")
+    labeling = parse_labeling(config)
+    labeling.require_targets()
+    version = service.version_of(labeling)
+    number = project_id(body.get("project"))
+    project = Project(number, config, labeling, version, service.settings.score_threshold)
+    if (regions := context_regions(body.get("params"))) and tasks:
+        grounder = service.models.for_labeling(labeling).get(timeout=PREDICT_WAIT)
+        with service.traffic:
+            suggestion = suggest(tasks[0], regions, project, grounder=grounder, media=service.media)
+        return jsonify(results=[suggestion])
+    return jsonify(results=answer(tasks, project, service))
+
+
+@routes.post("/webhook")
+def webhook() -> tuple[Response, int]:
+    """Keep the event and answer: Label Studio waits 1 second, in its user's own request."""
+    body = _json_body()
+    if not isinstance(body.get("action"), str):
+        raise BadRequestError("A webhook body is a JSON object with an 'action'.")
+    service = current_service()
+    service.store.append_event(body)
+    if body["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
+        _prelabel(body, service)
+    return jsonify(status="ok"), 201
+
+
+def _prelabel(event: dict[str, Any], service: Service) -> None:
+    """Queue the tasks of an import; an event without payload names none."""
+    project = event.get("project")
+    tasks = event.get("tasks")
+    if not isinstance(project, dict) or not isinstance(tasks, list):
+        logger.warning("tasks were imported, but the webhook is set to send no payload")
+        return
+    config = str(project.get("label_config") or "")
+    labeling = parse_labeling(config)
+    if labeling.problems or not labeling.targets:
+        logger.warning("project %s cannot be pre-labelled: see /setup", project.get("id"))
+        return
+    version = service.version_of(labeling)
+    service.jobs.enqueue(int(project["id"]), config, version, tasks)
+
+
+@routes.get("/versions")
+def versions() -> Response:
+    """The versions this process can predict with."""
+    return jsonify(versions=current_service().models.versions())
+
+
+@routes.app_errorhandler(InputError)
+def bad_input(error: InputError) -> Response:
+    """Tell the reason in the status line too: the only text Label Studio shows to its users."""
+    return _refusal(400, str(error))
+
+
+@routes.app_errorhandler(ModelNotReadyError)
+def not_ready(error: ModelNotReadyError) -> Response:
+    return _refusal(503, str(error))
+
+
+def _refusal(code: int, reason: str) -> Response:
+    response = jsonify(error=reason)
+    # One line of latin-1, as HTTP demands; Label Studio's connect dialog quotes it.
+    line = " ".join(reason.split()).encode("latin-1", "replace").decode("latin-1")
+    response.status = f"{code} {line[:1000]}"
+    return response
+
+
+def _json_body() -> dict[str, Any]:
+    body = request.get_json(silent=True, force=True)
+    if not isinstance(body, dict):
+        raise BadRequestError(f"{request.path} expects a JSON object.")
+    return body
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str):
+        raise BadRequestError(f"{request.path} expects the labeling config as {key!r}.")
+    return value

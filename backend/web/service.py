@@ -1,0 +1,47 @@
+"""What all routes share: built once by ``create_app``, kept in the app's extensions."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import flask
+
+from backend.label_studio.client import Connections
+from backend.label_studio.webhooks import WebhookKeeper
+from backend.labeling.controls import Labeling
+from backend.media.media import Media
+from backend.prediction.jobs import Jobs
+from backend.prediction.model import Models
+from backend.prediction.runner import Runner
+from backend.prediction.traffic import Traffic
+from backend.settings import Settings
+from backend.store import EventStore
+
+KEY = "videogem"
+
+
+@dataclass(frozen=True)
+class Service:
+    """Settings and long-lived parts of one running backend."""
+
+    settings: Settings
+    models: Models
+    store: EventStore
+    connections: Connections
+    media: Media
+    jobs: Jobs
+    runner: Runner
+    traffic: Traffic
+    webhooks: WebhookKeeper
+
+    def version_of(self, labeling: Labeling) -> str:
+        """The model version of a project with this labeling config.
+
+        Raises:
+            InputError: it asks for a model that is not offered.
+        """
+        return self.models.for_labeling(labeling).version + labeling.version_suffix
+
+
+def current_service() -> Service:
+    """The service of the app that handles the current request."""
+    return cast(Service, flask.current_app.extensions[KEY])

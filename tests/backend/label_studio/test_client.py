@@ -1,0 +1,148 @@
+"""The REST client: tokens of both kinds, sub-paths, and whose token goes where."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from backend.label_studio.client import Connections, LabelStudio, LabelStudioError, project_id
+from backend.label_studio.webhooks import repair
+from backend.settings import Settings
+from tests.http_server import Answer, Request, Server, http_server
+
+
+def jwt(**claims: Any) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{body}.c2ln"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with http_server() as server:
+        server.routes["/api/x"] = lambda request: Answer([])
+        yield server
+
+
+def test_a_legacy_token(server: Server) -> None:
+    LabelStudio(server.url, SecretStr("a" * 40)).call("GET", "/api/x")
+    assert server.requests[0].headers["authorization"] == "Token " + "a" * 40
+
+
+def test_a_personal_token_buys_an_access_token_until_it_is_spent(server: Server) -> None:
+    lives = iter([3600, 3600])
+    personal = jwt(kind="refresh")
+
+    def refresh(request: Request) -> Answer:
+        assert request.body == {"refresh": personal}
+        return Answer({"access": jwt(exp=time.time() + next(lives), n=len(server.requests))})
+
+    server.routes["/api/token/refresh/"] = refresh
+    label_studio = LabelStudio(server.url, SecretStr(personal))
+    label_studio.call("GET", "/api/x")
+    label_studio.call("GET", "/api/x")
+    paths = [request.path for request in server.requests]
+    assert paths == ["/api/token/refresh/", "/api/x", "/api/x"]
+    assert "authorization" not in server.requests[0].headers
+    used = {request.headers["authorization"] for request in server.requests[1:]}
+    assert len(used) == 1
+    assert next(iter(used)).startswith("Bearer e30.")
+    label_studio._access = (label_studio._access or ("", 0))[0], time.time() + 5  # nearly spent
+    label_studio.call("GET", "/api/x")
+    assert server.requests[-2].path == "/api/token/refresh/"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_says_what_to_set(server: Server, status: int) -> None:
+    server.routes["/api/x"] = lambda request: Answer({}, status)
+    with pytest.raises(LabelStudioError, match="VIDEOGEM_LABEL_STUDIO_API_KEY") as error:
+        LabelStudio(server.url, SecretStr("s3cret" * 7)).call("GET", "/api/x")
+    assert "s3cret" not in str(error.value)
+
+
+def test_an_address_that_is_no_label_studio(server: Server) -> None:
+    server.routes["/api/x"] = lambda request: Answer(b"<html>")
+    with pytest.raises(LabelStudioError, match="JSON"):
+        LabelStudio(server.url, None).call("GET", "/api/x")
+
+
+def test_an_address_where_nothing_answers() -> None:
+    with pytest.raises(LabelStudioError, match="cannot be reached"):
+        LabelStudio("http://127.0.0.1:9", None).call("GET", "/api/x")
+
+
+def test_the_configured_server_wins_over_the_announced() -> None:
+    settings = Settings(label_studio_url="http://ls.example", label_studio_api_key="k")
+    connections = Connections(settings)
+    connections.announce(1, "http://evil.example", "t")
+    found = connections.get(1)
+    assert found is not None
+    assert found.url == "http://ls.example"
+
+
+def test_an_announced_server_counts_for_its_project_alone() -> None:
+    connections = Connections(Settings())
+    connections.announce(1, "http://ls.example/", "t")
+    found = connections.get(1)
+    assert found is not None
+    assert (found.url, found.has_token) == ("http://ls.example", True)
+    assert connections.get(2) is None
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]"])
+def test_an_announced_address_is_never_link_local(host: str) -> None:
+    connections = Connections(Settings())
+    connections.announce(1, f"http://{host}", "t")
+    found = connections.get(1)
+    assert found is not None
+    with pytest.raises(LabelStudioError, match="InvalidIPAddress"):
+        found.call("GET", "/latest/meta-data")
+
+
+def test_an_announced_address_may_be_local(server: Server) -> None:
+    connections = Connections(Settings())
+    connections.announce(1, server.url, "t")
+    found = connections.get(1)
+    assert found is not None
+    assert found.call("GET", "/api/x") == []
+
+
+def test_an_address_without_key_gets_the_announced_token() -> None:
+    connections = Connections(Settings(label_studio_url="http://ls.internal"))
+    connections.announce(1, "http://localhost:8080", "t")
+    found = connections.get(1)
+    assert found is not None
+    assert (found.url, found.has_token) == ("http://ls.internal", True)
+
+
+@pytest.mark.parametrize("hostname", [None, "", "ftp://x", "javascript:1"])
+def test_announcements_that_make_no_sense_are_ignored(hostname: str | None) -> None:
+    connections = Connections(Settings())
+    connections.announce(1, hostname, "t")
+    assert connections.get(1) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("20.1795393766", 20), (20, 20), ("20", 20), (None, None), ("x", None)]
+)
+def test_project_numbers(text: Any, number: int | None) -> None:
+    assert project_id(text) == number
+
+
+def test_a_webhook_keeps_everything_else_when_it_gets_the_password(server: Server) -> None:
+    hook = {
+        "id": 3, "url": "http://b:9090/webhook", "headers": {"X": "1"}, "send_payload": True,
+        "send_for_all_actions": False, "actions": ["ANNOTATION_CREATED"], "is_active": True,
+    }  # fmt: skip
+    other = {**hook, "id": 4, "url": "http://elsewhere/webhook"}
+    server.routes["/api/webhooks/"] = lambda request: Answer([hook, other])
+    server.routes["/api/webhooks/3/"] = lambda request: Answer({})
+    label_studio = LabelStudio(server.url, SecretStr("t" * 40))
+    assert repair(label_studio, 1, "b:9090", "Basic abc") == 1
+    [sent] = [request.body for request in server.requests if request.method == "PATCH"]
+    expected = {**hook, "headers": {"X": "1", "Authorization": "Basic abc"}}
+    del expected["id"]
+    assert sent == expected

@@ -1,0 +1,265 @@
+"""Media: from every kind of reference, and from nowhere else."""
+
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.label_studio.client import Connections
+from backend.media.cache import DiskCache
+from backend.media.fetch import MediaError
+from backend.media.media import Media
+from backend.settings import Settings
+from tests.http_server import Answer, Request, Server, http_server
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def label_studio() -> Iterator[Server]:
+    with http_server() as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Server]:
+    with http_server() as server:
+        yield server
+
+
+def media(tmp_path: Path, url: str | None, **options: Any) -> Media:
+    token = TOKEN if url else None
+    settings = Settings(
+        data_dir=tmp_path, label_studio_url=url, label_studio_api_key=token, **options
+    )
+    return Media(settings, Connections(settings))
+
+
+def read(media: Media, reference: Any, task: int | None = 5) -> bytes:
+    with media.open(reference, project=1, task=task) as file:
+        return file.read()
+
+
+def signed_in(request: Request) -> Answer:
+    ok = request.headers.get("authorization") == f"Token {TOKEN}"
+    return Answer(b"file" if ok else b"", 200 if ok else 401)
+
+
+@pytest.mark.parametrize("reference", ["/data/upload/1/a.jpg", "/data/local-files/?d=a/b.jpg"])
+def test_label_studios_own_files_are_fetched_signed_in(
+    tmp_path: Path, label_studio: Server, reference: str
+) -> None:
+    label_studio.routes[reference.partition("?")[0]] = signed_in
+    assert read(media(tmp_path, label_studio.url), reference) == b"file"
+    assert read(media(tmp_path / "2", label_studio.url), label_studio.url + reference) == b"file"
+
+
+@pytest.mark.parametrize("reference", ["/data/upload/1/a.jpg", "/sub/data/upload/1/a.jpg"])
+def test_label_studio_below_a_sub_path(
+    tmp_path: Path, label_studio: Server, reference: str
+) -> None:
+    label_studio.routes["/sub/data/upload/1/a.jpg"] = signed_in
+    assert read(media(tmp_path, label_studio.url + "/sub"), reference) == b"file"
+
+
+def test_storages_go_through_label_studio_and_strangers_never_see_the_token(
+    tmp_path: Path, label_studio: Server, elsewhere: Server
+) -> None:
+    signed = f"{elsewhere.url}/bucket/a.jpg?X-Amz-Signature=s"
+    label_studio.routes["/tasks/5/presign/"] = lambda request: Answer(
+        status=303, headers={"Location": signed}
+    )
+    elsewhere.routes["/bucket/a.jpg"] = lambda request: Answer(b"file")
+    reader = media(tmp_path, label_studio.url, allowed_hosts="127.0.0.1")
+    assert read(reader, "s3://bucket/a.jpg") == b"file"
+    asked = label_studio.requests[0]
+    assert base64.urlsafe_b64decode(asked.query.removeprefix("fileuri=")) == b"s3://bucket/a.jpg"
+    assert "authorization" in asked.headers
+    assert "authorization" not in elsewhere.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "0.0.0.0", "2130706433", "[::1]", "[::ffff:127.0.0.1]"]
+)
+def test_private_addresses_are_refused(tmp_path: Path, elsewhere: Server, host: str) -> None:
+    with pytest.raises(MediaError, match=r"private address|cannot be reached"):
+        read(media(tmp_path, None), f"http://{host}:{elsewhere.port}/a.jpg")
+    assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("allowed", ["127.0.0.1", "127.0.0.0/8", "localhost, 127.0.0.0/8"])
+def test_private_addresses_may_be_allowed(tmp_path: Path, elsewhere: Server, allowed: str) -> None:
+    elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file")
+    reader = media(tmp_path, None, allowed_hosts=allowed)
+    assert read(reader, f"http://127.0.0.1:{elsewhere.port}/a.jpg") == b"file"
+
+
+def test_redirects_are_checked_anew(
+    tmp_path: Path, label_studio: Server, elsewhere: Server
+) -> None:
+    label_studio.routes["/a.jpg"] = lambda request: Answer(
+        status=302, headers={"Location": f"{elsewhere.url}/secret"}
+    )
+    with pytest.raises(MediaError, match="private address"):
+        read(media(tmp_path, label_studio.url), "/a.jpg")
+    assert elsewhere.requests == []
+
+
+def test_endless_redirects_end(tmp_path: Path, label_studio: Server) -> None:
+    label_studio.routes["/a"] = lambda request: Answer(status=302, headers={"Location": "/a"})
+    with pytest.raises(MediaError, match="redirects"):
+        read(media(tmp_path, label_studio.url, max_redirects=3), "/a")
+    assert len(label_studio.requests) == 4
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_large_files_are_refused(tmp_path: Path, label_studio: Server, *, declared: bool) -> None:
+    size = 3 * 2**20
+    headers = {"Content-Length": str(size)} if declared else {}
+    chunks = (b"x" * 2**16 for _ in range(size // 2**16))
+    label_studio.routes["/a"] = lambda request: Answer(chunks, headers=headers)
+    with pytest.raises(MediaError, match="MAX_MEDIA_MB"):
+        read(media(tmp_path, label_studio.url, max_media_mb=1), "/a")
+
+
+def test_slow_files_are_given_up(tmp_path: Path, label_studio: Server) -> None:
+    def drip() -> Iterator[bytes]:
+        for _ in range(100):
+            time.sleep(0.05)
+            yield b"x"
+
+    label_studio.routes["/a"] = lambda request: Answer(drip())
+    started = time.monotonic()
+    with pytest.raises(MediaError, match=r"MEDIA_TIMEOUT|broke off"):
+        read(media(tmp_path, label_studio.url, media_timeout=0.5), "/a")
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("reference", "status", "words"),
+    [
+        ("/data/upload/1/a.jpg", 401, "VIDEOGEM_LABEL_STUDIO_API_KEY"),
+        ("/data/local-files/?d=a.jpg", 404, "LOCAL_FILES_SERVING_ENABLED"),
+        ("/data/upload/1/a.jpg", 500, "answered 500"),
+    ],
+)
+def test_the_reason_says_what_to_set(
+    tmp_path: Path, label_studio: Server, reference: str, status: int, words: str
+) -> None:
+    label_studio.routes[reference.partition("?")[0]] = lambda request: Answer(status=status)
+    with pytest.raises(MediaError, match=words):
+        read(media(tmp_path, label_studio.url), reference)
+
+
+def test_an_unreachable_server(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="VIDEOGEM_LABEL_STUDIO_URL"):
+        read(media(tmp_path, "http://127.0.0.1:9"), "/a.jpg")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["file:///etc/passwd", "//host/a.jpg", "../a.jpg", "C:\\a.jpg", "ftp://h/a", "", None, 5, []],
+)
+def test_what_is_never_opened(tmp_path: Path, reference: Any) -> None:
+    with pytest.raises(MediaError):
+        read(media(tmp_path, None), reference)
+
+
+def test_data_addresses(tmp_path: Path) -> None:
+    assert read(media(tmp_path, None), "data:text/plain,a%20b") == b"a b"
+    assert read(media(tmp_path, None), "data:image/png;base64,aGk=") == b"hi"
+
+
+def test_a_file_is_fetched_once(tmp_path: Path, label_studio: Server) -> None:
+    label_studio.routes["/a"] = lambda request: Answer(b"file")
+    reader = media(tmp_path, label_studio.url)
+    assert [read(reader, "/a"), read(reader, "/a")] == [b"file", b"file"]
+    assert len(label_studio.requests) == 1
+
+
+def test_a_failed_fetch_leaves_nothing_behind(tmp_path: Path, label_studio: Server) -> None:
+    reader = media(tmp_path, label_studio.url)
+    with pytest.raises(MediaError):
+        read(reader, "/a")
+    assert list((tmp_path / "media").iterdir()) == []
+
+
+def test_secrets_of_an_address_are_not_shown(tmp_path: Path, label_studio: Server) -> None:
+    with pytest.raises(MediaError) as error:
+        read(media(tmp_path, label_studio.url), label_studio.url + "/a?X-Amz-Signature=s3cret")
+    assert "s3cret" not in str(error.value)
+
+
+def test_the_cache_keeps_below_its_cap_and_drops_the_oldest(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, max_bytes=250, max_age=60)
+    made: list[str] = []
+
+    def get(key: str) -> None:
+        def write(file: Any) -> None:
+            made.append(key)
+            file.write(b"x" * 100)
+
+        cache.open(key, write).close()
+        time.sleep(0.01)
+
+    for key in ("a", "b", "a", "c", "a", "b"):
+        get(key)
+    assert cache.size <= 250
+    assert made == ["a", "b", "c", "b"]  # b was unused for longest when c came
+
+
+class TestRanges:
+    """A long video is not fetched whole for one moment of it."""
+
+    @pytest.fixture
+    def whole(self, monkeypatch: pytest.MonkeyPatch) -> bytes:
+        monkeypatch.setattr("backend.media.media.RANGES_FROM", 1000)
+        return bytes(range(256)) * 4096  # 1 MiB
+
+    @staticmethod
+    def in_parts(data: bytes) -> Any:
+        def answer(request: Request) -> Answer:
+            if request.headers.get("authorization") != f"Token {TOKEN}":
+                return Answer(b"", 401)
+            wanted = request.headers.get("range", "")
+            if not wanted:
+                return Answer(data)
+            start, stop = (int(edge) for edge in wanted.removeprefix("bytes=").split("-"))
+            place = {"Content-Range": f"bytes {start}-{stop}/{len(data)}"}
+            return Answer(data[start : stop + 1], 206, place)
+
+        return answer
+
+    @pytest.mark.parametrize("reference", ["/data/upload/1/a.mp4", "/data/local-files/?d=b/a.webm"])
+    def test_only_what_is_read_is_fetched(
+        self, tmp_path: Path, label_studio: Server, whole: bytes, reference: str
+    ) -> None:
+        label_studio.routes[reference.partition("?")[0]] = self.in_parts(whole)
+        with media(tmp_path, label_studio.url).open(reference, project=1, task=5) as file:
+            file.seek(600_000)
+            assert file.read(10) == whole[600_000:600_010]
+        fetched = [request.headers.get("range") for request in label_studio.requests]
+        assert fetched == ["bytes=0-0", "bytes=524288-786431"]
+
+    def test_servers_without_ranges_and_small_files_are_fetched_whole(
+        self, tmp_path: Path, label_studio: Server, whole: bytes
+    ) -> None:
+        label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(whole)
+        label_studio.routes["/data/upload/1/b.mp4"] = self.in_parts(whole[:500])
+        source = media(tmp_path, label_studio.url)
+        assert read(source, "/data/upload/1/a.mp4") == whole
+        assert read(source, "/data/upload/1/b.mp4") == whole[:500]
+
+    def test_a_server_that_stops_giving_parts_is_told(
+        self, tmp_path: Path, label_studio: Server, whole: bytes
+    ) -> None:
+        label_studio.routes["/data/upload/1/a.mp4"] = self.in_parts(whole)
+        with media(tmp_path, label_studio.url).open(
+            "/data/upload/1/a.mp4", project=1, task=5
+        ) as file:
+            label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(b"", 404)
+            with pytest.raises(MediaError, match="no longer gives parts"):
+                file.read(10)

@@ -1,0 +1,81 @@
+"""Bulk annotation: does what is left, and says what failed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from backend.label_studio.client import Connections, LabelStudio, LabelStudioError
+from backend.media.media import Media
+from backend.prediction.annotate import Tally, annotate
+from backend.prediction.model import BackgroundModel, Models
+from backend.settings import Settings
+from tests.backend.prediction.test_batch import CONFIG, Store, make_tasks
+from tests.fake_label_studio import FakeLabelStudio, fake_label_studio
+from tests.fakes import FakeGrounder
+
+
+@pytest.fixture
+def server() -> Iterator[FakeLabelStudio]:
+    with fake_label_studio(CONFIG, make_tasks(130)) as fake:
+        yield fake
+
+
+def run(server: FakeLabelStudio, folder: Path, **options: Any) -> Tally:
+    settings = Settings(data_dir=folder)
+    return annotate(
+        LabelStudio(server.url, SecretStr("t" * 40)),
+        1,
+        models=Models(BackgroundModel.of(FakeGrounder())),
+        media=Media(settings, Connections(settings)),
+        store=Store(),
+        **options,
+    )
+
+
+def test_every_task_once_and_nothing_twice(server: FakeLabelStudio, tmp_path: Path) -> None:
+    assert run(server, tmp_path).done == 130
+    again = run(server, tmp_path)
+    assert (again.done, again.skipped) == (0, 130)
+    assert set(server.count().values()) == {1}
+
+
+def test_a_run_that_broke_off_is_taken_up(server: FakeLabelStudio, tmp_path: Path) -> None:
+    class Broken(Exception):
+        pass
+
+    def report(tally: Tally) -> None:
+        if tally.done >= 40:
+            raise Broken
+
+    with pytest.raises(Broken):
+        run(server, tmp_path, report=report)
+    assert run(server, tmp_path).done == 90
+    assert set(server.count().values()) == {1}
+
+
+def test_dry_run_changes_nothing(server: FakeLabelStudio, tmp_path: Path) -> None:
+    tally = run(server, tmp_path, dry_run=True)
+    assert (tally.done, tally.total, server.predictions) == (130, 130, [])
+
+
+def test_limit_and_overwrite(server: FakeLabelStudio, tmp_path: Path) -> None:
+    assert run(server, tmp_path, limit=10).done == 10
+    first = {one["id"] for one in server.predictions}
+    assert run(server, tmp_path, limit=20, overwrite=True).done == 20
+    assert first.isdisjoint(one["id"] for one in server.predictions)
+    assert sorted(server.count().values())[-20:] == [1] * 20
+
+
+def test_failures_are_told_task_by_task(server: FakeLabelStudio, tmp_path: Path) -> None:
+    server.tasks[3]["data"]["t"] = ""
+    tally = run(server, tmp_path)
+    assert (tally.done, [task for task, _ in tally.failures]) == (129, [4])
+
+
+def test_label_studio_that_is_down_ends_the_run(server: FakeLabelStudio, tmp_path: Path) -> None:
+    server.down = True
+    with pytest.raises(LabelStudioError, match="503"):
+        run(server, tmp_path, limit=1)

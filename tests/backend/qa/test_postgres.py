@@ -1,0 +1,103 @@
+"""The same store on PostgreSQL; needs its server programs, and says so where they are missing."""
+
+import os
+import random
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from backend.database import schema
+from backend.demo.processes import free_port
+from backend.qa.report import Filters, build_report
+from backend.qa.store import Store
+from tests.qa_events import all_recorded
+from tests.qa_world import team_events
+
+
+def server_program(name):
+    """Debian keeps PostgreSQL's server programs off the PATH."""
+    found = [
+        shutil.which(name),
+        *sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))),
+    ]
+    return next((path for path in found if path), None)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    if server_program("initdb") is None:
+        pytest.skip("PostgreSQL's initdb is not installed (apt-get install postgresql)")
+    # PostgreSQL refuses to run as root, and its user must reach the folder.
+    options = {"user": "nobody"} if os.geteuid() == 0 else {}
+    folder = Path(f"/tmp/qa-postgres-{os.getpid()}")
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    port = free_port(None)
+    pg_ctl = [server_program("pg_ctl"), "-D", f"{folder}/data", "-w"]
+    start = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True, **options}
+    try:
+        initdb = [server_program("initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "qa"]
+        subprocess.run(initdb, **quiet)
+        subprocess.run([*pg_ctl, "-l", f"{folder}/log", "-o", start, "start"], **quiet)
+        yield f"postgresql://qa@127.0.0.1:{port}/postgres"
+        subprocess.run([*pg_ctl, "-m", "immediate", "stop"], **quiet)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def rows_of(store, table):
+    return [
+        {k: bool(v) if k == "deleted_at" else v for k, v in row.items()}
+        for row in store.rows(table)
+    ]
+
+
+def test_postgresql_reaches_the_state_that_sqlite_reaches(url, tmp_path):
+    events = team_events() + all_recorded()
+    shuffled = events * 2
+    random.Random(1).shuffle(shuffled)
+    opened = []
+    threads = [threading.Thread(target=lambda: opened.append(Store(url))) for _ in range(3)]
+    for thread in threads:  # three processes that start, and migrate, at once
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 3
+
+    took = []
+
+    def append(store, part):
+        for event in part:
+            before = time.monotonic()
+            store.append_event(event)
+            took.append(time.monotonic() - before)
+
+    threads = [
+        threading.Thread(target=append, args=(store, shuffled[k::3]))
+        for k, store in enumerate(opened)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in opened:
+        store.process_pending()
+    assert opened[0].inbox_counts() == {"events": len(shuffled), "waiting": 0, "failed": 0}
+    assert sorted(took)[len(took) // 2] < 0.1
+
+    plain = Store(f"sqlite:///{tmp_path}/qa.db")
+    for event in events:
+        plain.append_event(event)
+    plain.process_pending()
+    for table in (schema.tasks, schema.annotations, schema.predictions, schema.scores):
+        assert rows_of(opened[1], table) == rows_of(plain, table), table.name
+    left, right = (build_report(store, Filters()) for store in (opened[2], plain))
+    for name in ("headline", "subsets", "outcomes", "breakdowns", "audit_counts"):
+        assert left[name] == right[name], name
+    for store in (*opened, plain):
+        store.close()

@@ -1,0 +1,262 @@
+"""Figures of a whole team: breakdowns, subsets, curves, annotators, exports."""
+
+import csv
+import io
+import json
+
+import pytest
+from pycocotools.coco import COCO
+from statsmodels.stats.proportion import proportion_confint
+
+from backend.database import schema
+from backend.qa import exports
+from backend.qa.figures import macro, mean, pointing
+from backend.qa.metrics_page import metrics_text
+from backend.qa.queries import score_rows, summary
+from backend.qa.report import ROLLING, Filters, build_report, curve
+from backend.qa.store import Store
+from tests.qa_events import annotation, box, created, deleted, point, prediction
+from tests.qa_world import team_events
+from videogem.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory):
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('team')}/qa.db")
+    for event in team_events():
+        store.append_event(event)
+    store.process_pending()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    yield store
+    store.close()
+
+
+def by_hand(events):
+    """Hits of the team's events, counted without the store."""
+    last = {e["annotation"]["id"]: e["annotation"] for e in events}
+    outcomes = {}
+    for id, made in last.items():
+        if made["was_cancelled"]:
+            continue
+        x, y = (made["prediction"]["result"][0]["value"][k] for k in "xy")
+        boxes = [r["value"] for r in made["result"] if r["type"] == "rectanglelabels"]
+        outcomes[id] = any(
+            b["x"] - 1e-7 <= x <= b["x"] + b["width"] + 1e-7
+            and b["y"] - 1e-7 <= y <= b["y"] + b["height"] + 1e-7
+            for b in boxes
+        )
+    return outcomes
+
+
+def test_headline_and_every_breakdown_agree_with_counting_by_hand(team):
+    events = team_events()
+    outcomes = by_hand(events)
+    report = build_report(team, Filters())
+    headline = report["headline"]
+    assert (headline["n"], headline["hits"]) == (len(outcomes), sum(outcomes.values()))
+    low, high = proportion_confint(headline["hits"], headline["n"], method="wilson")
+    assert (headline["low"], headline["high"]) == pytest.approx((low, high))
+    assert summary(team, 7) == headline
+
+    made = {e["annotation"]["id"]: e for e in events}
+    for name, value_of in {
+        "annotator": lambda e: e["annotation"]["completed_by"],
+        "model_version": lambda e: e["annotation"]["prediction"]["model_version"],
+        "verb": lambda e: e["task"]["data"]["narration"].split()[0],
+        "object": lambda e: e["task"]["data"]["narration"].split()[-1],
+        "video": lambda e: e["task"]["data"]["image"].split("/")[-2],
+    }.items():
+        expected = {}
+        for id, hit in outcomes.items():
+            counts = expected.setdefault(value_of(made[id]), [0, 0])
+            counts[0] += 1
+            counts[1] += hit
+        rows = {row["name"]: [row["n"], row["hits"]] for row in report["breakdowns"][name]}
+        assert rows == expected, name
+
+
+def test_subsets_and_acceptance(team):
+    report = build_report(team, Filters(project=7))
+    events = [e["annotation"] for e in team_events() if not e["annotation"]["was_cancelled"]]
+    free = [a for a in events if a["parent_prediction"] is None or a["ground_truth"]]
+    assert report["subsets"]["independent"]["n"] == len(free)
+    seen = [a for a in events if a["parent_prediction"] is not None]
+    kept = [a for a in seen if a["result"] == a["prediction"]["result"]]
+    accepted = report["subsets"]["accepted"]
+    assert (accepted["hits"], accepted["n"]) == (len(kept), len(seen))
+    edited = [a for a in seen if a not in kept and not a["ground_truth"]]
+    assert report["subsets"]["edited"]["n"] == len(edited)
+    assert report["skipped"]["hits"] == 120 - len(events)
+
+
+@pytest.mark.parametrize(
+    ("filters", "project"),
+    [({"annotator": "3"}, None), ({"verb": "cut"}, 7), ({"model_version": "m2"}, 7),
+     ({"since": "2026-11-23", "until": "2026-11-23"}, 7), ({"label": "action"}, 7)],
+)  # fmt: skip
+def test_filters_select_the_rows_of_their_breakdown(team, filters, project):
+    report = build_report(team, Filters(project=project, **filters))
+    everything = build_report(team, Filters())
+    for name, value in filters.items():
+        if name in everything["breakdowns"]:
+            rows = {str(row["name"]): row["n"] for row in everything["breakdowns"][name]}
+            assert report["headline"]["n"] == rows[value]
+            assert [str(r["name"]) for r in report["breakdowns"][name]] == [value]
+    assert 0 < report["headline"]["n"] <= everything["headline"]["n"]
+
+
+def test_filters_that_select_nothing_have_no_figures(team):
+    report = build_report(team, Filters(project=99, verb="fly"))
+    assert report["headline"]["accuracy"] is None
+    assert report["curve"] == []
+    assert report["audit"] == []
+    assert exports.report_html(report).startswith("<!doctype html>")
+
+
+def test_a_project_that_is_no_number_is_refused():
+    for text in ("x", "-1", "1.5", "²"):
+        with pytest.raises(InputError, match="project"):
+            Filters.of({"project": text})
+
+
+def test_the_curve_ends_at_the_headline_and_rolls(team):
+    report = build_report(team, Filters())
+    last = report["curve"][-1]
+    assert (last["n"], last["accuracy"]) == (
+        report["headline"]["n"],
+        report["headline"]["accuracy"],
+    )
+    rows = [r for r in score_rows(team) if r["counted"] and r["hit"] is not None][-ROLLING:]
+    assert last["rolling"] == pytest.approx(sum(r["hit"] for r in rows) / ROLLING)
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end():
+    rows = [{"hit": k % 3 > 0, "at": f"{k:06d}"} for k in range(5000)]
+    points = curve(rows)
+    assert len(points) <= 420
+    assert points[-1]["n"] == 5000
+
+
+def test_macro_counts_each_label_the_same():
+    rows = [{"label": "a", "hit": True}] * 9 + [{"label": "b", "hit": False}]
+    assert pointing(rows)["accuracy"] == 0.9
+    assert macro(rows) == 0.5
+    assert macro([]) is None
+
+
+def test_means_carry_their_number_and_interval():
+    assert mean([]) == {"n": 0, "mean": None, "low": None, "high": None, "median": None}
+    found = mean([1.0, None, 2.0, 3.0])
+    assert (found["n"], found["mean"], found["median"]) == (3, 2.0, 2.0)
+    assert found["low"] < 2 < found["high"]
+
+
+def test_keypoint_projects_get_a_distance_and_no_pointing_accuracy(store):
+    for i, dx in enumerate([0, 1, 3, 20], 1):
+        guess = prediction([point(40, 40)], id=i)
+        made = annotation(i, [point(40 + dx, 40)], task=i, prediction=guess, parent_prediction=i)
+        store.append_event(created(made))
+    report = build_report(store, Filters(), tolerance=5.0)
+    assert report["headline"]["n"] == 0
+    assert (report["keypoints_only"]["n"], report["keypoints_only"]["hits"]) == (4, 3)
+    assert report["distance"]["diagonal"]["n"] == 4
+
+
+def test_honeypots_compare_with_ground_truth(store):
+    for task in range(1, 4):
+        truth = annotation(task, [box(20, 20, 20, 20)], task=task, ground_truth=True)
+        store.append_event(created({**truth, "completed_by": 9}))
+        careful = annotation(10 + task, [box(21, 20, 20, 20)], task=task, completed_by=1)
+        careless = annotation(20 + task, [box(60, 60, 20, 20)], task=task, completed_by=2)
+        store.append_event(created(careful))
+        store.append_event(created(careless))
+    table = {r["annotator"]: r for r in build_report(store, Filters())["annotators"]}
+    assert table[1]["ground_truth"]["accuracy"] == 1
+    assert table[2]["ground_truth"]["accuracy"] == 0
+    assert table[9]["ground_truth"]["n"] == 0
+
+
+def test_the_audit_lists_the_team_s_mistakes_with_links_to_their_tasks(team):
+    report = build_report(team, Filters(project=7))
+    found = {s["annotation_id"]: {r["reason"] for r in s["reasons"]} for s in report["audit"]}
+    kinds = {0: "zero-area", 1: "out-of-canvas", 2: "whole-frame", 3: "tiny"}
+    for event in team_events():
+        made = event["annotation"]
+        if made["id"] % 10 == 0 and not made["was_cancelled"] and made["id"] % 11:
+            assert kinds[made["id"] // 10 % 4] in found[made["id"]], made["id"]
+    assert all(s["task_id"] == 1000 + s["annotation_id"] for s in report["audit"])
+    lazy = [
+        s for s in report["audit"] if any(r["reason"] == "always-accepts" for r in s["reasons"])
+    ]
+    assert {s["annotator"] for s in lazy} == {5}
+
+
+def test_csv_has_a_line_per_region_and_no_formulas(team, store):
+    rows = list(csv.DictReader(io.StringIO(exports.regions_csv(team, Filters(project=7)))))
+    assert len(rows) == len(score_rows(team, 7))
+    assert (
+        sum(row["hit"] == "True" for row in rows)
+        == build_report(team, Filters())["headline"]["hits"]
+    )
+    store.append_event(created(annotation(1, [box(1, 1, 2, 2)]), narration="=cmd()"))
+    text = exports.regions_csv(store, Filters())
+    assert "'=cmd()" in text
+    assert ",=cmd" not in text
+
+
+def test_coco_is_read_by_pycocotools(team, tmp_path):
+    path = tmp_path / "coco.json"
+    path.write_text(exports.coco_json(team, Filters(project=7)))
+    coco = COCO(str(path))
+    kept = [e["annotation"] for e in team_events() if not e["annotation"]["was_cancelled"]]
+    assert len(coco.getAnnIds()) == len(kept)
+    assert len(coco.getImgIds()) == len(kept)
+    one = next(a for a in coco.dataset["annotations"] if a["label_studio_annotation"] == 11)
+    value = next(a for a in kept if a["id"] == 11)["result"][0]["value"]
+    expected = [value["x"] * 6.4, value["y"] * 3.6, value["width"] * 6.4, value["height"] * 3.6]
+    assert one["bbox"] == pytest.approx(expected, abs=0.01)
+    assert coco.loadImgs(one["image_id"])[0]["width"] == 640
+
+
+def test_the_report_file_holds_everything_itself(team):
+    text = exports.report_html(build_report(team, Filters()))
+    assert "src=" not in text.split("<main>")[1].split("</main>")[0]
+    assert "<link" not in text.split("<script")[0]
+    assert json.dumps(exports.plain(build_report(team, Filters())))
+    assert "86.7 %" in text
+
+
+def test_texts_from_outside_cannot_become_markup(store):
+    evil = "</script><script>alert(1)</script>"
+    guess = prediction([point(30, 30, label=evil)], id=1, version=evil)
+    store.append_event(
+        created(annotation(1, [box(0, 0, 100, 100, label=evil)], prediction=guess), narration=evil)
+    )
+    assert "<script>alert" not in exports.report_html(build_report(store, Filters()))
+
+
+def test_metrics_are_in_prometheus_form(team):
+    text = metrics_text(team).decode()
+    headline = build_report(team, Filters())["headline"]
+    assert f'videogem_qa_points{{project="7"}} {headline["n"]}.0' in text
+    assert 'videogem_qa_inbox{state="waiting"} 0.0' in text
+
+
+def test_deleted_annotations_leave_every_table(store):
+    for i in (1, 2):
+        guess = prediction([point(30, 30), box(20, 20, 20, 20)], id=i)
+        store.append_event(
+            created(annotation(i, guess["result"], task=i, prediction=guess, parent_prediction=i))
+        )
+    store.append_event(deleted(1))
+    report = build_report(store, Filters())
+    assert report["headline"]["n"] == 1
+    assert report["annotators"][0]["annotations"] == 1
+    assert len(json.loads(exports.coco_json(store, Filters()))["annotations"]) == 1
+    assert len(store.rows(schema.annotations)) == 2  # the tombstone stays

@@ -1,0 +1,136 @@
+"""The doctor: every failure comes with the setting that mends it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from backend.label_studio.client import Connections, LabelStudio
+from backend.media.media import Media
+from backend.prediction.model import BackgroundModel
+from backend.settings import Settings
+from backend.web.doctor import Check, diagnose
+from tests.backend.prediction.test_batch import CONFIG
+from tests.fakes import FakeGrounder
+from tests.http_server import Answer, Server, http_server
+from tests.images import image_url
+from videogem.errors import InputError
+
+BACKEND = "http://backend.local:9090"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A Label Studio where all is well."""
+    task = {"id": 5, "data": {"i": image_url(), "t": "cut tomato"}}
+    hook = {
+        "id": 1, "url": f"{BACKEND}/webhook", "headers": {}, "is_active": True,
+        "send_payload": True,
+    }  # fmt: skip
+    model = {"id": 2, "url": BACKEND, "state": "CO", "model_version": "fake-1", "project": 1}
+    with http_server() as server:
+        answers = {
+            "/api/version": {"release": "1.23.2"},
+            "/api/current-user/whoami": {"email": "me@example.com"},
+            "/api/projects/1/": {"label_config": CONFIG},
+            "/api/ml/": [model],
+            "/api/ml/2": model,
+            "/api/webhooks/": [hook],
+            "/api/tasks/": {"tasks": [task], "total": 1},
+        }
+        for path, answer in answers.items():
+            server.routes[path] = lambda request, answer=answer: Answer(answer)
+        yield server
+
+
+def checks(
+    folder: Path, url: str | None, model: BackgroundModel | None = None, **options: Any
+) -> dict[str, Check]:
+    settings = Settings(data_dir=folder, **options)
+    found = diagnose(
+        settings,
+        model=model or BackgroundModel.of(FakeGrounder()),
+        media=Media(settings, Connections(settings)),
+        label_studio=LabelStudio(url, SecretStr("t" * 40)) if url else None,
+        project=1,
+    )
+    return {check.name: check for check in found}
+
+
+def test_all_is_well(tmp_path: Path, server: Server) -> None:
+    found = checks(tmp_path, server.url)
+    assert {check.level for check in found.values()} == {"ok"}
+    assert len(found) == 10
+
+
+def test_no_address(tmp_path: Path) -> None:
+    check = checks(tmp_path, None)["Label Studio"]
+    assert (check.level, "VIDEOGEM_LABEL_STUDIO_URL" in check.fix) == ("failure", True)
+
+
+def test_an_address_where_nothing_answers(tmp_path: Path) -> None:
+    check = checks(tmp_path, "http://localhost:9")["Label Studio"]
+    assert (check.level, "container" in check.fix) == ("failure", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "name", "words"),
+    [
+        ("/api/version", Answer([]), "Label Studio", "VIDEOGEM_LABEL_STUDIO_URL"),
+        ("/api/current-user/whoami", Answer({}, 401), "token", "personal access token"),
+        ("/api/projects/1/", Answer({}, 404), "project 1", "token of a user"),
+        (
+            "/api/projects/1/",
+            Answer({"label_config": '<View><Image name="i" value="$i"/></View>'}),
+            "project 1: labeling config",
+            "Labeling Interface",
+        ),
+        ("/api/ml/", Answer([]), "project 1: backend", "ML_BLOCK_LOCAL_IP"),
+        (
+            "/api/ml/2",
+            Answer({"url": BACKEND, "state": "DI"}),
+            "project 1: backend",
+            "videogem serve",
+        ),
+        ("/api/webhooks/", Answer([]), "project 1: webhook", "SSRF_PROTECTION_ENABLED"),
+    ],
+)
+def test_failures_come_with_their_fix(
+    tmp_path: Path, server: Server, path: str, answer: Answer, name: str, words: str
+) -> None:
+    server.routes[path] = lambda request: answer
+    check = checks(tmp_path, server.url)[name]
+    assert check.level == "failure"
+    assert words in check.fix
+
+
+def test_a_name_without_a_dot_gets_no_webhook(tmp_path: Path, server: Server) -> None:
+    model = {"id": 2, "url": "http://backend:9090", "state": "CO"}
+    server.routes["/api/ml/2"] = lambda request: Answer(model)
+    assert "without a dot" in checks(tmp_path, server.url)["project 1: webhook"].fix
+
+
+def test_a_webhook_without_the_password(tmp_path: Path, server: Server) -> None:
+    options = {"basic_auth_user": "u", "basic_auth_password": "p"}
+    check = checks(tmp_path, server.url, **options)["project 1: webhook"]
+    assert (check.level, "header" in check.fix) == ("failure", True)
+
+
+def test_media_that_cannot_be_read(tmp_path: Path, server: Server) -> None:
+    task = {"id": 5, "data": {"i": "s3://b/a.jpg", "t": "cut"}}
+    server.routes["/api/tasks/"] = lambda request: Answer({"tasks": [task], "total": 1})
+    assert checks(tmp_path, server.url)["project 1: task 5, i: media"].level == "failure"
+
+
+def test_weights_and_folder(tmp_path: Path, server: Server) -> None:
+    def load() -> FakeGrounder:
+        raise InputError("There are no weights.")
+
+    file = tmp_path / "file"
+    file.touch()
+    found = checks(file / "below", server.url, BackgroundModel("v", load))
+    assert found["weights"].found.endswith("There are no weights.")
+    assert "VIDEOGEM_DATA_DIR" in found["data folder"].fix
+    assert "VIDEOGEM_DATABASE_URL" in found["database"].fix

@@ -1,0 +1,49 @@
+"""The quality routes over HTTP."""
+
+import pytest
+from flask import Flask
+
+from backend.qa.store import Store
+from backend.settings import Settings
+from backend.web.quality import create_blueprint
+from tests.qa_events import annotation, box, created, point, prediction
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(store, tmp_path):
+    app = Flask("qa-test")
+    app.register_blueprint(create_blueprint(store, Settings(data_dir=tmp_path)))
+    return app.test_client()
+
+
+def test_the_summary_has_its_five_fields_and_holds_what_was_just_stored(client, store):
+    empty = {"n": 0, "hits": 0, "accuracy": None, "low": None, "high": None}
+    assert client.get("/qa/summary.json?project=1").get_json() == empty
+    guess = prediction([point(30, 30)], id=7)
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
+    found = client.get("/qa/summary.json?project=1").get_json()
+    assert found == pytest.approx(
+        {"n": 1, "hits": 1, "accuracy": 1.0, "low": 0.2065493, "high": 1.0}
+    )
+    assert client.get("/qa/summary.json?project=2").get_json() == empty
+    assert client.get("/qa/summary.json").get_json() == found
+
+
+def test_a_project_that_is_no_number_is_told_so(client):
+    answer = client.get("/qa/summary.json?project=abc")
+    assert answer.status_code == 400
+    assert "abc" in answer.get_json()["error"]
+
+
+def test_the_page_says_the_figure(client, store):
+    assert "no data yet" in client.get("/qa").get_data(as_text=True)
+    guess = prediction([point(30, 30)], id=7)
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
+    assert "100.0" in client.get("/qa?project=1").get_data(as_text=True)

@@ -1,0 +1,159 @@
+"""The five routes, against what Label Studio 1.23.2 really sends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from backend.settings import Settings
+from backend.web.app import create_app
+from tests.fakes import FakeGrounder
+from tests.images import image_url
+
+RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
+PREDICTS = sorted(path.stem for path in RECORDINGS.glob("predict_*.json"))
+WEBHOOKS = sorted(path.stem for path in RECORDINGS.glob("webhook_*.json"))
+
+
+class MemoryStore:
+    """Keeps what the routes hand on."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.predictions: list[tuple[int, int, list[dict[str, Any]]]] = []
+
+    def append_event(self, payload: dict[str, Any]) -> None:
+        self.events.append(payload)
+
+    def record_predictions(
+        self, project_id: int, task_id: int, predictions: list[dict[str, Any]]
+    ) -> None:
+        self.predictions.append((project_id, task_id, predictions))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def client(tmp_path: Path, store: MemoryStore) -> FlaskClient:
+    return create_app(Settings(data_dir=tmp_path), FakeGrounder(), store).test_client()
+
+
+def exchanges(name: str) -> list[dict[str, Any]]:
+    return json.loads((RECORDINGS / f"{name}.json").read_text())["exchanges"]
+
+
+def with_images(body: dict[str, Any]) -> dict[str, Any]:
+    """The recorded request with frames that exist."""
+    for task in body["tasks"]:
+        for key, value in task["data"].items():
+            if isinstance(value, str) and value.startswith("/data/"):
+                task["data"][key] = image_url()
+    return body
+
+
+def test_health_tells_the_model_state(client: FlaskClient) -> None:
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "UP"
+    assert answer.json["model_state"] == "ready"
+
+
+@pytest.mark.parametrize("name", ["setup", "setup_extra_params"])
+def test_setup_answers_with_the_version(client: FlaskClient, name: str) -> None:
+    for exchange in exchanges(name):
+        answer = client.post("/setup", json=exchange["request"]["json"])
+        assert (answer.status_code, answer.json) == (200, {"model_version": "fake-1"})
+
+
+def test_versions(client: FlaskClient) -> None:
+    assert client.get("/versions").json == {"versions": ["fake-1"]}
+
+
+@pytest.mark.parametrize("name", PREDICTS)
+def test_predict_answers_every_recorded_request(
+    client: FlaskClient, store: MemoryStore, name: str
+) -> None:
+    for exchange in exchanges(name):
+        body = with_images(exchange["request"]["json"])
+        answer = client.post("/predict", json=body)
+        assert answer.status_code == 200
+        assert len(answer.json["results"]) == len(body["tasks"])
+        for prediction in answer.json["results"]:
+            assert prediction["model_version"] == "fake-1"
+            assert 0 <= prediction["score"] <= 1
+            types = [region["type"] for region in prediction["result"]]
+            assert types == ["keypointlabels", "rectanglelabels"]
+
+
+def test_predict_gives_point_and_box_in_percent(client: FlaskClient) -> None:
+    body = with_images(exchanges("predict_one_task")[0]["request"]["json"])
+    point, box = client.post("/predict", json=body).json["results"][0]["result"]
+    assert (point["from_name"], point["to_name"]) == ("kp", "frame")
+    assert (point["value"]["x"], point["value"]["y"]) == (50.0, 25.0)
+    assert (box["from_name"], box["to_name"]) == ("box", "frame")
+    assert box["value"] == {
+        "x": 40.0, "y": 15.0, "width": 20.0, "height": 20.0, "rotation": 0,
+        "rectanglelabels": ["object"],
+    }  # fmt: skip
+    assert (box["original_width"], box["original_height"]) == (64, 48)
+
+
+def test_a_broken_task_keeps_its_reason_and_spares_the_others(
+    client: FlaskClient, store: MemoryStore
+) -> None:
+    body = with_images(exchanges("predict_batch_3")[0]["request"]["json"])
+    body["tasks"][1]["data"]["frame"] = "data:image/png;base64,AAAA"
+    results = client.post("/predict", json=body).json["results"]
+    assert [("result" in item) for item in results] == [True, False, True]
+    assert "cannot be read" in results[1]["error"]
+    recorded = [task for _, task, _ in store.predictions]
+    assert recorded == [body["tasks"][0]["id"], body["tasks"][2]["id"]]
+
+
+@pytest.mark.parametrize("name", WEBHOOKS)
+def test_webhooks_are_stored_before_the_answer(
+    client: FlaskClient, store: MemoryStore, name: str
+) -> None:
+    sent = [exchange["request"]["json"] for exchange in exchanges(name)]
+    for payload in sent:
+        assert client.post("/webhook", json=payload).status_code == 201
+    assert store.events == sent
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/setup", {}),
+        ("/setup", []),
+        ("/predict", {"tasks": None, "label_config": "<View/>"}),
+        ("/predict", {"tasks": [1], "label_config": "<View/>"}),
+        ("/webhook", {}),
+        ("/webhook", {"action": 3}),
+    ],
+)
+def test_requests_label_studio_never_sends_get_a_reason(
+    client: FlaskClient, path: str, body: Any
+) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith(("/", "A webhook"))
+
+
+def test_a_hopeless_config_is_refused_in_the_status_line(client: FlaskClient) -> None:
+    config = '<View><Text name="t" value="$t"/><Choices name="c" toName="t"/></View>'
+    answer = client.post("/setup", json={"project": "1.2", "schema": config})
+    assert answer.status_code == 400
+    assert answer.json["error"] in answer.status
+
+
+def test_an_empty_config_may_be_connected_but_not_predicted_with(client: FlaskClient) -> None:
+    body = {"project": "1.2", "schema": "<View></View>"}
+    assert client.post("/setup", json=body).status_code == 200
+    body = {"project": "1.2", "tasks": [{"id": 1, "data": {}}], "label_config": "<View></View>"}
+    answer = client.post("/predict", json=body)
+    assert (answer.status_code, "still empty" in answer.json["error"]) == (400, True)

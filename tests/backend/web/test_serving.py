@@ -1,0 +1,109 @@
+"""The real server: /health and /setup answer in time whatever else happens."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.images import image_url
+
+ROOT = Path(__file__).resolve().parents[3]
+# A model that takes 6 s to load (the worker itself takes up to 4 to start listening meanwhile) and
+# 2 s for every frame, in Python code that holds the interpreter.
+PROGRAM = """
+import sys, time
+from backend.web import serving
+from backend.web.app import create_app
+from backend.prediction.model import BackgroundModel
+from backend.settings import Settings
+from tests.fakes import FakeGrounder
+
+def work(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(1000))
+
+class Slow(FakeGrounder):
+    def ground(self, clip, narrations):
+        work(2)
+        return super().ground(clip, narrations)
+
+class Store:
+    def append_event(self, payload): pass
+    def record_predictions(self, project_id, task_id, predictions): pass
+
+def load():
+    work(6)
+    return Slow()
+
+def create(settings):
+    return create_app(settings, BackgroundModel("fake-1", load), Store())
+
+settings = Settings(host="127.0.0.1", port=int(sys.argv[2]), data_dir=sys.argv[3])
+getattr(serving, "run_" + sys.argv[1])(settings, create)
+"""
+CONFIG = (
+    '<View><Image name="i" value="$i"/><Text name="t" value="$t"/>'
+    '<KeyPoint name="k" toName="i"/></View>'
+)
+
+
+@pytest.fixture(params=["gunicorn", "waitress"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, request.param, str(port), str(tmp_path)],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def timed_health(url: str) -> tuple[float, str]:
+    started = time.monotonic()
+    answer = requests.get(f"{url}/health", timeout=5)
+    return time.monotonic() - started, answer.json()["model_state"]
+
+
+def test_health_and_setup_are_quick_while_loading_and_while_predicting(url: str) -> None:
+    waits, states = [], set()
+    for _ in range(300):
+        try:
+            states.add(timed_health(url)[1])
+            break
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    tasks = [{"id": n, "data": {"i": image_url(), "t": "cut tomato"}} for n in range(2)]
+    body = {"project": "1.2", "tasks": tasks, "label_config": CONFIG}
+    with ThreadPoolExecutor() as pool:
+        prediction = pool.submit(requests.post, f"{url}/predict", json=body, timeout=60)
+        while not prediction.done():
+            wait, state = timed_health(url)
+            waits.append(wait)
+            states.add(state)
+            started = time.monotonic()
+            setup = requests.post(
+                f"{url}/setup", json={"project": "1.2", "schema": CONFIG}, timeout=5
+            )
+            assert setup.json() == {"model_version": "fake-1"}
+            assert time.monotonic() - started < 3
+            time.sleep(0.1)
+        results = json.loads(prediction.result().text)["results"]
+    assert [len(item["result"]) for item in results] == [1, 1]
+    assert max(waits) < 1
+    assert states == {"loading", "ready"}

@@ -1,0 +1,1 @@
+"""The synthetic world: drawing, captions, clips and the splits the demo model is measured on."""

@@ -1,0 +1,1 @@
+"""Scripts that made the demo models and packed the art; not in the wheel."""

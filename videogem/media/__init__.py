@@ -1,0 +1,1 @@
+"""Files become frames, exact by timestamp. Imports values only."""

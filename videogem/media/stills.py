@@ -1,0 +1,166 @@
+"""Still images, and folders or lists of them, as frames."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from videogem.media.sources import (
+    IMAGE_SUFFIXES,
+    BinaryFile,
+    Frame,
+    FrameReader,
+    Limits,
+    PathOrFile,
+    Seconds,
+    VideoInfo,
+    VideoReadError,
+    check_pixels,
+    open_file,
+    source_name,
+)
+
+# MPO is what phones write as .jpg when a depth map or second view follows the picture.
+_FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's JPEG reader opens MPO too and registers no other
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
+
+
+def is_image(file: BinaryFile) -> bool:
+    """Tell JPEG, PNG and WebP by their first bytes, not by their name."""
+    head = file.read(12)
+    file.seek(0)
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or webp
+
+
+def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a JPEG, PNG or WebP as it is meant to be seen: EXIF orientation applied, RGB.
+
+    Raises:
+        VideoReadError: damaged, another format, or larger than the limits.
+    """
+    name = source_name(source)
+    with open_file(source, limits) as (file, _):
+        try:
+            Image.init()  # registers MPO and WebP, which `formats` may only name afterwards
+            with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
+                check_pixels(name, *image.size, limits)
+                image.load()
+                return np.array(_upright_rgb(image))
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise VideoReadError(f"{name} has too many pixels; scale it down.") from error
+        except VideoReadError:
+            raise
+        except _DAMAGE as error:
+            raise VideoReadError(
+                f"{name} cannot be read as a JPEG, PNG or WebP image ({_reason(error)}); "
+                "it may be damaged, cut short or of another format."
+            ) from error
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    with suppress(*_DAMAGE):  # a broken EXIF block must not cost the picture
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey: convert() would clip it to white
+        grey = np.asarray(image).astype(np.float64) / 257
+        image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+    if image.mode == "P":  # straight to RGB, Pillow warns where the palette has transparency
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "unknown format"
+    return re.sub(r"\s+", " ", str(error)).rstrip(".") or type(error).__name__
+
+
+def list_frames(folder: Path) -> list[Path]:
+    """Images of a folder in the order of the numbers in their names (2.jpg before 10.jpg).
+
+    Raises:
+        VideoReadError: the folder holds no image.
+    """
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    ]
+    if not files:
+        raise VideoReadError(
+            f"The folder {folder.name or folder} holds no frames; put JPEG, PNG or WebP images in."
+        )
+    return sorted(files, key=lambda path: _natural(path.name))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
+
+
+class FrameList(FrameReader):
+    """Frames that exist one by one: frame ``i`` appears at ``i / fps``.
+
+    Without a rate the times are the frame numbers themselves (one frame a second).
+    """
+
+    def __init__(
+        self, frames: Sequence[PathOrFile], *, fps: Seconds | None, limits: Limits
+    ) -> None:
+        if not frames:
+            raise VideoReadError("The list of frames is empty; give at least one image.")
+        if fps is not None and not 0 < fps < 1e6:
+            raise VideoReadError(f"The frame rate must be a positive number, got {fps}.")
+        self._frames = frames
+        self._rate = fps or 1.0
+        self._limits = limits
+        middle = read_image(frames[len(frames) // 2], limits=limits)
+        duration = len(frames) / self._rate
+        self.name = f"the list of {len(frames)} frames"
+        self.info = VideoInfo(
+            kind="frames",
+            width=middle.shape[1],
+            height=middle.shape[0],
+            fps=None if fps is None else float(fps),
+            duration=duration,
+            end=duration,
+            num_frames=len(frames),
+        )
+
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
+        frame: Frame | None = None
+        for time in times:
+            index = min(int(time * self._rate + 1e-6), len(self._frames) - 1)
+            if frame is None or frame.index != index:
+                image = read_image(self._frames[index], limits=self._limits)
+                frame = Frame(image, index / self._rate, index)
+            yield frame
+
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
+        index = min(int(time * self._rate + 1e-6), len(self._frames) - 1)
+        last = len(self._frames) - 1
+        return [min(max(index + offset, 0), last) / self._rate for offset in offsets]
+
+
+class StillImage(FrameReader):
+    """A picture without time: every moment shows it."""
+
+    def __init__(self, source: PathOrFile, *, limits: Limits) -> None:
+        self.name = source_name(source)
+        self._frame = Frame(read_image(source, limits=limits), 0.0, 0)
+        height, width, _ = self._frame.image.shape
+        self.info = VideoInfo(
+            kind="image", width=width, height=height, fps=None, duration=0.0, end=0.0, num_frames=1
+        )
+
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
+        return iter([self._frame] * len(times))
+
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
+        return [time] * len(offsets)

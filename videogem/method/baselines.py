@@ -1,0 +1,38 @@
+"""What VideoGEM is compared with: dense features of one tower pass that do not depend on text."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from videogem.backbones.base import ImageTokens
+from videogem.errors import InputError
+from videogem.method.settings import Method
+
+
+def baseline_tokens(tokens: ImageTokens, method: Method) -> Float[Tensor, "B N D"]:
+    """The tokens a baseline projects into the joint space.
+
+    - ``clip``: the tower's own output tokens.
+    - ``maskclip``: the last block's values through its output projection (Zhou et al., ECCV 2022).
+    - ``clip_surgery``: input of the first used block plus the value-value attention outputs, no
+      feed-forward parts (Li et al., 2023).
+    - ``gem``: input of the first used block plus all self-self outputs, unweighted
+      (Bousselham et al., CVPR 2024), over as many blocks as VideoGEM uses.
+    - ``gem6``: the same over one block less. With depth 7 this is what GEM's own code computes,
+      whose loop leaves one block out; VideoGEM's tables use all seven.
+
+    Raises:
+        InputError: the first three need tokens collected with ``AttentionSettings.baselines``.
+    """
+    if method in ("clip", "maskclip", "clip_surgery"):
+        if tokens.values is None or tokens.value_value is None:
+            raise InputError(f"'{method}' needs tokens collected with baselines=True.")
+        if method == "clip":
+            return tokens.output
+        if method == "maskclip":
+            return tokens.values
+        return tokens.residual[0] + tokens.value_value.sum(dim=0)
+    if method == "gem6":
+        return tokens.residual[1] + tokens.self_self[1:].sum(dim=0)
+    if method == "gem":
+        return tokens.residual[0] + tokens.self_self.sum(dim=0)
+    raise InputError(f"'{method}' is no baseline.")

@@ -1,0 +1,60 @@
+"""Heatmaps: to one scale, to their peaks, and from several to one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from videogem.method.settings import Merge
+from videogem.structures import Point
+
+
+def min_max_normalize(maps: Float[np.ndarray, "P H W"]) -> Float[np.ndarray, "P H W"]:
+    """Scale every prompt's map to [0, 1], after upsampling.
+
+    A constant map carries no location, so it becomes 0 rather than NaN.
+
+    Source: GEM, Bousselham et al., CVPR 2024; authors' code.
+    """
+    low = maps.min(axis=(1, 2), keepdims=True)
+    span = maps.max(axis=(1, 2), keepdims=True) - low
+    return (maps - low) / np.where(span > 0, span, 1)
+
+
+def peak(heatmap: Float[np.ndarray, "H W"]) -> Point:
+    """Centre of the first highest pixel in reading order, in [0, 1].
+
+    >>> peak(np.array([[0.0, 0.0], [1.0, 0.0]]))
+    (0.25, 0.75)
+    """
+    height, width = heatmap.shape
+    row, column = divmod(int(heatmap.argmax()), width)
+    return (column + 0.5) / width, (row + 0.5) / height
+
+
+def merge_points(
+    heatmaps: Float[np.ndarray, "P H W"], weights: Sequence[float], merge: Merge = "positions"
+) -> Point:
+    """One point for the action from the heatmaps of its prompts (Section 3.4).
+
+    ``positions`` is the weighted mean of the peaks, ``maps`` the peak of the weighted mean map,
+    ``product`` the peak of the product, each map to the power of its weight over the smallest.
+    Prompts of weight 0 do not take part.
+    """
+    used = [(heatmap, weight) for heatmap, weight in zip(heatmaps, weights, strict=True) if weight]
+    if merge == "positions":
+        points = np.array([peak(heatmap) for heatmap, _ in used])
+        x, y = np.average(points, axis=0, weights=[weight for _, weight in used])
+        return float(x), float(y)
+    return peak(merge_maps(heatmaps, weights, merge))
+
+
+def merge_maps(
+    heatmaps: Float[np.ndarray, "P H W"], weights: Sequence[float], merge: Merge = "maps"
+) -> Float[np.ndarray, "H W"]:
+    """One map for the action: the weighted mean, or the product; see `merge_points`."""
+    used = [(heatmap, weight) for heatmap, weight in zip(heatmaps, weights, strict=True) if weight]
+    if merge == "product":
+        smallest = min(weight for _, weight in used)
+        return np.prod([heatmap ** (weight / smallest) for heatmap, weight in used], axis=0)
+    return np.average([heatmap for heatmap, _ in used], axis=0, weights=[w for _, w in used])

@@ -1,0 +1,48 @@
+"""How much each block's self-self output counts, per prompt (Section 3.3)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videogem.method.settings import STATIC_WEIGHTS, WeightMethod, check_static_weights
+
+
+def layer_weights(
+    method: WeightMethod,
+    similarities: Float[Tensor, "P D"],
+    *,
+    depth: int,
+    static_weights: tuple[float, ...] = STATIC_WEIGHTS,
+    temperature: float = 20.0,
+) -> Float[Tensor, "P K1"]:
+    """Weights of the K + 1 residual terms for each prompt; they need not sum to one.
+
+    ``similarities`` are those of the last D blocks, see `dynamic_weights`.
+
+    The authors' code adds the dynamic weights to the (static or unit) ones and takes off their
+    mean 1/D, so that they redistribute weight among the last D terms; the paper's Eq. 10 shows
+    the dynamic weights alone. We follow the code, whose numbers are the published ones.
+
+    Raises:
+        InputError: the static table does not have depth + 1 entries.
+    """
+    num_prompts, num_dynamic = similarities.shape
+    if method in ("static", "combined"):
+        check_static_weights(static_weights, depth)
+        weights = similarities.new_tensor(static_weights).repeat(num_prompts, 1)
+    else:
+        weights = similarities.new_ones(num_prompts, depth + 1)
+    if method in ("dynamic", "combined"):
+        weights[:, -num_dynamic:] += dynamic_weights(similarities, temperature) - 1 / num_dynamic
+    return weights
+
+
+def dynamic_weights(
+    similarities: Float[Tensor, "P D"], temperature: float = 20.0
+) -> Float[Tensor, "P D"]:
+    """Softmax over blocks of how much the class embedding loses without each block (Eq. 8, 9).
+
+    ``similarities`` are cosines between the prompt and the class embedding with one block's own
+    contribution taken out; the lower, the more that block matters to this prompt.
+    """
+    return torch.softmax(-temperature * similarities, dim=-1)

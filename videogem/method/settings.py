@@ -1,0 +1,144 @@
+"""The settings of the method: everything that changes the numbers, and the version they make.
+
+Nothing here imports torch, so that the service can check settings and name its version at once.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, cast, get_args
+
+from videogem import __version__
+from videogem.errors import InputError
+from videogem.narration.prompts import LabelStyle
+
+Method = Literal["videogem", "clip", "maskclip", "clip_surgery", "gem", "gem6"]
+Scope = Literal["all", "patches", "stripe", "other-stripes", "stripes-average", "official-eval"]
+WeightMethod = Literal["none", "static", "dynamic", "combined"]
+Merge = Literal["positions", "maps", "product"]
+
+METHODS: tuple[Method, ...] = get_args(Method)
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+WEIGHT_METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
+MERGES: tuple[Merge, ...] = get_args(Merge)
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "method": METHODS,
+    "weights": WEIGHT_METHODS,
+    "scope": SCOPES,
+    "merge": MERGES,
+    "label_style": get_args(LabelStyle),
+}
+
+STATIC_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.9, 0.9)
+"""The paper's table for K = 7: first the input of the first used block, then the seven blocks."""
+
+
+@dataclass(frozen=True)
+class AttentionSettings:
+    """How the self-self branch of the tower runs (Section 3.2)."""
+
+    depth: int = 7  # K: the last K blocks take part
+    iterations: int = 1  # J
+    temperature: float | None = None  # fixed inverse temperature; None is the adaptive one
+    scope: Scope = "all"
+    baselines: bool = False  # also collect what only the baselines of CLIP's own features read
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """Everything that changes the numbers, with the paper's values as defaults.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    method: Method = "videogem"
+    weights: WeightMethod = "combined"
+    static_weights: tuple[float, ...] = STATIC_WEIGHTS
+    depth: int = 7  # K
+    iterations: int = 1  # J
+    temperature: float | None = None  # fixed inverse temperature; None is the adaptive one
+    scope: Scope = "all"
+    dynamic_blocks: int = 3  # D
+    dynamic_temperature: float = 20.0  # tau_d
+    merge: Merge = "positions"
+    merge_weights: tuple[float, float, float] = (0.2, 0.2, 0.6)  # verb, object, action
+    box_threshold: float = 0.5
+    label_style: LabelStyle = "auto"
+    spacy_model: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "iterations", "dynamic_blocks"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.method == "videogem":
+            self._check_weights()
+        if self.temperature is not None and self.temperature <= 0:
+            raise InputError(f"temperature must be above 0, got {self.temperature}.")
+        weights = self.merge_weights
+        if len(weights) != 3 or min(weights) < 0 or not any(weights):
+            raise InputError(
+                f"merge_weights must be three numbers of at least 0 for verb, object and action, "
+                f"not all 0; got {weights}."
+            )
+        if not 0 < self.box_threshold <= 1:
+            raise InputError(f"box_threshold must lie in (0, 1], got {self.box_threshold}.")
+
+    def _check_weights(self) -> None:
+        if self.dynamic_blocks > self.depth:
+            raise InputError(
+                f"dynamic_blocks must be at most depth = {self.depth}, got {self.dynamic_blocks}."
+            )
+        if self.weights in ("static", "combined"):
+            check_static_weights(self.static_weights, self.depth)
+
+    @property
+    def attention(self) -> AttentionSettings:
+        baselines = self.method in ("clip", "maskclip", "clip_surgery")
+        return AttentionSettings(
+            self.depth, self.iterations, self.temperature, self.scope, baselines=baselines
+        )
+
+    @property
+    def prompt_weights(self) -> tuple[float, float, float]:
+        """Weights of the verb, object and action prompt; baselines use the action prompt alone."""
+        return self.merge_weights if self.method == "videogem" else (0.0, 0.0, 1.0)
+
+    @property
+    def digest(self) -> str:
+        """Short hash of the settings, part of the version."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def check_static_weights(static_weights: tuple[float, ...], depth: int) -> None:
+    """Raise InputError unless there is one static weight per residual term."""
+    if len(static_weights) != depth + 1:
+        raise InputError(
+            f"The static weights must have depth + 1 = {depth + 1} numbers (one for the input of "
+            f"the first used block, one for each of the {depth} blocks), got {len(static_weights)}."
+        )
+
+
+def method_settings(method: str = "videogem", **settings: Any) -> MethodSettings:
+    """MethodSettings from loosely typed values (command line, environment, labeling config).
+
+    Raises:
+        InputError: an unknown name, told with the ones there are, or a value out of its range.
+    """
+    for name, allowed in _CHOICES.items():
+        value = settings.get(name, allowed[0]) if name != "method" else method
+        if value not in allowed:
+            raise InputError(f"{name} must be one of {', '.join(allowed)}, got '{value}'.")
+    known = {field.name for field in fields(MethodSettings)} - {"method"}
+    if unknown := settings.keys() - known:
+        raise InputError(
+            f"Unknown method setting '{min(unknown)}'; there are: {', '.join(sorted(known))}."
+        )
+    return MethodSettings(cast(Method, method), **settings)
+
+
+def version_string(model: str, settings: MethodSettings) -> str:
+    """Package version, model and method with a hash of its settings."""
+    return f"videogem-{__version__}/{model}/{settings.method}-{settings.digest}"

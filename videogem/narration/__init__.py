@@ -1,0 +1,1 @@
+"""Subtitles and transcripts become cues, and words become verb, object and action."""

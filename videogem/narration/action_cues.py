@@ -1,0 +1,75 @@
+"""Which cues tell of something that can be seen, and why the others do not."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from videogem.narration.cues import Cue
+from videogem.narration.prompts import parse, shared_spacy
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+# Verbs of being, thinking, speaking to the audience, and those that only introduce another verb.
+_UNSEEN = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        be have do know think want need like love hope guess mean remember forget believe
+        wonder wish understand agree suppose decide say tell talk ask thank welcome subscribe
+        see look hear seem feel let try go start begin continue keep finish happen become stay
+        call depend matter recommend show learn find enjoy help plan check
+        """,
+    )
+)
+_SOUND = re.compile(r"[\[(♪♫*][^\])]*[\])♪♫*]")
+_TO_AUDIENCE = re.compile(
+    r"\b(thank(s| you)( guys)?( so much)?( you)? for|subscribe|welcome( back)? to"
+    r"|see you (next|later|soon|in)|hit the (like|bell)|don't forget to|in the comments"
+    r"|this (video|channel))\b",
+    re.IGNORECASE,
+)
+
+
+def why_no_action(text: str, *, spacy_model: str | None = None) -> str | None:
+    """Why a narration shows no action, in words for the user; None where one can be looked for.
+
+    >>> why_no_action("[Music]")
+    'no words, only sound'
+    >>> why_no_action("cut the tomato") is None
+    True
+
+    Raises:
+        InputError: no spaCy model is installed.
+    """
+    spoken = _SOUND.sub(" ", text)
+    if not any(character.isalpha() for character in spoken):
+        return "no words, only sound"
+    if _TO_AUDIENCE.search(spoken):
+        return "spoken to the audience, not about the picture"
+    verbs = [
+        token
+        for token in shared_spacy(spacy_model)(" ".join(spoken.split()))
+        if token.pos_ == "VERB"
+    ]
+    if not verbs:
+        return None if parse(spoken, spacy_model=spacy_model).verbs else "no verb"
+    denied = [token for token in verbs if _negated(token)]
+    seen = [token for token in verbs if token.lemma_.lower() not in _UNSEEN and token not in denied]
+    if seen:
+        return None
+    if any(token.lemma_.lower() not in _UNSEEN for token in denied):
+        return f"says what is not done ({', '.join(token.text for token in denied)})"
+    return f"no verb that can be seen (only {', '.join(token.text for token in verbs)})"
+
+
+def judge_cues(
+    cues: Iterable[Cue], judge: Callable[[str], str | None] = why_no_action
+) -> Iterator[tuple[Cue, str | None]]:
+    """Give every cue with the reason to leave it out, None for those to keep."""
+    for cue in cues:
+        yield cue, judge(cue.text)
+
+
+def _negated(token: "Token") -> bool:
+    return any(child.dep_ == "neg" for child in token.children)
