@@ -24,9 +24,9 @@ from open_clip import CLIP, SimpleTokenizer
 from safetensors.torch import load_file
 
 from videogem import metrics
-from videogem.backbones.base import Backbone, ImageTokens
 from videogem.backbones.openclip import OpenCLIPBackbone, squash_bicubic
 from videogem.backbones.viclip import ViCLIP, ViCLIPBackbone, ViCLIPConfig, squash_bilinear
+from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.heatmaps import merge_maps, min_max_normalize, peak
 from videogem.method.layer_weights import dynamic_weights, layer_weights
 from videogem.method.settings import MethodSettings

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from videogem.backbones.base import Backbone, ImageTokens, fit_clip
+from videogem.backbones.base import fit_clip
 from videogem.backbones.names import planned_version
 from videogem.backbones.token_cache import TokenCache, clip_key
 from videogem.backbones.zoo import load_backbone
 from videogem.grounder import Grounder
+from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.boxes import action_box
 from videogem.method.confidence import agreement_score
 from videogem.method.heatmaps import merge_points, min_max_normalize, peak

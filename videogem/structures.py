@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 PromptName = Literal["verb", "object", "action"]
+LabelStyle = Literal["auto", "label", "camel", "narration"]  # how a text is spelled
 
 PROMPT_NAMES: tuple[PromptName, ...] = ("verb", "object", "action")
 

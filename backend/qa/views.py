@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import Blueprint
-
 from backend.database import schema
 from backend.qa.audit import REASONS
 from backend.qa.events import Row
@@ -21,12 +19,6 @@ TITLES = {
     "project_id": "project",
     "video": "video",
 }
-
-
-def register_filters(pages: Blueprint) -> None:
-    """Give the templates their number formats."""
-    for name, template_filter in template_filters().items():
-        pages.add_app_template_filter(template_filter, name)
 
 
 def template_filters() -> dict[str, Callable[..., Any]]:

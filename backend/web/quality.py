@@ -16,7 +16,7 @@ from backend.qa.queries import summary
 from backend.qa.report import DIMENSIONS, Filters, build_report
 from backend.qa.store import Store
 from backend.qa.sync import keep_in_sync
-from backend.qa.views import PER_PAGE, register_filters, thumbnail
+from backend.qa.views import PER_PAGE, template_filters, thumbnail
 from backend.settings import Settings
 from backend.web import service as backend_service
 from videogem.errors import InputError
@@ -30,7 +30,8 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         "qa", "backend.qa", template_folder="templates", static_folder="static",
         static_url_path="/qa/static",
     )  # fmt: skip
-    register_filters(pages)
+    for name, template_filter in template_filters().items():
+        pages.add_app_template_filter(template_filter, name)
 
     def start_sync(setup: BlueprintSetupState) -> None:
         parts = setup.app.extensions.get(backend_service.KEY)

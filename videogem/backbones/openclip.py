@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from videogem.backbones.base import (
-    ImageTokens,
     TextCache,
     check_depth,
     resize_positions,
@@ -19,6 +18,7 @@ from videogem.backbones.base import (
     walk_blocks,
 )
 from videogem.errors import InputError
+from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 

@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from videogem.backbones.base import ImageTokens
+from videogem.method.backbone import ImageTokens
 from videogem.structures import Clip
 
 

@@ -15,13 +15,13 @@ from open_clip.transformer import QuickGELU, Transformer
 from torch import Tensor, nn
 
 from videogem.backbones.base import (
-    ImageTokens,
     TextCache,
     check_depth,
     resize_positions,
     trim_after_end,
     walk_blocks,
 )
+from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 

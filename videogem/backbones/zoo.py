@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from videogem.backbones.base import Backbone, name_keys
+from videogem.backbones.base import name_keys
 from videogem.backbones.hub import fetch, fetch_repository, first_line, open_clip_files
 from videogem.backbones.names import (
     SHIPPED,
@@ -30,6 +30,7 @@ from videogem.backbones.viclip import (
     ViCLIPConfig,
 )
 from videogem.errors import InputError
+from videogem.method.backbone import Backbone
 
 VICLIP_CONFIGS = {"ViCLIP-B-16": VICLIP_B_16, "ViCLIP-L-14": VICLIP_L_14}
 

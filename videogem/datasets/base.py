@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from videogem.narration.prompts import LabelStyle
-from videogem.structures import Box
+from videogem.structures import Box, LabelStyle
 
 PixelBox = tuple[float, float, float, float]
 Size = tuple[float | int, float | int]

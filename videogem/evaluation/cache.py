@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from videogem.backbones.base import ImageTokens
 from videogem.backbones.token_cache import clip_key
+from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from videogem.backbones.base import Backbone
 from videogem.datasets.base import Dataset, Item
 from videogem.evaluation import Skipped, read_clips
 from videogem.evaluation.paper import DEPTH, FIGURES, figure_3_methods
 from videogem.evaluation.report import line_chart
 from videogem.evaluation.run import Advance, RunOptions, run
 from videogem.evaluation.tower import words_of
+from videogem.method.backbone import Backbone
 from videogem.method.settings import AttentionSettings
 from videogem.method.similarity import ablated_similarities, frame_similarities
 from videogem.structures import PROMPT_NAMES

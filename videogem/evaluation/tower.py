@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from videogem.backbones.base import Backbone, ImageTokens
 from videogem.datasets.base import Item
 from videogem.evaluation import Prediction, Skipped, read_clips
 from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import MethodSpec
 from videogem.grounding import VideoGEM
+from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.settings import AttentionSettings, version_string
 from videogem.narration.prompts import Words, parse
 from videogem.structures import Clip

@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from videogem.backbones.base import ImageTokens
 from videogem.errors import InputError
+from videogem.method.backbone import ImageTokens
 from videogem.method.settings import Method
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from videogem import __version__
 from videogem.errors import InputError
-from videogem.narration.prompts import LabelStyle
+from videogem.structures import LabelStyle
 
 Method = Literal["videogem", "clip", "maskclip", "clip_surgery", "gem", "gem6"]
 Scope = Literal["all", "patches", "stripe", "other-stripes", "stripes-average", "official-eval"]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from videogem.backbones.base import Backbone, ImageTokens
+from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.baselines import baseline_tokens
 from videogem.method.layer_weights import layer_weights
 from videogem.method.settings import MethodSettings

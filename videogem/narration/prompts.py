@@ -4,16 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from videogem.errors import InputError
-from videogem.structures import Prompts
+from videogem.structures import LabelStyle, Prompts
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span
 
-LabelStyle = Literal["auto", "label", "camel", "narration"]
 
 VERB_TEMPLATE = "A photo of a person {} something."
 OBJECT_TEMPLATE = "A photo of a person using {}."
