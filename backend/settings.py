@@ -4,6 +4,7 @@ Every setting is an environment variable with the prefix ``VIDEOGEM_``; its desc
 text of the README's table, which a test compares with this file.
 """
 
+import json
 import logging
 import os
 from ipaddress import ip_network
@@ -51,6 +52,11 @@ class Settings(BaseSettings):
     )
     label_studio_api_key: SecretStr | None = Field(
         None, description="legacy token or personal access token; needs the URL beside it"
+    )
+    more_label_studios: SecretStr | None = Field(
+        None,
+        description="further Label Studio servers as JSON, each address with its key: "
+        '`{"http://second.example": "key"}`',
     )
     basic_auth_user: str | None = Field(None, description="user Label Studio must present")
     basic_auth_password: SecretStr | None = Field(None, description="password of that user")
@@ -121,6 +127,22 @@ class Settings(BaseSettings):
             raise ValueError(f"must be an address like http://label-studio.example, got {value!r}")
         return value.rstrip("/")
 
+    @field_validator("more_label_studios")
+    @classmethod
+    def _check_servers(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            servers = json.loads(value.get_secret_value()) if value else {}
+        except ValueError:
+            servers = None
+        form = 'must be JSON such as {"http://second.example": "key"}'
+        if not isinstance(servers, dict) or not all(isinstance(k, str) for k in servers.values()):
+            raise ValueError(form)
+        for address in servers:
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"{form}; {address!r} is no such address")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, value: str) -> str:
@@ -146,6 +168,13 @@ class Settings(BaseSettings):
                 f"{PREFIX}BASIC_AUTH_USER and {PREFIX}BASIC_AUTH_PASSWORD must be set together"
             )
         return self
+
+    def further_servers(self) -> dict[str, SecretStr]:
+        """Addresses and keys of the servers beside ``label_studio_url``."""
+        if self.more_label_studios is None:
+            return {}
+        servers = json.loads(self.more_label_studios.get_secret_value())
+        return {url.rstrip("/"): SecretStr(key) for url, key in servers.items()}
 
     @property
     def database(self) -> str:

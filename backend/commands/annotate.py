@@ -44,7 +44,7 @@ def annotate(
 
     settings = load_settings()
     connections = Connections(settings)
-    label_studio = connections.get(project)
+    label_studio = connections.get(connections.key(project))
     if label_studio is None or not label_studio.has_token:
         raise InputError(
             "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY, so that tasks can be "

@@ -35,7 +35,7 @@ def doctor(
         settings,
         model=configured_model(settings),
         media=Media(settings, connections),
-        label_studio=connections.get(project),
+        label_studio=connections.get(connections.key(project)),
         project=project,
     ):
         checks.append(check)

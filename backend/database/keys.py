@@ -1,14 +1,40 @@
 """Who is meant: everything kept or queued belongs to a project of one Label Studio server."""
 
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ProjectKey(NamedTuple):
     """A project of one server; two servers count their projects from 1 each.
 
-    ``server`` is the server's address as Label Studio names itself (scheme, host, port and path
-    prefix, lower case, no slash at the end); empty where nobody has told yet.
+    ``server`` is the configured address of a server that is configured, else the address as Label
+    Studio names itself, in the form of ``server_name``; empty where nobody has told yet.
     """
 
     server: str
     id: int
+
+
+def server_name(url: str) -> str:
+    """An address as the name of a server: lower case, no slash at the end, one loopback name.
+
+    >>> server_name("HTTP://127.0.0.1:8080/"), server_name("https://example.org:443/studio")
+    ('http://localhost:8080', 'https://example.org/studio')
+
+    Raises:
+        ValueError: it is not an http address.
+    """
+    parts = urlsplit(url.strip())
+    scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
+    if scheme not in ("http", "https") or not host or parts.username is not None or "\\" in url:
+        raise ValueError(f"not the address of a server: {url!r}")
+    host = "localhost" if host in LOOPBACK else f"[{host}]" if ":" in host else host
+    at = "" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}"
+    return f"{scheme}://{host}{at}{parts.path.rstrip('/')}"
+
+
+def is_this_machine(server: str) -> bool:
+    """Say whether a name made by ``server_name`` leads to this machine."""
+    return urlsplit(server).hostname == "localhost"

@@ -2,7 +2,8 @@
 
 ``inbox`` is the truth: every webhook as it came, in order of arrival. ``projects``, ``tasks``,
 ``annotations`` and ``predictions`` are the state those events lead to, ``scores`` and ``flags`` are
-computed from that state and can be dropped and rebuilt at any time.
+computed from that state and can be dropped and rebuilt at any time. ``project_servers`` is what
+/setup told: which server the project with this id and creation (Unix time) is on.
 
 Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
 of strings is the order of time on every database.
@@ -84,6 +85,14 @@ scores = sa.Table(
     sa.Column("counted", sa.Boolean, nullable=False),
     sa.Column("hit", sa.Boolean),
     sa.Column("data", sa.JSON, nullable=False),
+)
+
+project_servers = sa.Table(
+    "project_servers",
+    metadata,
+    sa.Column("project_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("created", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("server", sa.String(400), nullable=False),
 )
 
 facts = sa.Table(

@@ -16,6 +16,7 @@ import io
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, unquote_to_bytes
 
+from backend.database.keys import ProjectKey
 from backend.label_studio.client import Connections, LabelStudio
 from backend.media.cache import DiskCache
 from backend.media.fetch import Fetcher, MediaError
@@ -46,7 +47,7 @@ class Media:
             max_age=CACHE_AGE,
         )
 
-    def open(self, reference: Any, *, project: int | None, task: int | None) -> BinaryIO:
+    def open(self, reference: Any, *, project: ProjectKey | None, task: int | None) -> BinaryIO:
         """Open what a task field refers to, as a seekable file.
 
         Raises:

@@ -64,7 +64,8 @@ def annotate(
     labeling.require_targets()
     model = models.for_labeling(labeling)
     version = model.version + labeling.version_suffix
-    project = Project(project_id, config, labeling, version, score_threshold)
+    key = label_studio.key(project_id)
+    project = Project(project_id, config, labeling, version, score_threshold, key)
     tally = Tally()
     for chunk in _chunks(label_studio, project, tally, limit=limit, overwrite=overwrite):
         if dry_run:

@@ -55,7 +55,7 @@ class _Batch:
         self.jobs = service.jobs
         self._items: dict[int, dict[str, Any]] = {}
         self._todo = list(range(len(tasks)))
-        label_studio = service.connections.get(project.id)
+        label_studio = service.connections.get(project.key)
         self.can_deliver = label_studio is not None and label_studio.has_token
 
     def settle_known(self) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from backend.database.keys import ProjectKey
 from backend.labeling.controls import Control, Label, Labeling, Target, fill, look_up
 from backend.labeling.labels import Similarity
 from backend.media.media import Media
@@ -29,6 +30,7 @@ class Project:
     labeling: Labeling
     version: str
     score_threshold: float = 0.0
+    key: ProjectKey | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def _clips(
     with ExitStack() as stack:
 
         def open_media(one: Any) -> BinaryIO:
-            file = media.open(one, project=project.id, task=task.get("id"))
+            file = media.open(one, project=project.key, task=task.get("id"))
             return stack.enter_context(file)
 
         if target.source.kind == "images":

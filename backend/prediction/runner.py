@@ -130,7 +130,12 @@ class Runner:
             self._fail(jobs, str(error))
             return
         project = Project(
-            first.project, first.config, labeling, first.version, self._score_threshold
+            first.project,
+            first.config,
+            labeling,
+            first.version,
+            self._score_threshold,
+            self._connections.key(first.project),
         )
         tasks = [job.task for job in jobs]
         self._settle(jobs, predict_many(tasks, project, grounder=grounder, media=self._media))
@@ -153,7 +158,7 @@ class Runner:
     def deliver(self, ready: Sequence[tuple[Job, dict[str, Any]]]) -> None:
         """Save predictions in Label Studio; what cannot be saved now is kept and tried again."""
         project = ready[0][0].project
-        label_studio = self._connections.get(project)
+        label_studio = self._connections.get(self._connections.key(project))
         if label_studio is None or not label_studio.has_token:
             for job, prediction in ready:
                 self._jobs.keep(

@@ -37,7 +37,7 @@ def predict_video(
         InputError: the task's data cannot be used.
     """
     target = with_task_labels(target, task)
-    with media.open(reference, project=project.id, task=task.get("id")) as file:
+    with media.open(reference, project=project.key, task=task.get("id")) as file:
         info = probe(file, limits=LIMITS)
         file.seek(0)
         cues = _cues(task, target, info, grounder, file)

@@ -32,10 +32,10 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = open_engine(url)
-        migrate(self._engine)
+        self.engine = open_engine(url)
+        migrate(self.engine)
         # SQLite has one writer and polls for its turn; waiting here is fair and quick.
-        one_writer = self._engine.dialect.name == "sqlite"
+        one_writer = self.engine.dialect.name == "sqlite"
         self._write_lock = threading.Lock() if one_writer else nullcontext()
         self._process_lock = threading.Lock()
         self._wake = threading.Event()
@@ -87,7 +87,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection, connection.begin():
+        with self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -102,7 +102,7 @@ class Store:
     def _append(self) -> Iterator[sa.Connection]:
         with (
             self._write_lock,
-            self._engine.connect().execution_options(writes=True) as connection,
+            self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
             yield connection
@@ -142,7 +142,7 @@ class Store:
         self._wake.set()
         self.sync_wanted.set()
         self._worker.join(timeout=10)
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _work(self) -> None:
         while not self.closed.is_set():

@@ -111,7 +111,7 @@ def keep_in_sync(
                 return
             store.sync_wanted.clear()
             for project in known_projects(store):
-                api = connections.get(project)
+                api = connections.get(connections.key(project))
                 if api is None or not api.has_token:
                     continue
                 try:

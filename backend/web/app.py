@@ -10,6 +10,7 @@ import numpy as np
 from flask import Flask
 from PIL import Image
 
+from backend.database.servers import ProjectServers
 from backend.label_studio.client import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling import validation
@@ -53,7 +54,7 @@ def create_app(
     if store is None:
         store = configured_store(settings)
     models = Models(model, project_models(settings, model) if grounder is None else None)
-    connections = Connections(settings)
+    connections = Connections(settings, known_servers(store))
     media = Media(settings, connections)
     jobs = Jobs(settings.data_dir / "jobs.sqlite3")
     traffic = Traffic()
@@ -149,6 +150,11 @@ def configured_store(settings: Settings) -> EventStore:
     module: Any = importlib.import_module("backend.qa.store")
     store: EventStore = module.Store(settings.database)
     return store
+
+
+def known_servers(store: EventStore) -> ProjectServers:
+    """What /setup told of projects' servers, kept beside the quality store's tables."""
+    return ProjectServers(getattr(store, "engine", None))
 
 
 def _register_dashboard(app: Flask, store: EventStore, settings: Settings) -> None:

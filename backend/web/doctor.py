@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import own_webhooks
 from backend.labeling.config import parse_labeling
@@ -283,16 +284,16 @@ def _media(
         return
     for target in labeling.targets:
         step = f"{name}: task {task['id']}, {target.source.name}"
-        yield _try(f"{step}: media", _look_at_media, number, task, target, media)
+        yield _try(f"{step}: media", _look_at_media, label_studio.key(number), task, target, media)
         if target.narration_field is not None:
             field = target.narration_field
             yield _try(f"{step}: narration", _look_at_narration, field, task)
 
 
-def _look_at_media(number: int, task: Task, target: Target, media: Media) -> str:
+def _look_at_media(project: ProjectKey, task: Task, target: Target, media: Media) -> str:
     value = fill(target.source.value, task["data"])
     reference = value[0] if isinstance(value, list) and value else value
-    with media.open(reference, project=number, task=task["id"]) as file:
+    with media.open(reference, project=project, task=task["id"]) as file:
         info = probe(file)
     size = f"{str(reference)[:120]}: {info.width}x{info.height}"
     return size if info.fps is None else f"{size}, {info.duration:.2f} s, {info.fps:.3f} fps"

@@ -46,7 +46,7 @@ def doctor() -> Response | str:
             service.settings,
             model=service.models.default,
             media=service.media,
-            label_studio=service.connections.get(project),
+            label_studio=service.connections.get(service.connections.key(project)),
             project=project,
             model_wait=1.0,
         )

@@ -145,7 +145,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     def _task_link(suspect: dict[str, Any]) -> str | None:
         project, task = suspect["project_id"], suspect["task_id"]
         parts = _service()
-        server = parts.connections.get(project) if parts else None
+        server = parts.connections.get(parts.connections.key(project)) if parts else None
         url = server.url if server else settings.label_studio_url
         return f"{url}/projects/{project}/data?task={task}" if url and project else None
 

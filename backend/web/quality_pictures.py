@@ -73,7 +73,8 @@ def _read(
     task, words = tasks[0], words_of(tasks[0]["data"])
     reference = media_reference(task, _label_config(store, task), annotation, item)
     project, task_id = annotation["project_id"], annotation["task_id"]
-    with service.media.open(reference or words.media, project=project, task=task_id) as file:
+    key = service.connections.key(project)
+    with service.media.open(reference or words.media, project=key, task=task_id) as file:
         frame = _frame(annotation)
         if frame is None:
             time = number(task["data"].get("time")) if num_frames > 1 else None

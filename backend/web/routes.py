@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from backend.label_studio.client import project_id
 from backend.labeling.config import parse_labeling
 from backend.prediction.batch import answer
 from backend.prediction.interactive import context_regions, suggest
@@ -46,10 +45,11 @@ def setup() -> Response:
     """Check a project's labeling config and tell the model version; never touches weights."""
     service = current_service()
     body = _json_body()
-    project = project_id(body.get("project"))
+    told = body.get("hostname"), body.get("access_token")
+    key = service.connections.announce(body.get("project"), *told)
+    project = key.id if key else None
     if project is not None:
-        service.connections.announce(project, body.get("hostname"), body.get("access_token"))
-        label_studio = service.connections.get(project)
+        label_studio = service.connections.get(key)
         service.webhooks.after_setup(project, request.host, label_studio)
         if label_studio is not None and label_studio.has_token:
             service.jobs.wake(project)
@@ -76,8 +76,9 @@ def predict() -> Response:
     labeling = parse_labeling(config)
     labeling.require_targets()
     version = service.version_of(labeling)
-    number = project_id(body.get("project"))
-    project = Project(number, config, labeling, version, service.settings.score_threshold)
+    key = service.connections.key(body.get("project"))
+    threshold = service.settings.score_threshold
+    project = Project(key.id if key else None, config, labeling, version, threshold, key)
     if (regions := context_regions(body.get("params"))) and tasks:
         grounder = service.models.for_labeling(labeling).get(timeout=PREDICT_WAIT)
         with service.traffic:

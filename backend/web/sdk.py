@@ -18,7 +18,8 @@ import flask
 from label_studio_ml import api
 from label_studio_ml.model import LabelStudioMLBase, LabelStudioMLManager, ModelWrapper
 
-from backend.label_studio.client import Connections, project_id
+from backend.database.keys import ProjectKey
+from backend.label_studio.client import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.interactive import context_regions, suggest
@@ -27,7 +28,7 @@ from backend.prediction.model import BackgroundModel
 from backend.prediction.predict import predict_many
 from backend.settings import Settings
 from backend.store import EventStore
-from backend.web.app import configured_model, configured_store
+from backend.web.app import configured_model, configured_store, known_servers
 from videogem.errors import InputError
 
 
@@ -48,15 +49,16 @@ def shared() -> Shared:
     settings = Settings()
     model = configured_model(settings)
     model.start()
-    connections = Connections(settings)
+    store = configured_store(settings)
+    connections = Connections(settings, known_servers(store))
     media = Media(settings, connections)
-    return Shared(settings, model, connections, media, configured_store(settings))
+    return Shared(settings, model, connections, media, store)
 
 
 class VideoGEMModel(LabelStudioMLBase):
     """Predicts points and boxes for the tags of the labeling config it was made with."""
 
-    project: int | None = None  # whose Label Studio holds the media; set by `VideoGEMManager`
+    project: ProjectKey | None = None  # who holds the media; set by `VideoGEMManager`
 
     @property
     def version(self) -> str:
@@ -76,7 +78,12 @@ class VideoGEMModel(LabelStudioMLBase):
         grounder = parts.model.get()
         version = self.version + labeling.version_suffix
         project = Project(
-            self.project, self.label_config or "", labeling, version, parts.settings.score_threshold
+            self.project.id if self.project else None,
+            self.label_config or "",
+            labeling,
+            version,
+            parts.settings.score_threshold,
+            self.project,
         )
         if (regions := context_regions({"context": context})) and tasks:
             found = suggest(tasks[0], regions, project, grounder=grounder, media=parts.media)
@@ -97,12 +104,10 @@ class VideoGEMManager(LabelStudioMLManager):
     def fetch(
         cls, project: Any = None, label_config: Any = None, *args: Any, **kwargs: Any
     ) -> ModelWrapper:
-        number = project_id(project)
-        if number is not None:
-            told = kwargs.get("hostname"), kwargs.get("access_token")
-            shared().connections.announce(number, *told)
+        told = kwargs.get("hostname"), kwargs.get("access_token")
+        key = shared().connections.announce(project, *told)
         wrapper = super().fetch(project, label_config, *args, **kwargs)
-        wrapper.model.project = number
+        wrapper.model.project = key
         wrapper.model_version = wrapper.model.version
         return wrapper
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from backend.label_studio.client import Connections, LabelStudio, LabelStudioError, project_id
+from backend.label_studio.client import LabelStudio, LabelStudioError, project_id
 from backend.label_studio.webhooks import repair
-from backend.settings import Settings
 from tests.http_server import Answer, Request, Server, http_server
 
 
@@ -72,57 +71,6 @@ def test_an_address_that_is_no_label_studio(server: Server) -> None:
 def test_an_address_where_nothing_answers() -> None:
     with pytest.raises(LabelStudioError, match="cannot be reached"):
         LabelStudio("http://127.0.0.1:9", None).call("GET", "/api/x")
-
-
-def test_the_configured_server_wins_over_the_announced() -> None:
-    settings = Settings(label_studio_url="http://ls.example", label_studio_api_key="k")
-    connections = Connections(settings)
-    connections.announce(1, "http://evil.example", "t")
-    found = connections.get(1)
-    assert found is not None
-    assert found.url == "http://ls.example"
-
-
-def test_an_announced_server_counts_for_its_project_alone() -> None:
-    connections = Connections(Settings())
-    connections.announce(1, "http://ls.example/", "t")
-    found = connections.get(1)
-    assert found is not None
-    assert (found.url, found.has_token) == ("http://ls.example", True)
-    assert connections.get(2) is None
-
-
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]"])
-def test_an_announced_address_is_never_link_local(host: str) -> None:
-    connections = Connections(Settings())
-    connections.announce(1, f"http://{host}", "t")
-    found = connections.get(1)
-    assert found is not None
-    with pytest.raises(LabelStudioError, match="InvalidIPAddress"):
-        found.call("GET", "/latest/meta-data")
-
-
-def test_an_announced_address_may_be_local(server: Server) -> None:
-    connections = Connections(Settings())
-    connections.announce(1, server.url, "t")
-    found = connections.get(1)
-    assert found is not None
-    assert found.call("GET", "/api/x") == []
-
-
-def test_an_address_without_key_gets_the_announced_token() -> None:
-    connections = Connections(Settings(label_studio_url="http://ls.internal"))
-    connections.announce(1, "http://localhost:8080", "t")
-    found = connections.get(1)
-    assert found is not None
-    assert (found.url, found.has_token) == ("http://ls.internal", True)
-
-
-@pytest.mark.parametrize("hostname", [None, "", "ftp://x", "javascript:1"])
-def test_announcements_that_make_no_sense_are_ignored(hostname: str | None) -> None:
-    connections = Connections(Settings())
-    connections.announce(1, hostname, "t")
-    assert connections.get(1) is None
 
 
 @pytest.mark.parametrize(

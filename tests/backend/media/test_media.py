@@ -39,7 +39,7 @@ def media(tmp_path: Path, url: str | None, **options: Any) -> Media:
 
 
 def read(media: Media, reference: Any, task: int | None = 5) -> bytes:
-    with media.open(reference, project=1, task=task) as file:
+    with media.open(reference, project=None, task=task) as file:
         return file.read()
 
 
@@ -238,7 +238,7 @@ class TestRanges:
         self, tmp_path: Path, label_studio: Server, whole: bytes, reference: str
     ) -> None:
         label_studio.routes[reference.partition("?")[0]] = self.in_parts(whole)
-        with media(tmp_path, label_studio.url).open(reference, project=1, task=5) as file:
+        with media(tmp_path, label_studio.url).open(reference, project=None, task=5) as file:
             file.seek(600_000)
             assert file.read(10) == whole[600_000:600_010]
         fetched = [request.headers.get("range") for request in label_studio.requests]
@@ -258,7 +258,7 @@ class TestRanges:
     ) -> None:
         label_studio.routes["/data/upload/1/a.mp4"] = self.in_parts(whole)
         with media(tmp_path, label_studio.url).open(
-            "/data/upload/1/a.mp4", project=1, task=5
+            "/data/upload/1/a.mp4", project=None, task=5
         ) as file:
             label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(b"", 404)
             with pytest.raises(MediaError, match="no longer gives parts"):

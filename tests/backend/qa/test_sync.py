@@ -7,6 +7,7 @@ import time
 import pytest
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudioError
 from backend.qa import sync
 from backend.qa.queries import summary
@@ -128,8 +129,11 @@ def test_an_event_without_payload_starts_a_sync_by_itself(store):
     store.process_pending()
 
     class Connections:
-        def get(self, project):
-            return api if project == 1 else None
+        def key(self, project):
+            return ProjectKey("", project)
+
+        def get(self, key):
+            return api if key.id == 1 else None
 
     stop = threading.Event()
     thread = keep_in_sync(store, Connections(), every_s=3600, stop=stop)

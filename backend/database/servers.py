@@ -1,0 +1,77 @@
+"""Which server each project is on, kept over restarts: /predict and webhooks do not say it.
+
+Label Studio tells its name in /setup only; everywhere a project comes with its id and the moment
+it was made, and these two name it among all servers.
+"""
+
+import logging
+import threading
+
+import sqlalchemy as sa
+
+from backend.database.keys import ProjectKey
+from backend.database.schema import project_servers as table
+
+logger = logging.getLogger(__name__)
+
+
+class ProjectServers:
+    """The server of each (id, creation) that was ever announced. Safe for threads and processes.
+
+    Without an engine it lasts as long as this process. While the database cannot be read, what
+    this process has seen before still counts.
+    """
+
+    def __init__(self, engine: sa.Engine | None = None) -> None:
+        self._engine = engine
+        self._seen: dict[tuple[int, int], str] = {}
+        self._lock = threading.Lock()
+
+    def get(self, project: int, created: int) -> str | None:
+        """The server of the project with this id that was made in this second (Unix time)."""
+        query = sa.select(table.c.server).where(
+            table.c.project_id == project, table.c.created == created
+        )
+        if self._engine is not None:
+            try:
+                with self._engine.connect() as connection:
+                    server: str | None = connection.execute(query).scalar()
+            except sa.exc.SQLAlchemyError as error:
+                logger.warning("the servers of projects cannot be read: %s", type(error).__name__)
+            else:
+                return server
+        with self._lock:
+            return self._seen.get((project, created))
+
+    def put(self, project: int, created: int, server: str) -> None:
+        """Remember a project's server; another one known before is replaced."""
+        with self._lock:
+            self._seen[project, created] = server
+        if self._engine is None:
+            return
+        key = {"project_id": project, "created": created}
+        update = table.update().where(*(table.c[name] == value for name, value in key.items()))
+        for _ in range(2):  # a second process may insert the same in between
+            try:
+                with (
+                    self._engine.connect().execution_options(writes=True) as connection,
+                    connection.begin(),
+                ):
+                    if connection.execute(update.values(server=server)).rowcount == 0:
+                        connection.execute(table.insert().values(**key, server=server))
+                    return
+            except sa.exc.IntegrityError:
+                continue
+
+    def of_id(self, project: int) -> set[str]:
+        """All servers that have a project of this id."""
+        return {key.server for key in self.all() if key.id == project}
+
+    def all(self) -> set[ProjectKey]:
+        """Every project that was announced."""
+        if self._engine is None:
+            with self._lock:
+                return {ProjectKey(server, id) for (id, _), server in self._seen.items()}
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(table.c.server, table.c.project_id)).all()
+        return {ProjectKey(server, id) for server, id in found}

@@ -1,0 +1,176 @@
+"""Whose project is this, and which server is asked for it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.database.engine import migrate, open_engine
+from backend.database.keys import ProjectKey
+from backend.database.servers import ProjectServers
+from backend.label_studio.client import Connections
+from backend.settings import Settings
+from tests.http_server import Answer, Server, http_server
+
+MADE = 1795393766  # Unix time in /setup and /predict
+MADE_TEXT = datetime.fromtimestamp(MADE + 0.6, UTC).isoformat()  # the same project in the API
+ONE = f"1.{MADE}"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with http_server() as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    with http_server() as server:
+        yield server
+
+
+def holds(server: Server, created: str = MADE_TEXT) -> None:
+    server.routes["/api/projects/1/"] = lambda _: Answer({"id": 1, "created_at": created})
+
+
+def configured(server: Server, **more: Any) -> Settings:
+    return Settings(label_studio_url=server.url, label_studio_api_key="k", **more)
+
+
+def test_the_configured_server_is_known_under_the_name_it_gives_itself(server: Server) -> None:
+    holds(server)
+    connections = Connections(configured(server))
+    connections.announce(ONE, "http://ls.docker:8080", "t")
+    key = connections.key(ONE)
+    assert key == ProjectKey(f"http://localhost:{server.port}", 1)
+    assert connections.key({"id": 1, "created_at": MADE_TEXT}) == key
+    found = connections.get(key)
+    assert found is not None
+    assert found.url == server.url
+
+
+@pytest.mark.parametrize("answer", ["gone", "made at another time"])
+def test_a_second_server_with_the_same_ids_is_not_the_configured_one(
+    server: Server, answer: str
+) -> None:
+    if answer != "gone":
+        holds(server, "2020-01-01T00:00:00Z")
+    connections = Connections(configured(server))
+    connections.announce(ONE, "http://elsewhere.example", "t")
+    key = connections.key(ONE)
+    assert key == ProjectKey("http://elsewhere.example", 1)
+    assert connections.get(key) is None
+
+
+def test_two_configured_servers_each_with_its_key(server: Server, other: Server) -> None:
+    holds(server, "2020-01-01T00:00:00Z")
+    holds(other)
+    connections = Connections(configured(server, more_label_studios=f'{{"{other.url}": "k2"}}'))
+    connections.announce(ONE, "http://another.name", "t")
+    connections.announce("1.1577836800", "http://ls.docker", "t")
+    second, first = connections.key(ONE), connections.key("1.1577836800")
+    assert [k and connections.get(k) for k in (first, second)] != [None, None]
+    assert [connections.get(k).url for k in (first, second)] == [server.url, other.url]  # type: ignore[union-attr]
+    assert other.requests[-1].headers["authorization"] == "Token k2"
+
+
+def test_a_known_server_is_not_replaced_by_what_setup_says(server: Server, other: Server) -> None:
+    connections = Connections(Settings())
+    connections.announce(ONE, server.url, "t")
+    holds(other)
+    for name in (other.url, "http://evil.example"):
+        connections.announce(ONE, name, "stolen")
+        assert connections.key(ONE) == ProjectKey(f"http://localhost:{server.port}", 1)
+        assert connections.get(connections.key(ONE)).url == f"http://localhost:{server.port}"  # type: ignore[union-attr]
+    assert other.requests == []
+
+
+def test_another_token_counts_once_it_has_proved_itself(server: Server) -> None:
+    connections = Connections(Settings())
+    connections.announce(ONE, server.url, "old")
+
+    def project(request: Any) -> Answer:
+        good = request.headers.get("authorization") == "Token new"
+        return Answer({"id": 1, "created_at": MADE_TEXT}) if good else Answer({}, 401)
+
+    server.routes["/api/projects/1/"] = project
+
+    def token() -> str:
+        found = connections.get(connections.key(ONE))
+        assert found is not None
+        return found.authorization()["Authorization"]
+
+    connections.announce(ONE, server.url, "of a stranger")
+    assert token() == "Token old"
+    connections.announce(ONE, server.url, "new")
+    assert token() == "Token new"
+
+
+def test_a_configured_server_claims_what_was_announced_before_under_a_useless_name(
+    server: Server, tmp_path: Path
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/q.db")
+    migrate(engine)
+    Connections(Settings(), ProjectServers(engine)).announce(ONE, "http://ls.docker:8080", "t")
+    holds(server)
+    connections = Connections(configured(server), ProjectServers(engine))
+    connections.announce(ONE, "http://ls.docker:8080", "t")
+    assert connections.key(ONE) == ProjectKey(f"http://localhost:{server.port}", 1)
+    engine.dispose()
+
+
+def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
+    for said in (True, False):
+        engine = open_engine(f"sqlite:///{tmp_path}/q.db")
+        migrate(engine)
+        connections = Connections(Settings(), ProjectServers(engine))
+        if said:
+            connections.announce(ONE, "http://localhost:8080", "t")
+        assert connections.key(ONE) == ProjectKey("http://localhost:8080", 1)
+        assert connections.key(1) == ProjectKey("http://localhost:8080", 1)
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]", "10.0.0.7", "ls.example"]
+)
+def test_an_announced_address_elsewhere_is_never_fetched(host: str) -> None:
+    connections = Connections(Settings())
+    connections.announce(ONE, f"http://{host}", "t")
+    assert connections.get(connections.key(ONE)) is None
+
+
+def test_an_announced_address_of_this_machine_is_used_for_its_project(server: Server) -> None:
+    server.routes["/api/x"] = lambda _: Answer([])
+    connections = Connections(Settings())
+    connections.announce(ONE, server.url + "/", "t")
+    found = connections.get(connections.key(ONE))
+    assert found is not None
+    assert found.call("GET", "/api/x") == []
+    assert connections.get(connections.key("2.17")) is None
+
+
+def test_an_address_without_key_gets_the_announced_token() -> None:
+    connections = Connections(Settings(label_studio_url="http://ls.internal"))
+    connections.announce(ONE, "http://localhost:8080", "t")
+    found = connections.get(connections.key(ONE))
+    assert found is not None
+    assert (found.url, found.has_token) == ("http://ls.internal", True)
+
+
+@pytest.mark.parametrize(
+    "hostname", [None, "", "ftp://x", "javascript:1", "http://u@localhost", "http://[::1", 7]
+)
+def test_announcements_that_make_no_sense_are_ignored(hostname: Any) -> None:
+    connections = Connections(Settings())
+    connections.announce(ONE, hostname, "t")
+    assert connections.get(connections.key(ONE)) is None
+
+
+@pytest.mark.parametrize(
+    "project", [None, "x", True, [], {}, "1e9.5", 10**12, "1.99999999999999999999"]
+)
+def test_what_is_no_project_has_no_key(project: Any) -> None:
+    assert Connections(Settings()).key(project) is None
