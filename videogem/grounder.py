@@ -23,6 +23,14 @@ class Grounder(ABC):
         """Frames it looks at in a clip: 1 for systems that point in still images."""
         return 1
 
+    @property
+    def batch_size(self) -> int:
+        """How many clips are worth grounding together; 8 saturate a CPU."""
+        return 8
+
+    def prepare(self, clips: Sequence[Clip]) -> None:  # noqa: B027 (there may be nothing to do)
+        """Compute together what later questions about these clips share."""
+
     @abstractmethod
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         """Ground every narration in the clip's target frame, in the order given.

@@ -45,13 +45,13 @@ class VideoGEM(Grounder):
         *,
         version: str | None = None,
         cache_megabytes: int = 256,
-        batch_size: int = 8,
+        batch_size: int | None = None,
     ) -> None:
         self.backbone = backbone
         self.settings = settings or MethodSettings()
         self._version = version or version_string(backbone.name, self.settings)
         self._cache = TokenCache(cache_megabytes * 2**20)
-        self._batch_size = batch_size
+        self._batch_size = batch_size or (32 if backbone.device.type == "cuda" else 8)
 
     @property
     def version(self) -> str:
@@ -60,6 +60,13 @@ class VideoGEM(Grounder):
     @property
     def num_frames(self) -> int:
         return self.backbone.num_frames
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    def prepare(self, clips: Sequence[Clip]) -> None:
+        self.encode(clips)
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]

@@ -38,6 +38,7 @@ def ground(
     """Ground a narrated action in one frame: a point, a box and how far to trust them."""
     if not source.exists():
         raise InputError(f"There is no file or folder '{source}'; check the path.")
+    from backend.prediction.batcher import Batcher
     from videogem.grounding import load_grounder
     from videogem.media.video import read_clip
     from videogem.narration.prompts import parse
@@ -53,7 +54,7 @@ def ground(
         label_style=style,
     )
     clip = read_clip(source, time=time, num_frames=grounder.backbone.num_frames, step=step)
-    grounding = grounder.ground(clip, [narration])[0]
+    grounding = Batcher(grounder).ground(clip, [narration])[0]
     picture = None if out is None else _write_picture(out, source, clip, grounding)
     if as_json:
         typer.echo(json.dumps(grounding_json(grounding)))

@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backend.labeling.controls import Control, ControlKind, LabelMeaning, Target
@@ -37,6 +37,7 @@ class Found:
     labels_are: LabelMeaning = "narration"
     item_index: int | None = None
     similarity: Similarity | None = None
+    boxes: Mapping[str, Box] = field(default_factory=dict)  # by control, once the heatmaps are gone
 
     def label(self, control: Control, part: Any = "action", fallback: Any = ()) -> str | None:
         """The label of one part, None where the control has none."""
@@ -85,12 +86,22 @@ def _point(
 
 
 def _rectangles(found: Found, control: Control) -> list[Region]:
-    value = {**to_percent_box(box_of(found.grounding, control)), "rotation": 0}
+    value = {**to_percent_box(box_of(found, control)), "rotation": 0}
     return _image_regions(found, control, value, _box_label(found, control))
 
 
-def box_of(grounding: Grounding, control: Control) -> Box:
+def without_heatmaps(found: Found, controls: Sequence[Control]) -> Found:
+    """What a track keeps of a key frame: its boxes, as an hour of heatmaps fits into no memory."""
+    boxes = {control.name: box_of(found, control) for control in controls}
+    bare = replace(found.grounding, heatmaps=found.grounding.heatmaps[:, :0, :0].copy())
+    return replace(found, grounding=bare, boxes=boxes)
+
+
+def box_of(found: Found, control: Control) -> Box:
     """The method's own box, or one at the threshold the config asks for."""
+    if control.name in found.boxes:
+        return found.boxes[control.name]
+    grounding = found.grounding
     threshold = control.options.get("model_box_threshold")
     if threshold is None:
         return grounding.box
@@ -240,7 +251,7 @@ def _sequence(track: Sequence[Found], control: Control, shown: Shown) -> list[di
     """
     steps: dict[int, dict[str, Any]] = {}
     for found in track:
-        box = box_of(found.grounding, control)
+        box = box_of(found, control)
         if control.options.get("model_output") == "point":
             box = _box_round(found.grounding.point)
         frame = shown.frame(found.grounding.time)

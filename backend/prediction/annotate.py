@@ -71,7 +71,7 @@ def annotate(
         if dry_run:
             tally.done += len(chunk)
         else:
-            outcomes = predict_many(chunk, project, grounder=model.get(), media=media)
+            outcomes = predict_many(chunk, project, batcher=model.batcher(), media=media)
             _save(label_studio, project, outcomes, tally, store, overwrite=overwrite)
         report(tally)
     report(tally)

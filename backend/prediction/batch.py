@@ -14,8 +14,7 @@ from typing import Any
 from backend.prediction.jobs import Job
 from backend.prediction.loading import Project, Task
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError
-from backend.prediction.predict import Outcome, Prediction, predict_many
-from backend.prediction.runner import chunk_size
+from backend.prediction.predict import Outcome, Prediction, predict_each
 from backend.web.service import Service
 
 logger = logging.getLogger(__name__)
@@ -85,29 +84,25 @@ class _Batch:
         self.jobs.begin(*self._scope(), [self.tasks[i] for i in todo if self._key(i)])
 
     def predict(self) -> None:
-        """Predict chunk by chunk while the time lasts."""
+        """Predict while the time lasts; it counts for fetching too."""
         model = self.service.models.for_labeling(self.project.labeling)
         try:
-            grounder = model.get(timeout=min(MODEL_WAIT, self.deadline - time.monotonic()))
+            batcher = model.batcher(timeout=min(MODEL_WAIT, self.deadline - time.monotonic()))
         except ModelLoadingError:
             return  # the queue waits for it
         except ModelNotReadyError as error:
             self._fail_rest(str(error))
             return
-        duration = 0.0
-        size = chunk_size(self.project.labeling)
-        while self._todo and time.monotonic() + duration < self.deadline:
-            started = time.monotonic()
-            chunk, self._todo = self._todo[:size], self._todo[size:]
-            outcomes = predict_many(
-                [self.tasks[index] for index in chunk],
-                self.project,
-                grounder=grounder,
-                media=self.service.media,
-            )
-            for index, outcome in zip(chunk, outcomes, strict=True):
-                self._settle_outcome(index, outcome)
-            duration = time.monotonic() - started
+        todo, self._todo = self._todo, []
+        found = predict_each(
+            [self.tasks[index] for index in todo],
+            self.project,
+            batcher=batcher,
+            media=self.service.media,
+            deadline=self.deadline,
+        )
+        for place, outcome in found:
+            self._settle_outcome(todo[place], outcome)
 
     def queue_rest(self) -> None:
         """Hand over what the time did not suffice for."""

@@ -15,10 +15,11 @@ from backend.labeling.controls import Control, Target
 from backend.labeling.masks import MAP_WEIGHTS
 from backend.labeling.results import Found, Region, from_percent, to_regions
 from backend.media.media import Media
-from backend.prediction.loading import Project, Task, Work, load_task
-from backend.prediction.predict import Prediction, checked
+from backend.prediction.batcher import Batcher, Priority
+from backend.prediction.loading import Project, Task
+from backend.prediction.reading import read_still
+from backend.prediction.writing import Prediction, checked
 from videogem.errors import InputError
-from videogem.grounder import Grounder
 from videogem.method.boxes import action_box
 from videogem.structures import PROMPT_NAMES, Grounding
 
@@ -42,7 +43,7 @@ def suggest(
     regions: Sequence[Region],
     project: Project,
     *,
-    grounder: Grounder,
+    batcher: Batcher,
     media: Media,
 ) -> Prediction:
     """Regions for what was pointed at or typed last.
@@ -52,26 +53,30 @@ def suggest(
     """
     newest = regions[-1]
     target = _target_of(newest, project)
-    labeling = dataclasses.replace(project.labeling, targets=(target,))
-    works = load_task(task, dataclasses.replace(project, labeling=labeling), grounder, media)
-    work = _item_of(newest, works)
+    slot, question = read_still(
+        task, target, _item_of(newest), project, media=media, num_frames=batcher.num_frames
+    )
     label = _label_of(newest)
     text = _typed(regions)
-    as_action = text is None and work.target.labels_are == "actions" and label is not None
-    narration = text or (label if as_action and label else work.narrations[0])
-    [grounding] = grounder.ground(work.clip, [narration])
+    as_action = text is None and slot.target.labels_are == "actions" and label is not None
+    if text is not None or as_action:
+        question = dataclasses.replace(question, sentences=[text or str(label)])
+    elif not callable(question.sentences):
+        question = dataclasses.replace(question, sentences=question.sentences[:1])
+    answer = batcher.ask(question, Priority.CLICK).result()
+    grounding = answer.groundings[0]
     if newest.get("type") != "textarea":
         grounding = focus(grounding, place_of(newest, grounding))
     found = Found(
         dataclasses.replace(grounding, model_version=project.version),
-        key=f"{task.get('id')}:{work.item_index}:{newest.get('id')}",
+        key=f"{task.get('id')}:{slot.item_index}:{newest.get('id')}",
         labels_are="actions" if as_action else "narration",
-        item_index=work.item_index,
-        similarity=work.similarity,
+        item_index=slot.item_index,
+        similarity=answer.similarity,
     )
     controls = [
         control if as_action else _labelled(control, label)
-        for control in work.target.controls
+        for control in slot.target.controls
         if control.kind in DRAWN
     ]
     prediction = {
@@ -160,12 +165,9 @@ def _target_of(region: Region, project: Project) -> Target:
     )
 
 
-def _item_of(region: Region, works: Sequence[Work]) -> Work:
+def _item_of(region: Region) -> int:
     index = region.get("item_index")
-    for work in works:
-        if work.item_index is None or work.item_index == (index or 0):
-            return work
-    raise InputError(f"The task has no frame number {index}.")
+    return index if isinstance(index, int) and index >= 0 else 0
 
 
 def _label_of(region: Region) -> str | None:

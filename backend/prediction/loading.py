@@ -1,20 +1,17 @@
-"""One task -> the clips and sentences to ground."""
+"""What a task and its project say: sentences, labels, times, frames."""
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from functools import partial
+from typing import Any
 
 from backend.database.keys import ProjectKey
-from backend.labeling.controls import Control, Label, Labeling, Target, fill, look_up
+from backend.labeling.controls import Control, Label, Labeling, Target, look_up
 from backend.labeling.labels import Similarity
-from backend.media.media import Media
-from backend.prediction.frames import read_frame_list, read_moment, window_length
+from backend.prediction.batcher import Chooser
 from videogem.errors import InputError
-from videogem.grounder import Grounder
 from videogem.narration.prompts import parse
-from videogem.structures import Clip
 
 Task = dict[str, Any]
 TIME_FIELD = "time"
@@ -33,62 +30,15 @@ class Project:
     key: ProjectKey | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """One frame to ground: its clip and sentences, and where the regions go."""
-
-    target: Target
-    item_index: int | None
-    clip: Clip
-    narrations: list[str]
-    similarity: Similarity | None
-
-
-def load_task(task: Task, project: Project, grounder: Grounder, media: Media) -> list[Work]:
-    """Fetch and decode what a task shows, once per frame.
-
-    Raises:
-        InputError: the task's data cannot be used; the reason is for the person who owns them.
-    """
-    works: list[Work] = []
-    for target in project.labeling.targets:
-        if target.source.kind == "video":
-            continue  # see videos.py
-        target = with_task_labels(target, task)
-        for item_index, clip in _clips(task, target, project, grounder, media):
-            similarity = _similarity(grounder, clip)
-            narrations = narrations_of(task, target, similarity)
-            works.append(Work(target, item_index, clip, narrations, similarity))
-    return works
-
-
-def _clips(
-    task: Task, target: Target, project: Project, grounder: Grounder, media: Media
-) -> Iterator[tuple[int | None, Clip]]:
-    reference = fill(target.source.value, task.get("data") or {})
-    num_frames = window_length(grounder)
-    with ExitStack() as stack:
-
-        def open_media(one: Any) -> BinaryIO:
-            file = media.open(one, project=project.key, task=task.get("id"))
-            return stack.enter_context(file)
-
-        if target.source.kind == "images":
-            files = [open_media(one) for one in _frame_list(reference)]
-            yield from enumerate(read_frame_list(files, num_frames=num_frames))
-        else:
-            time = time_of(task, target)
-            yield None, read_moment(open_media(reference), time=time, num_frames=num_frames)
-
-
-def narrations_of(task: Task, target: Target, similarity: Similarity | None) -> list[str]:
-    """The sentences to ground: the task's narration, or the labels that fit the frame best.
+def sentences_of(task: Task, target: Target) -> Sequence[str] | Chooser:
+    """The sentences to ground: the task's narration, or what chooses the labels that fit the frame.
 
     Raises:
         InputError: the narration is missing or empty.
     """
     if target.labels_are == "actions" or target.narration_field is None:
-        return fitting_actions(target, similarity)
+        action_labels(target)
+        return partial(fitting_actions, target)
     texts = look_up(target.narration_field, task.get("data") or {})
     sentences = [_sentence(item) for item in (texts if isinstance(texts, list) else [texts])]
     sentences = [sentence for sentence in sentences if sentence]
@@ -119,6 +69,16 @@ def fitting_actions(target: Target, similarity: Similarity | None) -> list[str]:
     scores = similarity([parse(label).action_prompt for label in labels])
     ranked = sorted(range(len(labels)), key=lambda index: -scores[index])
     return [labels[index] for index in ranked[:top]]
+
+
+def compared_texts(target: Target) -> list[str]:
+    """Labels among which similarity to the frame may have to decide."""
+    controls = [
+        control
+        for control in target.controls
+        if control.kind == "choices" or len(control.labels) > 1
+    ]
+    return list(dict.fromkeys(each.value for control in controls for each in control.labels))
 
 
 def action_labels(target: Target) -> list[str]:
@@ -172,15 +132,7 @@ def time_of(task: Task, target: Target) -> float | None:
         raise InputError(f"The task's time must be a number of seconds, got {value!r}.") from None
 
 
-def _similarity(grounder: Grounder, clip: Clip) -> Similarity | None:
-    """How similar a clip is to texts, where the grounder can tell; asked only when needed."""
-    compare = getattr(grounder, "similarity", None)
-    if compare is None:
-        return None
-    return lambda texts: [float(score) for score in compare(clip, list(texts))]
-
-
-def _frame_list(value: Any) -> list[Any]:
+def frame_list(value: Any) -> list[Any]:
     if not isinstance(value, list) or not value:
         raise InputError(f"The task's frames must be a list of addresses, got {value!r}.")
     return value

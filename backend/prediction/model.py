@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.labeling.controls import Labeling
+from backend.prediction.batcher import Batcher
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 
@@ -41,6 +42,7 @@ class BackgroundModel:
         self.version = version
         self._load = load
         self._grounder: Grounder | None = None
+        self._batcher: Batcher | None = None
         self._error: str | None = None
         self._done = threading.Event()
         self._started = False
@@ -99,6 +101,18 @@ class BackgroundModel:
         if self._grounder is not None:
             return self._grounder
         raise self._not_ready()
+
+    def batcher(self, timeout: float | None = None) -> Batcher:
+        """What everybody asks instead of the grounder itself; waits as ``get`` does.
+
+        Raises:
+            ModelNotReadyError: as in ``get``.
+        """
+        grounder = self.get(timeout)
+        with self._start_lock:
+            if self._batcher is None:
+                self._batcher = Batcher(grounder)
+            return self._batcher
 
     def _not_ready(self) -> ModelNotReadyError:
         if self._error is not None:

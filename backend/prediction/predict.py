@@ -1,24 +1,30 @@
-"""Tasks -> predictions: read the media, ground, write regions, check them."""
+"""Tasks -> predictions: moments are read, grounded and written at the same time.
 
-import dataclasses
+Some threads read, the model's batcher grounds, and the caller's thread writes whatever is ready, so
+that a task whose media are slow holds up no other.
+"""
+
 import logging
-from collections.abc import Sequence
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
-from backend.labeling.controls import fill
-from backend.labeling.results import Found, Region, mean_score, to_regions
-from backend.labeling.validation import problems_of
 from backend.media.media import Media
-from backend.prediction.loading import Project, Task, Work, load_task
-from backend.prediction.videos import predict_video
+from backend.prediction.batcher import Answer, Batcher, Priority
+from backend.prediction.loading import Project, Task
+from backend.prediction.moments import Moment
+from backend.prediction.reading import read
+from backend.prediction.writing import Prediction as Prediction
+from backend.prediction.writing import Writer
 from videogem.errors import InputError
-from videogem.grounder import Grounder
-from videogem.structures import Grounding
 
 logger = logging.getLogger(__name__)
 
-Prediction = dict[str, Any]
+READERS = 4  # threads that fetch and decode for one caller
+LATE = "The time was up before the task was predicted."
 
 
 @dataclass(frozen=True)
@@ -26,116 +32,239 @@ class Outcome:
     """What became of one task: a prediction, or the reason why there is none.
 
     A prediction without regions means that nothing scored enough. What could not be done is never
-    written as an empty prediction: Label Studio would take the task for done.
+    written as an empty prediction: Label Studio would take the task for done. A task that the time
+    did not suffice for is ``late``.
     """
 
     task: Task
     prediction: Prediction | None = None
     error: str | None = None
+    late: bool = False
 
 
 def predict_many(
-    tasks: Sequence[Task], project: Project, *, grounder: Grounder, media: Media
+    tasks: Sequence[Task],
+    project: Project,
+    *,
+    batcher: Batcher,
+    media: Media,
+    priority: Priority = Priority.REQUEST,
+    deadline: float | None = None,
 ) -> list[Outcome]:
-    """Predict tasks together: their frames go through the image tower in one batch.
+    """Predict tasks together; one outcome for each, in their order.
 
     One task's failure never takes the others with it; a defect of ours is logged with its traceback
-    and becomes that task's reason.
+    and becomes that task's reason. At the ``deadline`` (of ``time.monotonic``) what is not done is
+    left, wherever it is.
     """
-    loaded: list[list[Work] | Outcome] = []
-    for task in tasks:
-        try:
-            loaded.append(load_task(task, project, grounder, media))
-        except Exception as error:
-            loaded.append(_failed(task, error))
-    works = [work for each in loaded if not isinstance(each, Outcome) for work in each]
-    try:
-        groundings = iter(_ground(works, grounder))
-    except Exception as error:
-        if len(tasks) == 1:
-            return [_failed(tasks[0], error)]
-        # Somebody's frame or narration cannot be grounded: alone, each gets its own reason.
-        return [predict_many([t], project, grounder=grounder, media=media)[0] for t in tasks]
-    outcomes = []
-    for task, each in zip(tasks, loaded, strict=True):
-        if isinstance(each, Outcome):
-            outcomes.append(each)
-            continue
-        found = [(work, next(groundings)) for work in each]
-        try:
-            videos = _videos(task, project, grounder, media)
-            outcomes.append(Outcome(task, prediction=assemble(task, found, project, videos)))
-        except Exception as error:
-            outcomes.append(_failed(task, error))
+    outcomes = [Outcome(task, error=LATE, late=True) for task in tasks]
+    found = predict_each(
+        tasks, project, batcher=batcher, media=media, priority=priority, deadline=deadline
+    )
+    for place, outcome in found:
+        outcomes[place] = outcome
     return outcomes
 
 
-def _failed(task: Task, error: Exception) -> Outcome:
-    if isinstance(error, InputError):
-        logger.warning("task %s: %s", task.get("id"), error)
-        return Outcome(task, error=str(error))
-    logger.error("task %s: a defect of the backend", task.get("id"), exc_info=error)
-    return Outcome(task, error=f"Defect in the backend ({type(error).__name__}), see its log.")
-
-
-def _ground(works: Sequence[Work], grounder: Grounder) -> list[list[Grounding]]:
-    if not works:
-        return []
-    return grounder.ground_batch([w.clip for w in works], [w.narrations for w in works])
-
-
-def _videos(
-    task: Task, project: Project, grounder: Grounder, media: Media
-) -> tuple[list[Region], list[float]]:
-    """Regions and scores of a task's videos."""
-    regions: list[Region] = []
-    scores: list[float] = []
-    for target in project.labeling.targets:
-        if target.source.kind == "video":
-            reference = fill(target.source.value, task.get("data") or {})
-            more = predict_video(task, target, reference, project, grounder, media)
-            regions += more[0]
-            scores += more[1]
-    return regions, scores
-
-
-def assemble(
-    task: Task,
-    found: Sequence[tuple[Work, list[Grounding]]],
+def predict_each(
+    tasks: Iterable[Task],
     project: Project,
-    videos: tuple[list[Region], list[float]],
-) -> Prediction:
-    """Write the regions of one task, and check them."""
-    regions, scores = videos
-    for work, groundings in found:
-        for index, grounding in enumerate(groundings):
-            if grounding.score < project.score_threshold:
-                continue
-            one = Found(
-                dataclasses.replace(grounding, model_version=project.version),
-                key=f"{task.get('id')}:{work.item_index}:{index}",
-                labels_are=work.target.labels_are,
-                item_index=work.item_index,
-                similarity=work.similarity,
-            )
-            written = to_regions(one, work.target.controls)
-            regions += written
-            if written:
-                scores.append(grounding.score)
-    prediction = {
-        "result": regions,
-        "score": mean_score(scores),
-        "model_version": project.version,
-    }
-    return checked(prediction, project)
+    *,
+    batcher: Batcher,
+    media: Media,
+    priority: Priority = Priority.REQUEST,
+    deadline: float | None = None,
+) -> Iterator[tuple[int, Outcome]]:
+    """Places and outcomes of tasks as they get ready; tasks are taken as there are hands for them.
 
-
-def checked(prediction: Prediction, project: Project) -> Prediction:
-    """The prediction itself, if Label Studio can show it.
-
-    Raises:
-        RuntimeError: it cannot, which is a defect of this backend.
+    What is under way when the caller stops, or at the deadline, is given up.
     """
-    if problems := problems_of(prediction, project.config, project.labeling):
-        raise RuntimeError(f"invalid prediction: {'; '.join(problems)}")
-    return prediction
+    flight = _Flight(tasks, project, batcher, media, priority)
+    try:
+        yield from flight.outcomes(deadline)
+    finally:
+        flight.close()
+
+
+@dataclass(frozen=True, eq=False)
+class _Grounded:
+    """A moment that the model answered, or failed at."""
+
+    place: int
+    task: Task
+    moment: Moment
+    future: "Future[Answer]"
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A task that was read to its end, or as far as it could be."""
+
+    place: int
+    task: Task
+    num_moments: int
+    error: Exception | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Stopped:
+    """A reader that found no more tasks."""
+
+    error: Exception | None = None
+
+
+@dataclass
+class _Writing:
+    """A task of which something was answered."""
+
+    writer: Writer | None = None
+    num_written: int = 0
+    read: _Read | None = None
+    error: Exception | None = None
+
+
+class _Flight:
+    """The tasks of one caller, from the first that is read to the last that is written."""
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        project: Project,
+        batcher: Batcher,
+        media: Media,
+        priority: Priority,
+    ) -> None:
+        self._tasks = enumerate(tasks)
+        self._tasks_lock = threading.Lock()
+        self._project = project
+        self._batcher = batcher
+        self._media = media
+        self._priority = priority
+        self._events: queue.SimpleQueue[_Grounded | _Read | _Stopped] = queue.SimpleQueue()
+        self._closed = False
+        self._failed: set[int] = set()  # places of tasks that cannot be predicted any more
+        self._closing = threading.Lock()
+        self._waiting: set[Future[Answer]] = set()
+        count = min(READERS, len(tasks)) if isinstance(tasks, Sequence) else READERS
+        self._num_readers = count
+        for _ in range(count):
+            threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
+
+    def outcomes(self, deadline: float | None) -> Iterator[tuple[int, Outcome]]:
+        writings: dict[int, _Writing] = {}
+        while self._num_readers or writings:
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                event = self._events.get(timeout=left)
+            except queue.Empty:
+                return
+            if isinstance(event, _Stopped):
+                self._num_readers -= 1
+                if event.error is not None:
+                    raise event.error
+                continue
+            writing = writings.setdefault(event.place, _Writing())
+            if isinstance(event, _Read):
+                writing.read = event
+                writing.error = writing.error or event.error
+            else:
+                self._write(event, writing)
+            read = writing.read
+            if read is not None and writing.num_written == read.num_moments:
+                del writings[event.place]
+                yield event.place, self._outcome(read, writing)
+
+    def close(self) -> None:
+        """Give up what is under way, and the room it takes."""
+        with self._closing:
+            self._closed = True
+            waiting = list(self._waiting)
+        for future in waiting:
+            future.cancel()
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, _Grounded):
+                self._give(event.moment)
+
+    def _read_tasks(self) -> None:
+        error = None
+        try:
+            while not self._closed:
+                with self._tasks_lock:
+                    place, task = next(self._tasks, (-1, {}))
+                if place < 0:
+                    break
+                self._read_task(place, task)
+        except Exception as problem:  # of whoever gives the tasks: theirs to handle
+            error = problem
+        self._events.put(_Stopped(error))
+
+    def _read_task(self, place: int, task: Task) -> None:
+        error = None
+        count = 0
+        moments = read(
+            task,
+            self._project,
+            media=self._media,
+            batcher=self._batcher,
+            priority=self._priority,
+        )
+        try:
+            for moment in moments:
+                self._ask(place, task, moment)
+                count += 1
+                if self._closed or place in self._failed:
+                    break  # nobody wants the rest
+        except Exception as problem:
+            error = problem
+        finally:
+            moments.close()
+        self._events.put(_Read(place, task, count, error))
+
+    def _ask(self, place: int, task: Task, moment: Moment) -> None:
+        self._batcher.room.take(moment.question.num_bytes, self._priority)
+        future = self._batcher.ask(moment.question, self._priority)
+        with self._closing:
+            self._waiting.add(future)
+            closed = self._closed
+        if closed:
+            future.cancel()
+
+        def answered(future: "Future[Answer]") -> None:
+            with self._closing:
+                self._waiting.discard(future)
+                if not self._closed:
+                    self._events.put(_Grounded(place, task, moment, future))
+                    return
+            self._give(moment)
+
+        future.add_done_callback(answered)
+
+    def _write(self, event: _Grounded, writing: _Writing) -> None:
+        try:
+            if writing.error is None:
+                writing.writer = writing.writer or Writer(event.task, self._project)
+                writing.writer.add(event.moment.slot, event.future.result())
+        except Exception as error:
+            writing.error = error
+            self._failed.add(event.place)
+        finally:
+            writing.num_written += 1
+            self._give(event.moment)
+
+    def _outcome(self, read: _Read, writing: _Writing) -> Outcome:
+        try:
+            if writing.error is not None:
+                raise writing.error
+            writer = writing.writer or Writer(read.task, self._project)
+            return Outcome(read.task, prediction=writer.prediction())
+        except InputError as error:
+            logger.warning("task %s: %s", read.task.get("id"), error)
+            return Outcome(read.task, error=str(error))
+        except Exception as error:
+            logger.error("task %s: a defect of the backend", read.task.get("id"), exc_info=error)
+            reason = f"Defect in the backend ({type(error).__name__}), see its log."
+            return Outcome(read.task, error=reason)
+
+    def _give(self, moment: Moment) -> None:
+        self._batcher.room.give(moment.question.num_bytes, self._priority)

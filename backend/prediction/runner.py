@@ -11,12 +11,12 @@ from backend.label_studio.client import Connections, LabelStudioError
 from backend.labeling.config import parse_labeling
 from backend.labeling.controls import Labeling
 from backend.media.media import Media
+from backend.prediction.batcher import Priority
 from backend.prediction.delivery import deliver
 from backend.prediction.jobs import Job, Jobs
 from backend.prediction.loading import Project
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
 from backend.prediction.predict import Outcome, predict_many
-from backend.prediction.traffic import Traffic
 from backend.store import EventStore
 from videogem.errors import InputError
 
@@ -26,7 +26,6 @@ CHUNK = 8  # tasks that share a pass of the image tower; the tower is saturated 
 RETRY_DELAYS = (5.0, 30.0, 120.0, 600.0)  # seconds until Label Studio is tried again
 MODEL_WAIT = 10.0
 IDLE_WAIT = 60.0
-POLITE_WAIT = 2.0  # seconds that queued work waits for people who wait for an answer
 RATE_WINDOW = 50
 
 
@@ -46,7 +45,6 @@ class Runner:
         media: Media,
         connections: Connections,
         store: EventStore,
-        traffic: Traffic,
         score_threshold: float,
     ) -> None:
         self._jobs = jobs
@@ -54,7 +52,6 @@ class Runner:
         self._media = media
         self._connections = connections
         self._store = store
-        self._traffic = traffic
         self._score_threshold = score_threshold
         self._finished: deque[float] = deque(maxlen=RATE_WINDOW)
         self._stop = False
@@ -110,7 +107,6 @@ class Runner:
                 size = chunk_size(parse_labeling(waiting[0].config))
                 self._jobs.requeue(waiting[size:])
                 waiting = waiting[:size]
-                self._traffic.wait_until_quiet(POLITE_WAIT)
                 self._predict(waiting)
         except BaseException:
             self._jobs.requeue([*ready, *waiting], delay=RETRY_DELAYS[0])
@@ -122,7 +118,7 @@ class Runner:
         labeling = parse_labeling(first.config)
         try:
             labeling.require()
-            grounder = self._models.for_labeling(labeling).get(timeout=MODEL_WAIT)
+            batcher = self._models.for_labeling(labeling).batcher(timeout=MODEL_WAIT)
         except ModelLoadingError:
             self._jobs.requeue(jobs)
             return
@@ -138,7 +134,10 @@ class Runner:
             self._connections.key(first.project),
         )
         tasks = [job.task for job in jobs]
-        self._settle(jobs, predict_many(tasks, project, grounder=grounder, media=self._media))
+        outcomes = predict_many(
+            tasks, project, batcher=batcher, media=self._media, priority=Priority.JOBS
+        )
+        self._settle(jobs, outcomes)
 
     def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         ready: list[tuple[Job, dict[str, Any]]] = []

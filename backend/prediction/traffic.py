@@ -4,22 +4,17 @@ import threading
 
 
 class Traffic:
-    """Counts the requests being answered, so that background work can let them pass."""
+    """Counts the requests being answered, so that some threads stay free."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._active = 0
 
     def __enter__(self) -> int:
-        with self._condition:
+        with self._lock:
             self._active += 1
             return self._active
 
     def __exit__(self, *_: object) -> None:
-        with self._condition:
+        with self._lock:
             self._active -= 1
-            self._condition.notify_all()
-
-    def wait_until_quiet(self, timeout: float) -> None:
-        with self._condition:
-            self._condition.wait_for(lambda: self._active == 0, timeout)

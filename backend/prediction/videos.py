@@ -1,26 +1,28 @@
-"""Tasks with a video -> boxes that follow the action, and its moments on the timeline."""
+"""A video -> the key frames of what is said or seen in it."""
 
-import dataclasses
 import logging
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import groupby
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from backend.labeling.controls import Control, Target, look_up
-from backend.labeling.results import Found, Region, Shown, to_regions, to_video_regions
-from backend.media.media import Media
-from backend.prediction.frames import LIMITS, STEP, window_length
-from backend.prediction.loading import Project, Task, action_labels, time_of, with_task_labels
+from backend.labeling.controls import Target, look_up
+from backend.labeling.results import Shown
+from backend.prediction.batcher import Answer, Batcher, Priority, Question
+from backend.prediction.frames import LIMITS, STEP
+from backend.prediction.loading import Task, action_labels, time_of
+from backend.prediction.moments import Film, Key, Moment
 from videogem.errors import InputError
-from videogem.grounder import Grounder
-from videogem.media.sources import VideoInfo
-from videogem.media.video import probe, read_clips
+from videogem.media.sources import FrameReader, VideoInfo
+from videogem.media.video import clips_from, open_frames
 from videogem.narration.prompts import parse
 from videogem.narration.reading import Cue, read_cues
+from videogem.structures import Clip
 from videogem.tracks import STEP as KEY_STEP
-from videogem.tracks import Track, frame_rate_warning, ground_cues
+from videogem.tracks import frame_rate_warning, plan_keys
 
 logger = logging.getLogger(__name__)
 
@@ -28,62 +30,35 @@ MAX_CUES = 500  # of one video
 SPOTTING_STEP = 1.0  # seconds between the frames in which actions are looked for
 
 
-def predict_video(
-    task: Task, target: Target, reference: Any, project: Project, grounder: Grounder, media: Media
-) -> tuple[list[Region], list[float]]:
-    """Regions of a video's controls, and the score of every narrated moment.
+def read_video(
+    file: BinaryIO,
+    task: Task,
+    target: Target,
+    place: int,
+    *,
+    batcher: Batcher,
+    priority: Priority,
+) -> Iterator[Moment]:
+    """The key frames of everything said in a video, in the order of time, in one pass.
 
     Raises:
         InputError: the task's data cannot be used.
     """
-    target = with_task_labels(target, task)
-    with media.open(reference, project=project.key, task=task.get("id")) as file:
-        info = probe(file, limits=LIMITS)
-        file.seek(0)
-        cues = _cues(task, target, info, grounder, file)
+    with open_frames(file, limits=LIMITS) as reader:
+        info = reader.info
+        cues = _cues(task, target, reader, batcher, priority)
         shown = _shown(task, target, info)
-        file.seek(0)
-        tracks = ground_cues(
-            grounder,
-            file,
-            cues,
-            step=float(target.options.get("model_every", KEY_STEP)),
-            num_frames=window_length(grounder),
-            window_step=STEP,
-            limits=LIMITS,
-        )
-        regions: list[Region] = []
-        scores: list[float] = []
-        for track in tracks:
-            number = cues.index(track.cue)
-            found = _found(track, target, f"{task.get('id')}:{number}", project)
-            if found:
-                regions += to_video_regions(found, track.cue.start, track.cue.end, shown, target)
-                regions += _texts(found, target.controls)
-                scores.append(float(np.mean([one.grounding.score for one in found])))
-    _say(regions, frame_rate_warning(info, shown.framerate), task)
-    return regions, scores
-
-
-def _found(track: Track, target: Target, key: str, project: Project) -> list[Found]:
-    """The groundings of a moment; none where all of them score too little."""
-    scores = [grounding.score for grounding in track.groundings]
-    if not scores or float(np.mean(scores)) < project.score_threshold:
-        return []
-    return [
-        Found(
-            dataclasses.replace(grounding, model_version=project.version),
-            key=key,
-            labels_are=target.labels_are,
-        )
-        for grounding in track.groundings
-    ]
-
-
-def _texts(found: Sequence[Found], controls: Sequence[Control]) -> list[Region]:
-    """What TextArea and Choices say of a moment, from its best frame."""
-    best = max(found, key=lambda one: one.grounding.score)
-    return to_regions(best, [each for each in controls if each.kind in ("textarea", "choices")])
+        warning = frame_rate_warning(info, shown.framerate)
+        if warning is not None:
+            logger.warning("task %s: %s", task.get("id"), warning)
+        wanted = plan_keys(cues, info.end, step=float(target.options.get("model_every", KEY_STEP)))
+        counts = Counter(number for numbers in wanted.values() for number in numbers)
+        num_keys = tuple(counts[number] for number in range(len(cues)))
+        film = Film(target, place, tuple(cues), num_keys, shown, warning)
+        clips = clips_from(reader, list(wanted), num_frames=batcher.num_frames, step=STEP)
+        for numbers, clip in zip(wanted.values(), clips, strict=True):
+            sentences = [cues[number].text for number in numbers]
+            yield Moment(Key(film, tuple(numbers)), Question(clip, sentences))
 
 
 def _shown(task: Task, target: Target, info: VideoInfo) -> Shown:
@@ -104,11 +79,12 @@ def _shown(task: Task, target: Target, info: VideoInfo) -> Shown:
 
 
 def _cues(
-    task: Task, target: Target, info: VideoInfo, grounder: Grounder, file: BinaryIO
+    task: Task, target: Target, reader: FrameReader, batcher: Batcher, priority: Priority
 ) -> list[Cue]:
     """What was said when; one plain sentence counts for the time given, else for all."""
     if target.labels_are == "actions" or target.narration_field is None:
-        return _spotted(target, info, grounder, file)
+        return _spotted(target, reader, batcher, priority)
+    info = reader.info
     data = task.get("data") or {}
     value = look_up(target.narration_field, data)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -144,19 +120,22 @@ def _whole(text: str, task: Task, target: Target, info: VideoInfo) -> Cue:
     return Cue(0.0, info.duration, text)
 
 
-def _spotted(target: Target, info: VideoInfo, grounder: Grounder, file: BinaryIO) -> list[Cue]:
+def _spotted(
+    target: Target, reader: FrameReader, batcher: Batcher, priority: Priority
+) -> list[Cue]:
     """Moments of actions: neighbouring frames that are most similar to the same label."""
     labels = action_labels(target)
-    compare: Any = getattr(grounder, "similarity", None)
-    if compare is None:
+    if not batcher.compares:
         raise InputError("This model cannot compare frames with labels; give a narration.")
+    info = reader.info
     texts = [parse(label).action_prompt for label in labels]
     times = [float(time) for time in np.arange(SPOTTING_STEP / 2, info.duration, SPOTTING_STEP)]
     times = times or [info.duration / 2]
     best: list[tuple[float, str]] = []
-    clips = read_clips(file, times, num_frames=window_length(grounder), step=STEP, limits=LIMITS)
-    for time, clip in zip(times, clips, strict=True):
-        best.append((time, labels[int(np.argmax(np.asarray(compare(clip, texts))))]))
+    clips = clips_from(reader, times, num_frames=batcher.num_frames, step=STEP)
+    for time, answer in zip(times, ask_each(batcher, clips, texts, priority), strict=True):
+        scores = answer.scores or {}
+        best.append((time, labels[int(np.argmax([scores[text] for text in texts]))]))
     cues = []
     for label, group in groupby(best, key=lambda one: one[1]):
         moments = [time for time, _ in group]
@@ -165,11 +144,14 @@ def _spotted(target: Target, info: VideoInfo, grounder: Grounder, file: BinaryIO
     return cues[:MAX_CUES]
 
 
-def _say(regions: list[Region], warning: str | None, task: Task) -> None:
-    """Show a warning where the annotator sees it: in the details of the first region."""
-    if warning is None:
-        return
-    logger.warning("task %s: %s", task.get("id"), warning)
-    if regions:
-        told = regions[0].get("meta", {}).get("text", [])
-        regions[0]["meta"] = {"text": [warning, *told]}
+def ask_each(
+    batcher: Batcher, clips: Iterable[Clip], texts: Sequence[str], priority: Priority
+) -> Iterator[Answer]:
+    """Compare many clips with texts, some on their way while the next are read."""
+    waiting: deque[Future[Answer]] = deque()
+    for clip in clips:
+        waiting.append(batcher.ask_with_room(Question(clip, (), texts), priority))
+        if len(waiting) >= 2 * batcher.grounder.batch_size:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

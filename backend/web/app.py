@@ -64,7 +64,6 @@ def create_app(
         media=media,
         connections=connections,
         store=store,
-        traffic=traffic,
         score_threshold=settings.score_threshold,
     )
     app = Flask(__name__)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from backend.database import schema
-from backend.prediction.frames import read_moment, window_length
+from backend.prediction.frames import read_moment
 from backend.qa.events import Row, number
 from backend.qa.regions import read_regions
 from backend.qa.store import Store
@@ -43,12 +43,12 @@ def heatmap_png(store: Store, service: Service, annotation_id: int, item: int) -
         InputError: as above, or the task has no narration.
         ModelNotReadyError: the model is still loading.
     """
-    grounder = service.models.default.get(timeout=0)
-    length = window_length(grounder)
+    batcher = service.models.default.batcher(timeout=0)
+    length = batcher.num_frames
     clip, narration = _read(store, service, annotation_id, item, num_frames=length)
     if not narration:
         raise InputError("The task has no narration to ground.")
-    grounding = grounder.ground(clip, [narration])[0]
+    grounding = batcher.ground(clip, [narration])[0]
     heat = np.tensordot(PROMPT_WEIGHTS, np.asarray(grounding.heatmaps, dtype=np.float64), axes=1)
     heat = np.clip(heat / max(1e-9, float(heat.max())), 0, 1)
     pixels = np.zeros((*heat.shape, 4), np.uint8)

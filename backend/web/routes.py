@@ -80,9 +80,9 @@ def predict() -> Response:
     threshold = service.settings.score_threshold
     project = Project(key.id if key else None, config, labeling, version, threshold, key)
     if (regions := context_regions(body.get("params"))) and tasks:
-        grounder = service.models.for_labeling(labeling).get(timeout=PREDICT_WAIT)
+        batcher = service.models.for_labeling(labeling).batcher(timeout=PREDICT_WAIT)
         with service.traffic:
-            suggestion = suggest(tasks[0], regions, project, grounder=grounder, media=service.media)
+            suggestion = suggest(tasks[0], regions, project, batcher=batcher, media=service.media)
         return jsonify(results=[suggestion])
     return jsonify(results=answer(tasks, project, service))
 

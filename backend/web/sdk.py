@@ -75,7 +75,7 @@ class VideoGEMModel(LabelStudioMLBase):
         labeling = parse_labeling(self.label_config or "")
         labeling.require()
         parts = shared()
-        grounder = parts.model.get()
+        batcher = parts.model.batcher()
         version = self.version + labeling.version_suffix
         project = Project(
             self.project.id if self.project else None,
@@ -86,9 +86,9 @@ class VideoGEMModel(LabelStudioMLBase):
             self.project,
         )
         if (regions := context_regions({"context": context})) and tasks:
-            found = suggest(tasks[0], regions, project, grounder=grounder, media=parts.media)
+            found = suggest(tasks[0], regions, project, batcher=batcher, media=parts.media)
             return [_without_version(found)]
-        outcomes = predict_many(tasks, project, grounder=grounder, media=parts.media)
+        outcomes = predict_many(tasks, project, batcher=batcher, media=parts.media)
         return [
             {"error": outcome.error}
             if outcome.prediction is None

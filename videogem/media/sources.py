@@ -2,11 +2,11 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -29,7 +29,8 @@ class BinaryFile(Protocol):
 Seconds = float | int
 
 PathOrFile = str | Path | BinaryFile
-Source = PathOrFile | Sequence[PathOrFile]
+FrameSource = PathOrFile | Callable[[], BinaryIO]  # one of a list; a function opens it
+Source = PathOrFile | Sequence[FrameSource]
 Kind = Literal["image", "video", "frames"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})

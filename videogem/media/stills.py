@@ -15,6 +15,7 @@ from videogem.media.sources import (
     BinaryFile,
     Frame,
     FrameReader,
+    FrameSource,
     Limits,
     PathOrFile,
     Seconds,
@@ -107,11 +108,14 @@ def _natural(name: str) -> list[tuple[int, str]]:
 class FrameList(FrameReader):
     """Frames that exist one by one: frame ``i`` appears at ``i / fps``.
 
+    One given as a function is opened when it is read, and closed again: thousands of open files
+    are more than a process may have.
+
     Without a rate the times are the frame numbers themselves (one frame a second).
     """
 
     def __init__(
-        self, frames: Sequence[PathOrFile], *, fps: Seconds | None, limits: Limits
+        self, frames: Sequence[FrameSource], *, fps: Seconds | None, limits: Limits
     ) -> None:
         if not frames:
             raise VideoReadError("The list of frames is empty; give at least one image.")
@@ -120,7 +124,7 @@ class FrameList(FrameReader):
         self._frames = frames
         self._rate = fps or 1.0
         self._limits = limits
-        middle = read_image(frames[len(frames) // 2], limits=limits)
+        middle = self._read(len(frames) // 2)
         duration = len(frames) / self._rate
         self.name = f"the list of {len(frames)} frames"
         self.info = VideoInfo(
@@ -138,9 +142,16 @@ class FrameList(FrameReader):
         for time in times:
             index = min(int(time * self._rate + 1e-6), len(self._frames) - 1)
             if frame is None or frame.index != index:
-                image = read_image(self._frames[index], limits=self._limits)
+                image = self._read(index)
                 frame = Frame(image, index / self._rate, index)
             yield frame
+
+    def _read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        entry = self._frames[index]
+        if not callable(entry):
+            return read_image(entry, limits=self._limits)
+        with entry() as file:
+            return read_image(file, limits=self._limits)
 
     def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
         index = min(int(time * self._rate + 1e-6), len(self._frames) - 1)

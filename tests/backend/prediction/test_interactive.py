@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backend.label_studio.client import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
+from backend.prediction.batcher import Batcher
 from backend.prediction.interactive import NEIGHBOURHOOD, context_regions, focus, place_of, suggest
 from backend.prediction.loading import Project
 from backend.settings import Settings
@@ -63,7 +64,7 @@ def answer(
 ) -> list[dict[str, Any]]:
     project = Project(1, CONFIG, parse_labeling(CONFIG), "v1")
     fake = grounder or FakeGrounder()
-    return suggest(TASK, regions, project, grounder=fake, media=media)["result"]
+    return suggest(TASK, regions, project, batcher=Batcher(fake), media=media)["result"]
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,6 +9,7 @@ import pytest
 from backend.label_studio.client import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
+from backend.prediction.batcher import Batcher
 from backend.prediction.loading import Project
 from backend.prediction.predict import Outcome, predict_many
 from backend.settings import Settings
@@ -44,7 +45,9 @@ def predict(
     labeling = parse_labeling(config)
     assert labeling.problems == ()
     project = Project(1, config, labeling, "v1", **options)
-    [outcome] = predict_many([task], project, grounder=grounder or FakeGrounder(), media=media)
+    [outcome] = predict_many(
+        [task], project, batcher=Batcher(grounder or FakeGrounder()), media=media
+    )
     return outcome
 
 

@@ -11,6 +11,7 @@ import pytest
 from backend.label_studio.client import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
+from backend.prediction.batcher import Batcher
 from backend.prediction.loading import Project
 from backend.prediction.predict import Outcome, predict_many
 from backend.settings import Settings
@@ -65,7 +66,7 @@ def predict(media: Media, config: str, said: Any, **fields: Any) -> Outcome:
     project = Project(1, config, parse_labeling(config), "v1")
     assert project.labeling.problems == ()
     task = {"id": 3, "data": {"film": "x.mp4", "said": said, **fields}}
-    [outcome] = predict_many([task], project, grounder=Comparing(), media=media)
+    [outcome] = predict_many([task], project, batcher=Batcher(Comparing()), media=media)
     return outcome
 
 

@@ -1,0 +1,316 @@
+"""The one place that talks to a tower: questions from everybody, answered in full batches.
+
+People come first: a click before a request, a request before the job list. A question that finds
+the tower idle is served at once; what comes while the tower works waits together, and is served
+together.
+"""
+
+import gc
+import heapq
+import itertools
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from backend.labeling.labels import Similarity
+from videogem.errors import InputError
+from videogem.grounder import Grounder
+from videogem.structures import Clip, Grounding
+
+logger = logging.getLogger(__name__)
+
+IDLE = 30.0  # seconds after which a thread without work ends; the next question starts another
+SENTENCES = 64  # of one batch, so that a click never waits for hundreds of heatmaps
+RECOVERY = 32  # full batches after which a halved batch size is doubled again
+HEATMAP_BYTES = 3 * 224 * 224 * 4  # of one sentence: three heatmaps of the usual input size
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
+
+ROOM_BYTES = 512 * 2**20
+ROOM_CLIPS = 64
+SHARES = (1.0, 0.75, 0.5)  # of the room by priority: the job list never fills it for the others
+
+
+class Priority(IntEnum):
+    """Whose question goes first."""
+
+    CLICK = 0  # somebody holds the mouse
+    REQUEST = 1
+    JOBS = 2
+
+
+Chooser = Callable[[Similarity | None], Sequence[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked about one clip.
+
+    ``sentences`` are grounded; a function chooses them by their similarity to the frame. ``texts``
+    are compared with the frame, where the model can.
+    """
+
+    clip: Clip
+    sentences: Sequence[str] | Chooser = ()
+    texts: Sequence[str] = ()
+
+    @property
+    def num_sentences(self) -> int:
+        return 1 if callable(self.sentences) else len(self.sentences)
+
+    @property
+    def num_bytes(self) -> int:
+        """What question and answer hold in memory, about."""
+        return self.clip.frames.nbytes + self.num_sentences * HEATMAP_BYTES
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Groundings in the order of the sentences; ``scores`` by text where the model compares."""
+
+    groundings: Sequence[Grounding]
+    scores: Mapping[str, float] | None = None
+
+    @property
+    def similarity(self) -> Similarity | None:
+        scores = self.scores
+        return None if scores is None else lambda texts: [scores[text] for text in texts]
+
+
+class Room:
+    """How much may be in flight between reading and writing, over all callers of one model.
+
+    A priority that holds nothing always gets in, so that one clip larger than the room passes too,
+    and nobody is shut out by those behind them.
+    """
+
+    def __init__(self, max_bytes: int = ROOM_BYTES, max_clips: int = ROOM_CLIPS) -> None:
+        self._max_bytes = max_bytes
+        self._max_clips = max_clips
+        self._bytes = 0
+        self._clips = [0] * len(Priority)
+        self._changed = threading.Condition()
+
+    def take(self, num_bytes: int, priority: Priority) -> None:
+        """Wait until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._fits(num_bytes, priority))
+            self._bytes += num_bytes
+            self._clips[priority] += 1
+
+    def give(self, num_bytes: int, priority: Priority) -> None:
+        with self._changed:
+            self._bytes -= num_bytes
+            self._clips[priority] -= 1
+            self._changed.notify_all()
+
+    @property
+    def num_clips(self) -> int:
+        """Clips in flight just now."""
+        return sum(self._clips)
+
+    def _fits(self, num_bytes: int, priority: Priority) -> bool:
+        share = SHARES[priority]
+        return not self._clips[priority] or (
+            self._bytes + num_bytes <= share * self._max_bytes
+            and sum(self._clips) < share * self._max_clips
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    question: Question
+    future: "Future[Answer]"
+    priority: Priority
+
+
+class Batcher:
+    """Serves the questions about one model, one batch at a time, in a thread of its own."""
+
+    def __init__(self, grounder: Grounder, room: Room | None = None) -> None:
+        self.grounder = grounder
+        self.room = room or Room()
+        self._size = grounder.batch_size  # halved where memory does not suffice
+        self._full_batches = 0
+        self._waiting: list[tuple[Priority, int, _Asked]] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames the model looks at in a clip."""
+        return self.grounder.num_frames
+
+    @property
+    def compares(self) -> bool:
+        """Whether the model can tell how similar a frame is to a text."""
+        return getattr(self.grounder, "similarity", None) is not None
+
+    def ask(self, question: Question, priority: Priority) -> "Future[Answer]":
+        """Queue a question. Its future fails with what the model said of this clip alone."""
+        future: Future[Answer] = Future()
+        with self._changed:
+            asked = _Asked(question, future, priority)
+            heapq.heappush(self._waiting, (priority, next(self._numbers), asked))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="tower", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return future
+
+    def ask_with_room(self, question: Question, priority: Priority) -> "Future[Answer]":
+        """Like ``ask``, when there is room; the room is free again with the answer."""
+        self.room.take(question.num_bytes, priority)
+        future = self.ask(question, priority)
+        future.add_done_callback(lambda _: self.room.give(question.num_bytes, priority))
+        return future
+
+    def ground(
+        self, clip: Clip, sentences: Sequence[str], priority: Priority = Priority.REQUEST
+    ) -> Sequence[Grounding]:
+        """Ground sentences in one clip and wait for it."""
+        return self.ask(Question(clip, sentences), priority).result().groundings
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._serve(batch)
+            del batch  # an idle thread holds no frames
+
+    def _take(self) -> list[_Asked]:
+        """The next batch, of one priority; nothing after a while without questions."""
+        with self._changed:
+            while True:
+                if not self._waiting and not self._changed.wait(IDLE) and not self._waiting:
+                    self._thread = None
+                    return []
+                if batch := list(self._next_batch()):
+                    return batch
+
+    def _next_batch(self) -> Iterator[_Asked]:
+        sentences = count = 0
+        first: Priority | None = None
+        while self._waiting and count < self._size:
+            asked = self._waiting[0][2]
+            sentences += asked.question.num_sentences
+            if first is not None and (asked.priority != first or sentences > SENTENCES):
+                return
+            heapq.heappop(self._waiting)
+            if asked.future.set_running_or_notify_cancel():
+                first = asked.priority
+                count += 1
+                yield asked
+
+    def _serve(self, batch: list[_Asked]) -> None:
+        """Answer a batch. What fails together is tried in halves, down to the one at fault."""
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            memory = False
+            try:
+                answers = self._answers([asked.question for asked in part])
+            except Exception as error:
+                memory = _is_out_of_memory(error)
+                if len(part) == 1 and not memory:
+                    part[0].future.set_exception(error)
+                    continue
+            else:
+                for asked, answer in zip(part, answers, strict=True):
+                    asked.future.set_result(answer)
+                self._note_success(len(part))
+                continue
+            # Outside of the handler: its traceback would keep alive what took the memory.
+            if memory:
+                self._free_memory(len(part))
+            if len(part) == 1:
+                self._try_alone(part[0])
+            else:
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+
+    def _try_alone(self, asked: _Asked) -> None:
+        try:
+            [answer] = self._answers([asked.question])
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                asked.future.set_exception(error)
+                return
+        else:
+            asked.future.set_result(answer)
+            return
+        width, height = asked.question.clip.size_wh
+        asked.future.set_exception(
+            InputError(
+                f"The memory does not suffice to ground one frame of {width} x {height} pixels; "
+                "choose a smaller model, or give the backend more memory."
+            )
+        )
+
+    def _answers(self, questions: Sequence[Question]) -> list[Answer]:
+        clips = [question.clip for question in questions]
+        compare = [self.compares and _compares(question) for question in questions]
+        if len(clips) > 1 and any(compare):
+            self.grounder.prepare(clips)
+        sentences = [list(self._sentences(question)) for question in questions]
+        asked = [place for place, texts in enumerate(sentences) if texts]
+        groundings: list[Sequence[Grounding]] = [()] * len(clips)
+        if asked:
+            found = self.grounder.ground_batch(
+                [clips[place] for place in asked], [sentences[place] for place in asked]
+            )
+            for place, each in zip(asked, found, strict=True):
+                groundings[place] = each
+        return [
+            Answer(each, self._scores(question))
+            for question, each in zip(questions, groundings, strict=True)
+        ]
+
+    def _sentences(self, question: Question) -> Sequence[str]:
+        if not callable(question.sentences):
+            return question.sentences
+        return question.sentences(self._compare(question.clip) if self.compares else None)
+
+    def _scores(self, question: Question) -> Mapping[str, float] | None:
+        if not self.compares:
+            return None
+        if not question.texts:
+            return {}
+        scores = self._compare(question.clip)(question.texts)
+        return dict(zip(question.texts, scores, strict=True))
+
+    def _compare(self, clip: Clip) -> Similarity:
+        compare: Any = getattr(self.grounder, "similarity", None)
+        return lambda texts: [float(score) for score in compare(clip, list(texts))]
+
+    def _note_success(self, count: int) -> None:
+        """After a while, see whether there is memory for larger batches again."""
+        if count < self._size or self._size >= self.grounder.batch_size:
+            return
+        self._full_batches += 1
+        if self._full_batches >= RECOVERY:
+            self._full_batches = 0
+            self._size = min(2 * self._size, self.grounder.batch_size)
+
+    def _free_memory(self, count: int) -> None:
+        if count > 1:
+            self._size = count // 2
+            self._full_batches = 0
+            logger.warning("memory ran out with %d clips at once: now %d", count, self._size)
+        gc.collect()
+        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _compares(question: Question) -> bool:
+    return callable(question.sentences) or bool(question.texts)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """As CUDA (torch.OutOfMemoryError, a RuntimeError) and torch's CPU allocator say it."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

@@ -1,0 +1,89 @@
+"""Tasks -> moments: whatever a task shows, a clip at a time."""
+
+from collections.abc import Generator, Iterator
+from functools import partial
+from typing import Any, BinaryIO
+
+from backend.labeling.controls import Target, fill
+from backend.media.media import Media
+from backend.prediction.batcher import Batcher, Priority, Question
+from backend.prediction.frames import read_frame_list, read_moment
+from backend.prediction.loading import (
+    Project,
+    Task,
+    compared_texts,
+    frame_list,
+    sentences_of,
+    time_of,
+    with_task_labels,
+)
+from backend.prediction.moments import Moment, Still
+from backend.prediction.videos import read_video
+from videogem.errors import InputError
+from videogem.structures import Clip
+
+
+def read(
+    task: Task, project: Project, *, media: Media, batcher: Batcher, priority: Priority
+) -> Generator[Moment]:
+    """The moments of a task, each read when it is asked for; one file is open at a time.
+
+    Raises:
+        InputError: the task's data cannot be used; the reason is for the person who owns them.
+    """
+    for place, target in enumerate(project.labeling.targets):
+        target = with_task_labels(target, task)
+        if target.source.kind == "video":
+            reference = fill(target.source.value, task.get("data") or {})
+            with _open(reference, task, project, media) as file:
+                yield from read_video(file, task, target, place, batcher=batcher, priority=priority)
+            continue
+        sentences = None
+        for index, clip in _stills(task, target, project, media, batcher.num_frames):
+            if sentences is None:  # media that cannot be had are told before a missing narration
+                sentences = sentences_of(task, target)
+            texts = compared_texts(target)
+            yield Moment(Still(target, place, index), Question(clip, sentences, texts))
+
+
+def read_still(
+    task: Task, target: Target, item: int, project: Project, *, media: Media, num_frames: int
+) -> tuple[Still, Question]:
+    """The image somebody points at, or the frame number ``item`` of a list.
+
+    Raises:
+        InputError: the task's data cannot be used, or it has no such frame.
+    """
+    if target.source.kind == "video":
+        raise InputError("Smart tools work on images; this region belongs to a video.")
+    place = project.labeling.targets.index(target)
+    target = with_task_labels(target, task)
+    [(index, clip)] = _stills(task, target, project, media, num_frames, only=item)
+    question = Question(clip, sentences_of(task, target), compared_texts(target))
+    return Still(target, place, index), question
+
+
+def _stills(
+    task: Task,
+    target: Target,
+    project: Project,
+    media: Media,
+    num_frames: int,
+    *,
+    only: int | None = None,
+) -> Iterator[tuple[int | None, Clip]]:
+    reference = fill(target.source.value, task.get("data") or {})
+    if target.source.kind == "images":
+        frames = [partial(_open, each, task, project, media) for each in frame_list(reference)]
+        if only is not None and only >= len(frames):
+            raise InputError(f"The task has no frame number {only}.")
+        yield from read_frame_list(frames, num_frames=num_frames, only=only)
+        return
+    time = time_of(task, target)
+    with _open(reference, task, project, media) as file:
+        clip = read_moment(file, time=time, num_frames=num_frames)
+    yield None, clip
+
+
+def _open(reference: Any, task: Task, project: Project, media: Media) -> BinaryIO:
+    return media.open(reference, project=project.key, task=task.get("id"))

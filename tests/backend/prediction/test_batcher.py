@@ -1,0 +1,213 @@
+"""One batcher for everybody: full batches, people first, nobody fails for another."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from backend.prediction.batcher import (
+    HEATMAP_BYTES,
+    Answer,
+    Batcher,
+    Priority,
+    Question,
+    Room,
+)
+from tests.fakes import FakeGrounder
+from videogem.errors import InputError
+from videogem.structures import Clip, Grounding
+
+
+def clip(shade: int = 0) -> Clip:
+    return Clip.from_image(np.full((8, 8, 3), shade, np.uint8))
+
+
+class Gated(FakeGrounder):
+    """Grounds when the gate is open, and remembers its batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.busy = threading.Event()
+        self.batches: list[list[str]] = []
+
+    def ground_batch(
+        self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
+    ) -> list[list[Grounding]]:
+        self.busy.set()
+        assert self.gate.wait(10)
+        self.batches.append([text for texts in narrations for text in texts])
+        return super().ground_batch(clips, narrations)
+
+
+class Narrow(FakeGrounder):
+    """Has memory for few clips at once."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        super().__init__()
+        self.most = most
+        self.error = error
+        self.batches: list[int] = []
+
+    def ground_batch(
+        self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
+    ) -> list[list[Grounding]]:
+        self.batches.append(len(clips))
+        if len(clips) > self.most:
+            raise self.error
+        return super().ground_batch(clips, narrations)
+
+
+def ask(batcher: Batcher, text: str, priority: Priority = Priority.REQUEST) -> "Future[Answer]":
+    return batcher.ask(Question(clip(), [text]), priority)
+
+
+def behind_a_gate(grounder: Gated) -> Batcher:
+    """A batcher whose tower is busy with one clip."""
+    batcher = Batcher(grounder)
+    ask(batcher, "first")
+    assert grounder.busy.wait(10)
+    return batcher
+
+
+def test_a_single_question_is_served_at_once() -> None:
+    grounder = FakeGrounder()
+    [grounding] = Batcher(grounder).ground(clip(), ["cut"])
+    assert grounding.narration == "cut"
+    assert len(grounder.calls) == 1
+
+
+def test_questions_of_many_callers_share_batches() -> None:
+    grounder = Gated()
+    batcher = behind_a_gate(grounder)
+    callers = [
+        threading.Thread(target=batcher.ground, args=(clip(), [f"caller {number}"]))
+        for number in range(16)
+    ]
+    for caller in callers:
+        caller.start()
+    while len(batcher._waiting) < 16:
+        time.sleep(0.001)  # until all of them ask
+    grounder.gate.set()
+    for caller in callers:
+        caller.join(10)
+    assert [len(batch) for batch in grounder.batches] == [1, 8, 8]
+
+
+def test_people_come_first() -> None:
+    grounder = Gated()
+    batcher = behind_a_gate(grounder)
+    futures = [ask(batcher, f"job {number}", Priority.JOBS) for number in range(9)]
+    futures += [ask(batcher, "request", Priority.REQUEST), ask(batcher, "click", Priority.CLICK)]
+    grounder.gate.set()
+    for future in futures:
+        assert future.result(10)
+    assert grounder.batches[:3] == [["first"], ["click"], ["request"]]
+    assert [len(batch) for batch in grounder.batches[3:]] == [8, 1]
+
+
+def test_a_question_nobody_waits_for_costs_nothing() -> None:
+    grounder = Gated()
+    batcher = behind_a_gate(grounder)
+    assert ask(batcher, "given up").cancel()
+    last = ask(batcher, "last")
+    grounder.gate.set()
+    last.result(10)
+    assert grounder.batches == [["first"], ["last"]]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate"),
+        RuntimeError("could not allocate: not enough memory"),
+    ],
+)
+def test_batches_are_halved_where_memory_runs_out(error: Exception) -> None:
+    grounder = Narrow(2, error)
+    batcher = Batcher(grounder)
+    gate = Gated()
+    batcher.grounder = gate
+    ask(batcher, "first")
+    assert gate.busy.wait(10)
+    futures = [ask(batcher, f"{number}") for number in range(24)]
+    batcher.grounder = grounder
+    gate.gate.set()
+    assert [len(future.result(10).groundings) for future in futures] == [1] * 24
+    assert grounder.batches[:3] == [8, 4, 2]
+    assert set(grounder.batches[7:]) == {2}  # it does not run into the wall again
+
+
+def test_one_clip_without_memory_has_a_reason() -> None:
+    batcher = Batcher(Narrow(0, MemoryError()))
+    with pytest.raises(InputError, match="8 x 8 pixels"):
+        batcher.ground(clip(), ["cut"])
+
+
+def test_what_cannot_be_grounded_fails_alone() -> None:
+    grounder = Gated()
+    batcher = behind_a_gate(grounder)
+    futures = [ask(batcher, " " if number in (2, 5) else "cut") for number in range(8)]
+    grounder.gate.set()
+    failed = [future.exception(10) is not None for future in futures]
+    assert failed == [number in (2, 5) for number in range(8)]
+    with pytest.raises(InputError, match="narration is empty"):
+        futures[2].result()
+
+
+def test_a_defect_does_not_end_the_batcher() -> None:
+    class Short(FakeGrounder):
+        def ground_batch(
+            self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
+        ) -> list[list[Grounding]]:
+            return []
+
+    batcher = Batcher(Short())
+    with pytest.raises(ValueError):
+        batcher.ground(clip(), ["cut"])
+    batcher.grounder = FakeGrounder()
+    assert batcher.ground(clip(), ["cut"])
+
+
+def test_frames_are_compared_in_batches_too() -> None:
+    class Comparing(Gated):
+        prepared: list[int]
+
+        def prepare(self, clips: Sequence[Clip]) -> None:
+            self.prepared.append(len(clips))
+
+        def similarity(self, clip: Clip, texts: list[str]) -> np.ndarray:
+            return np.array([float(len(text)) for text in texts])
+
+    grounder = Comparing()
+    grounder.prepared = []
+    batcher = behind_a_gate(grounder)
+    compared = [batcher.ask(Question(clip(), (), ["a", "bb"]), Priority.JOBS) for _ in range(8)]
+    grounder.gate.set()
+    assert [dict(future.result(10).scores or {}) for future in compared] == [{"a": 1, "bb": 2}] * 8
+    assert grounder.prepared == [8]
+
+
+def test_the_job_list_leaves_room_for_the_others() -> None:
+    room = Room(max_bytes=100, max_clips=100)
+    room.take(40, Priority.JOBS)
+    blocked = threading.Thread(target=room.take, args=(40, Priority.JOBS), daemon=True)
+    blocked.start()
+    room.take(30, Priority.REQUEST)
+    room.take(1000, Priority.CLICK)  # the only one of its kind
+    assert blocked.is_alive()
+    room.give(1000, Priority.CLICK)
+    room.give(40, Priority.JOBS)
+    room.give(30, Priority.REQUEST)
+    blocked.join(10)
+    assert not blocked.is_alive()
+    assert room.num_clips == 1
+
+
+def test_heatmaps_count_as_well() -> None:
+    assert Question(clip(), ["a", "b"]).num_bytes == 8 * 8 * 3 + 2 * HEATMAP_BYTES
