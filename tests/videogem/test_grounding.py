@@ -13,6 +13,7 @@ from videogem.backbones.names import planned_version
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.errors import InputError
 from videogem.grounding import VideoGEM
+from videogem.method.heatmaps import min_max_normalize
 from videogem.method.settings import METHODS, MethodSettings, method_settings
 from videogem.structures import PROMPT_NAMES, Clip
 
@@ -79,6 +80,23 @@ def test_batches_order_and_cache_change_nothing(random_frame):
         expected = alone.ground(clip, NARRATIONS)
         assert all(map(same, first, expected))
         assert all(map(same, second, expected[::-1]))
+
+
+def test_rounding_changes_no_point_and_no_box(random_frame, monkeypatch):
+    clips = [Clip.from_image(np.roll(random_frame, shift, axis=1)) for shift in range(5)]
+    before = VideoGEM(tiny_backbone()).ground_batch(clips, [NARRATIONS] * 5)
+    rng = np.random.default_rng(0)
+
+    def rounded_otherwise(maps):
+        maps = min_max_normalize(maps)
+        return (maps + rng.uniform(-1e-6, 1e-6, maps.shape)).astype(np.float32)
+
+    monkeypatch.setattr("videogem.grounding.min_max_normalize", rounded_otherwise)
+    after = VideoGEM(tiny_backbone()).ground_batch(clips, [NARRATIONS] * 5)
+    for first, second in zip(before, after, strict=True):
+        for one, other in zip(first, second, strict=True):
+            assert (one.points, one.point, one.box) == (other.points, other.point, other.box)
+            assert other.score == pytest.approx(one.score, abs=1e-5)
 
 
 def test_a_frame_seen_before_skips_the_tower(grounder, clip, monkeypatch):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from videogem.method.heatmaps import peak_pixel
 from videogem.metrics import enclosing_box
 from videogem.structures import Box
 
@@ -16,10 +17,10 @@ def region_box(heatmap: Float[np.ndarray, "H W"], threshold: float = DEFAULT_THR
     """Box of the connected region round the peak where the map is at least ``threshold``.
 
     Pixels touching at a corner are connected. The peak itself always belongs to the region, so the
-    box is never empty; on a constant map it is the first pixel.
+    box is never empty; on a constant map it is the middle pixel.
     """
     height, width = heatmap.shape
-    row, column = divmod(int(heatmap.argmax()), width)
+    row, column = peak_pixel(heatmap)
     mask = heatmap >= threshold
     mask[row, column] = True
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
 from videogem.method.settings import Merge
 from videogem.structures import Point
+
+LEVEL = 1e-4  # share of a map's range; rounding moves a map by some 3e-7 of it
 
 
 def min_max_normalize(maps: Float[np.ndarray, "P H W"]) -> Float[np.ndarray, "P H W"]:
@@ -22,14 +25,39 @@ def min_max_normalize(maps: Float[np.ndarray, "P H W"]) -> Float[np.ndarray, "P 
 
 
 def peak(heatmap: Float[np.ndarray, "H W"]) -> Point:
-    """Centre of the first highest pixel in reading order, in [0, 1].
+    """Centre of the `peak_pixel`, in [0, 1].
 
     >>> peak(np.array([[0.0, 0.0], [1.0, 0.0]]))
     (0.25, 0.75)
     """
     height, width = heatmap.shape
-    row, column = divmod(int(heatmap.argmax()), width)
+    row, column = peak_pixel(heatmap)
     return (column + 0.5) / width, (row + 0.5) / height
+
+
+def peak_pixel(heatmap: Float[np.ndarray, "H W"]) -> tuple[int, int]:
+    """Row and column of the highest place: the middle pixel of its plateau.
+
+    Pixels within `LEVEL` of the maximum are level with it. Of their connected plateaus the one
+    that comes first in reading order counts, and of its pixels the one nearest to its centre.
+
+    The authors' code takes the first highest pixel, and so do we where one leads by more than
+    `LEVEL`. Elsewhere rounding would choose, which differs from processor to processor and from
+    batch to batch: half a patch along the border is flat after upsampling, and maps can be
+    symmetric. As it is, a map that rounding changes keeps its peak to the pixel, unless it holds a
+    value as near to the edge of the plateau as the change is large.
+
+    >>> peak_pixel(np.array([[0.0, 1.0, 1.0, 1.0, 0.0]]))
+    (0, 2)
+    """
+    top = heatmap.max()
+    level = heatmap >= top - LEVEL * (top - heatmap.min())
+    _, plateaus = cv2.connectedComponents(level.astype(np.uint8), connectivity=8)
+    first = plateaus.flat[level.argmax()]
+    pixels = np.argwhere(plateaus == first)
+    distances = np.square(pixels - pixels.mean(axis=0)).sum(axis=1)
+    row, column = pixels[distances.argmin()].tolist()
+    return row, column
 
 
 def merge_points(

@@ -3,14 +3,98 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from videogem.method.heatmaps import merge_maps, merge_points, min_max_normalize, peak
+from videogem.method.boxes import region_box
+from videogem.method.heatmaps import (
+    LEVEL,
+    merge_maps,
+    merge_points,
+    min_max_normalize,
+    peak,
+    peak_pixel,
+)
 from videogem.method.similarity import upsample
 
 MAPS = arrays(np.float32, (3, 5, 7), elements=st.floats(-1, 1, width=32, allow_subnormal=False))
+
+WEIGHTS = (0.2, 0.2, 0.6)
+ROUNDING = 1e-6  # three times what was seen between batches of different sizes
+# Few levels, so that flat borders, plateaus and exact ties abound.
+PATCHES = arrays(np.float32, (3, 4, 5), elements=st.sampled_from([0, 0.13, 0.41, 0.77, 1]))
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def upsampled(patches: np.ndarray) -> np.ndarray:
+    rows, columns = patches.shape[1:]
+    return min_max_normalize(upsample(torch.from_numpy(patches), (16 * rows, 16 * columns)))
+
+
+def rounded_otherwise(maps: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).uniform(-ROUNDING, ROUNDING, maps.shape)
+    return (maps + noise).astype(np.float32)
+
+
+def assume_none_near(heatmap: np.ndarray, edge: float) -> None:
+    assume((np.abs(heatmap - edge) > 10 * ROUNDING).all())
+
+
+@given(PATCHES, SEEDS)
+def test_rounding_moves_no_peak_and_no_box(patches, seed):
+    for heatmap in upsampled(patches):
+        assume(heatmap.any())
+        for edge in (1 - LEVEL, 0.5):
+            assume_none_near(heatmap, edge)
+        other = rounded_otherwise(heatmap, seed)
+        assert peak(other) == peak(heatmap)
+        assert region_box(other) == region_box(heatmap)
+
+
+@pytest.mark.parametrize("merge", ["positions", "maps", "product"])
+@given(patches=PATCHES, seed=SEEDS)
+def test_rounding_moves_no_merged_point(merge, patches, seed):
+    maps = upsampled(patches)
+    for heatmap in maps if merge == "positions" else [merge_maps(maps, WEIGHTS, merge)]:
+        span = heatmap.max() - heatmap.min()
+        assume(span > 0.2)
+        assume_none_near(heatmap, heatmap.max() - LEVEL * span)
+    other = rounded_otherwise(maps, seed).clip(0, 1)
+    assert merge_points(other, WEIGHTS, merge) == merge_points(maps, WEIGHTS, merge)
+
+
+@pytest.mark.parametrize(
+    ("highest", "pixel"),
+    [
+        ([(0, 0)], (3, 3)),  # a corner: eight by eight pixels are flat
+        ([(3, 4)], (59, 75)),
+        ([(1, 0)], (23, 3)),  # a border: two rows by eight columns
+        ([(1, 2)], (23, 39)),  # inside: the four pixels round the patch's centre
+        ([(2, 1), (1, 3)], (23, 55)),  # two that are equal: the first in reading order
+        ([(1, 1), (1, 2), (1, 3)], (23, 39)),  # a ridge
+    ],
+)
+def test_a_peak_is_the_middle_of_its_plateau(highest, pixel):
+    patches = np.zeros((1, 4, 5), dtype=np.float32)
+    for row, column in highest:
+        patches[0, row, column] = 1
+    [heatmap] = upsampled(patches)
+    assert peak_pixel(heatmap) == pixel
+    assert all(peak_pixel(rounded_otherwise(heatmap, seed)) == pixel for seed in range(10))
+
+
+def test_a_peak_lies_on_its_plateau():
+    ring = np.zeros((5, 5), dtype=np.float32)
+    ring[1:4, 1:4] = 1
+    ring[2, 2] = 0
+    assert peak_pixel(ring) == (1, 2)
+
+
+def test_a_pixel_that_leads_by_more_than_the_level_is_the_peak():
+    heatmap = np.full((5, 7), 1 - 1.5 * LEVEL, dtype=np.float32)
+    heatmap[0, 0], heatmap[3, 1] = 0, 1
+    assert peak_pixel(heatmap) == (3, 1)
 
 
 @given(MAPS)
