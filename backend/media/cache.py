@@ -72,10 +72,3 @@ class DiskCache:
             path.unlink(missing_ok=True)
             total -= size
             self._key_locks.pop(path.name, None)
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-        if not self._folder.is_dir():
-            return 0
-        return sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file())

@@ -30,7 +30,7 @@ RECOVERY = 32  # full batches after which a halved batch size is doubled again
 HEATMAP_BYTES = 3 * 224 * 224 * 4  # of one sentence: three heatmaps of the usual input size
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
 
-ROOM_BYTES = 512 * 2**20
+ROOM_BYTES = 256 * 2**20
 ROOM_CLIPS = 64
 SHARES = (1.0, 0.75, 0.5)  # of the room by priority: the job list never fills it for the others
 

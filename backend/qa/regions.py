@@ -9,7 +9,7 @@ import binascii
 import io
 import math
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +50,6 @@ class Region:
     mask: np.ndarray | None = None  # bool, H W
     keys: tuple[Key, ...] = ()
     score: float | None = None
-    raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def point(self) -> Point:
@@ -96,7 +95,6 @@ def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | 
         "canvas": (str(item.get("to_name") or ""), index if isinstance(index, int) else 0),
         "size_wh": (width, height),
         "score": number(item.get("score")),
-        "raw": item,
     }
     if kind in POINT_TYPES:
         x, y = number(value.get("x")), number(value.get("y"))

@@ -31,14 +31,6 @@ ALIASES = {
     "youcookvideogem": "youcook-videogem",
 }
 NAMES = ("demo", *READERS)
-PAPER_NAMES = {
-    "vhico": "V-HICO",
-    "daly": "DALY",
-    "daly-videogem": "DALY",
-    "youcook": "YouCook-Interactions",
-    "youcook-videogem": "YouCook-Interactions",
-    "groundingyoutube": "GroundingYouTube",
-}
 
 
 def canonical_name(name: str) -> str:

@@ -9,7 +9,7 @@ whether one run is better than another, ``paper`` and ``report`` make tables.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Protocol, runtime_checkable
 
@@ -18,7 +18,6 @@ import numpy as np
 from videogem.datasets.base import Item
 from videogem.datasets.media import load_clip
 from videogem.errors import InputError
-from videogem.grounder import Grounder
 from videogem.metrics import (
     GRID,
     Share,
@@ -62,30 +61,6 @@ class Skipped:
 
     id: str
     reason: str
-
-
-@dataclass
-class GrounderPredictor:
-    """Any `Grounder` as a predictor."""
-
-    grounder: Grounder
-    name: str
-    num_frames: int = 1
-    skipped: list[Skipped] = field(default_factory=list)
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
-        readable, clips = read_clips(items, self.num_frames, self.skipped)
-        answers = self.grounder.ground_batch(clips, [[item.narration] for item in readable])
-        return [
-            [
-                Prediction(item.id, grounding.point, grounding.box, grounding.score)
-                for item, (grounding,) in zip(readable, answers, strict=True)
-            ]
-        ]
 
 
 def read_clips(

@@ -12,7 +12,7 @@ from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import MethodSpec
 from videogem.grounding import VideoGEM
 from videogem.method.backbone import Backbone, ImageTokens
-from videogem.method.settings import AttentionSettings, version_string
+from videogem.method.settings import AttentionSettings
 from videogem.narration.prompts import Words, parse
 from videogem.structures import Clip
 
@@ -41,11 +41,6 @@ class TowerPredictor:
     @property
     def methods(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.specs)
-
-    def version(self, spec: MethodSpec) -> str:
-        """Names code, weights and settings of one method; equal versions give equal predictions."""
-        version = version_string(self.backbone.name, spec.settings)
-        return f"{version}-repeat" if spec.repeat_target else version
 
     @torch.inference_mode()
     def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:

@@ -1,10 +1,8 @@
 """Which cues tell of something that can be seen, and why the others do not."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from videogem.narration.cues import Cue
 from videogem.narration.prompts import parse, shared_spacy
 
 if TYPE_CHECKING:
@@ -61,14 +59,6 @@ def why_no_action(text: str, *, spacy_model: str | None = None) -> str | None:
     if any(token.lemma_.lower() not in _UNSEEN for token in denied):
         return f"says what is not done ({', '.join(token.text for token in denied)})"
     return f"no verb that can be seen (only {', '.join(token.text for token in verbs)})"
-
-
-def judge_cues(
-    cues: Iterable[Cue], judge: Callable[[str], str | None] = why_no_action
-) -> Iterator[tuple[Cue, str | None]]:
-    """Give every cue with the reason to leave it out, None for those to keep."""
-    for cue in cues:
-        yield cue, judge(cue.text)
 
 
 def _negated(token: "Token") -> bool:

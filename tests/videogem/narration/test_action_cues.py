@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from videogem.narration.action_cues import judge_cues, why_no_action
-from videogem.narration.cues import Cue
+from videogem.narration.action_cues import why_no_action
 
 
 @pytest.mark.parametrize(
@@ -45,9 +44,3 @@ def test_kept(text):
 def test_left_out(text, reason):
     found = why_no_action(text)
     assert found is not None and re.search(reason, found)
-
-
-def test_another_judge_can_be_used():
-    cues = [Cue(0.0, 1.0, "cut"), Cue(1.0, 2.0, "stir")]
-    judged = list(judge_cues(cues, lambda text: "boring" if text == "cut" else None))
-    assert judged == [(cues[0], "boring"), (cues[1], None)]
