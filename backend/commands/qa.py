@@ -78,15 +78,23 @@ def score(
 @commands.command()
 def sync(
     *,
-    project: list[int] = typer.Option([], help="Project to sync; default: all known ones."),
+    project: list[str] = typer.Option(
+        [], help="Project to sync, NUMBER or NUMBER@SERVER; default: all known ones."
+    ),
+    force: bool = typer.Option(
+        False, "--force", help="Also if more than a tenth of a project has to be removed."
+    ),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
 ) -> None:
     """Make the store agree with Label Studio, and say what was repaired.
 
     Needs VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The backend does the same by
-    itself from time to time.
+    itself from time to time. The exit code is 1 when a project could not be synced.
     """
-    from backend.label_studio.client import LabelStudio
+    from backend.database.servers import ProjectServers
+    from backend.label_studio.client import Connections, LabelStudioError
+    from backend.qa.queries import resolve
+    from backend.qa.report import project_text, read_project
     from backend.qa.sync import known_projects, sync_project
     from backend.settings import load_settings
     from videogem.errors import InputError
@@ -96,25 +104,42 @@ def sync(
         raise InputError(
             "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY to sync with it."
         )
-    api = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
+    failed = False
     with _store(database) as store:
-        projects = project or known_projects(store)
-        if not projects:
-            raise InputError("No project is known yet; name one with --project.")
-        for number in projects:
-            r = sync_project(store, api, number)
+        connections = Connections(settings, ProjectServers(store.engine))
+        if connections.only_server:
+            store.adopt(connections.only_server)
+        named = [resolve(store, read_project(text)) for text in project]
+        for key in [one for one in named if one] or known_projects(store):
+            if not key.server:
+                key = connections.key(key.id) or key
+            api = connections.get(key)
+            if api is None or not api.has_token:
+                typer.echo(f"Project {project_text(key)}: its server is not configured.", err=True)
+                failed = True
+                continue
+            try:
+                r = sync_project(store, api, key, force=force)
+            except LabelStudioError as error:  # the others are synced all the same
+                typer.echo(f"Project {key.id}: {error}", err=True)
+                failed = True
+                continue
             typer.echo(
-                f"Project {number}: {r.tasks} tasks, {r.annotations} annotations seen; "
+                f"Project {key.id}: {r.tasks} tasks, {r.annotations} annotations seen; "
                 f"{r.missing} annotations fetched, {r.outdated} updated, {r.gone} removed, "
                 f"{r.gone_tasks} tasks removed, {r.predictions} predictions fetched."
             )
+        if not project and not known_projects(store):
+            raise InputError("No project is known yet; name one with --project.")
+    if failed:
+        raise typer.Exit(1)
 
 
 @commands.command()
 def report(
     *,
     out: Path = typer.Option(Path("quality_report.html"), help="The HTML file to write."),
-    project: int | None = typer.Option(None, help="Only this project."),
+    project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON, write no file."),
 ) -> None:
@@ -125,7 +150,7 @@ def report(
 
     with _store(database) as store:
         found = build_report(
-            store, Filters(project=project), tolerance=load_settings().qa_tolerance
+            store, Filters.of({"project": project or ""}), tolerance=load_settings().qa_tolerance
         )
     if as_json:
         typer.echo(json.dumps(plain(found)))
@@ -141,14 +166,14 @@ def export(
         ExportForm.csv, "--format", help="csv: every region; coco: the labels; json: the figures."
     ),
     out: Path | None = typer.Option(None, help="File to write; default: standard output."),
-    project: int | None = typer.Option(None, help="Only this project."),
+    project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
 ) -> None:
     """Take regions, labels or figures out of the store."""
     from backend.qa import exports
     from backend.qa.report import Filters, build_report
 
-    filters = Filters(project=project)
+    filters = Filters.of({"project": project or ""})
     with _store(database) as store:
         if form is ExportForm.csv:
             text = exports.regions_csv(store, filters)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from videogem.errors import InputError
 
 _ALEMBIC = threading.Lock()  # its context is one per process
+WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -57,7 +58,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def migrate(engine: sa.Engine) -> None:
+def lock_writers(connection: sa.Connection) -> None:
+    """Wait until no other process changes the state; SQLite does so by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"))
+
+
+def migrate(engine: sa.Engine, revision: str = "head") -> None:
     """Bring the tables up to date; safe when several processes start at once."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -69,4 +76,4 @@ def migrate(engine: sa.Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(863002)"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)

@@ -5,6 +5,8 @@
 computed from that state and can be dropped and rebuilt at any time. ``project_servers`` is what
 /setup told: which server the project with this id and creation (Unix time) is on.
 
+Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys`).
+
 Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
 of strings is the order of time on every database.
 """
@@ -20,6 +22,7 @@ inbox = sa.Table(
     sa.Column("received_at", sa.String(32), nullable=False),
     sa.Column("action", sa.String(64), nullable=False),
     sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("server", sa.String(400), nullable=False, default="", server_default=""),
     sa.Column("processed_at", sa.String(32)),
     sa.Column("error", sa.Text),
     sa.Index("inbox_pending", "processed_at", "id"),
@@ -29,15 +32,19 @@ inbox = sa.Table(
 projects = sa.Table(
     "projects",
     metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("title", sa.Text, nullable=False, default=""),
     sa.Column("label_config", sa.Text, nullable=False, default=""),
     sa.Column("version", sa.String(40), nullable=False, default=""),
+    sa.Column("deleted_at", sa.String(32)),
+    sa.Column("sync_error", sa.Text),  # why the last sync with Label Studio failed or stopped
 )
 
 tasks = sa.Table(
     "tasks",
     metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("project_id", sa.Integer, index=True),
     sa.Column("data", sa.JSON, nullable=False),
@@ -48,6 +55,7 @@ tasks = sa.Table(
 annotations = sa.Table(
     "annotations",
     metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("project_id", sa.Integer, index=True),
     sa.Column("task_id", sa.Integer, index=True),
@@ -65,6 +73,7 @@ annotations = sa.Table(
 predictions = sa.Table(
     "predictions",
     metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("label_studio_id", sa.Integer, index=True),
     sa.Column("project_id", sa.Integer, index=True),
@@ -78,6 +87,7 @@ predictions = sa.Table(
 scores = sa.Table(
     "scores",
     metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("annotation_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("task_id", sa.Integer, nullable=False, index=True),

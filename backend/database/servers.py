@@ -9,7 +9,9 @@ import threading
 
 import sqlalchemy as sa
 
+from backend.database.engine import lock_writers
 from backend.database.keys import ProjectKey
+from backend.database.schema import annotations, inbox, predictions, projects, scores, tasks
 from backend.database.schema import project_servers as table
 
 logger = logging.getLogger(__name__)
@@ -50,13 +52,18 @@ class ProjectServers:
         if self._engine is None:
             return
         key = {"project_id": project, "created": created}
-        update = table.update().where(*(table.c[name] == value for name, value in key.items()))
+        where = [table.c[name] == value for name, value in key.items()]
+        known, update = sa.select(table.c.server).where(*where), table.update().where(*where)
         for _ in range(2):  # a second process may insert the same in between
             try:
                 with (
                     self._engine.connect().execution_options(writes=True) as connection,
                     connection.begin(),
                 ):
+                    lock_writers(connection)
+                    old = connection.execute(known).scalar()
+                    if old not in (None, server):
+                        move(connection, old, server, project)
                     if connection.execute(update.values(server=server)).rowcount == 0:
                         connection.execute(table.insert().values(**key, server=server))
                     return
@@ -75,3 +82,24 @@ class ProjectServers:
         with self._engine.connect() as connection:
             found = connection.execute(sa.select(table.c.server, table.c.project_id)).all()
         return {ProjectKey(server, id) for server, id in found}
+
+
+def move(connection: sa.Connection, old: str, new: str, project: int | None = None) -> int:
+    """Give rows of one server (of one project there) to another; the number moved.
+
+    Where both have a row of an id, the new server's own stays.
+    """
+    moved = 0
+    for rows in (projects, tasks, annotations, predictions, scores):
+        twin = rows.alias()
+        ids = [c.name for c in rows.primary_key if c.name != "server"]
+        same = [twin.c[name] == rows.c[name] for name in ids]
+        mine = [rows.c.server == old]
+        if project is not None:
+            mine.append((rows.c.id if rows is projects else rows.c.project_id) == project)
+        taken = sa.exists().where(twin.c.server == new, *same)
+        connection.execute(rows.delete().where(*mine, taken))
+        moved += connection.execute(rows.update().where(*mine).values(server=new)).rowcount
+    if project is None:
+        connection.execute(inbox.update().where(inbox.c.server == old).values(server=new))
+    return moved

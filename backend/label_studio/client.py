@@ -13,18 +13,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from pydantic import SecretStr
 
 from backend.database.keys import ProjectKey, is_this_machine, server_name
 from backend.database.servers import ProjectServers
 from backend.guard import LOCAL_NETWORKS, open_session
-from backend.settings import Settings
+from backend.settings import MEGABYTE, Settings
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 100  # tasks; larger pages make Label Studio slow
 TIMEOUT = (5, 60)  # seconds to connect, and between bytes
+ANSWER_S = 120.0  # seconds one answer may take in all
+MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
+CHUNK = 1 << 16
 ASK_TIMEOUT = (1, 1.5)  # during /setup, which Label Studio gives 3 seconds
 EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
 
@@ -32,9 +36,10 @@ EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as sp
 class LabelStudioError(InputError):
     """Label Studio refused or could not be reached; the message says what to check."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, path: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.path = path  # of the API, where a status came
 
     @property
     def is_about_the_request(self) -> bool:
@@ -139,33 +144,31 @@ class LabelStudio:
         **options: Any,
     ) -> Any:
         url = self.url + path
+        deadline = time.monotonic() + ANSWER_S
         try:
-            response = self._session.request(
-                method, url, headers=headers, allow_redirects=False, timeout=timeout, **options
-            )
-        except requests.RequestException as error:
+            with self._session.request(
+                method,
+                url,
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
+                stream=True,
+                **options,
+            ) as response:
+                body = _read(response, deadline)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LabelStudioError(
                 f"Label Studio at {self.url} cannot be reached ({type(error).__name__}); "
                 "check VIDEOGEM_LABEL_STUDIO_URL."
             ) from None
-        if response.status_code in (401, 403):
-            raise LabelStudioError(
-                f"Label Studio at {self.url} refused the token ({response.status_code}, {path}); "
-                "set VIDEOGEM_LABEL_STUDIO_API_KEY to a legacy or personal access token of a user "
-                "who may see the project.",
-                response.status_code,
-            )
         if not 200 <= response.status_code < 300:
-            raise LabelStudioError(
-                f"Label Studio answered {response.status_code} to {method} {path}: "
-                f"{response.text[:300]!r}.",
-                response.status_code,
-            )
-        if not response.content:
+            reason = _reason(response.status_code, path, self.url)
+            raise LabelStudioError(f"{reason} ({method} {path})", response.status_code, path)
+        if not body:
             return None
         try:
-            return response.json()
-        except ValueError:
+            return json.loads(body)
+        except (ValueError, RecursionError):
             raise LabelStudioError(
                 f"Label Studio at {self.url} did not answer {path} with JSON; is the address right?"
             ) from None
@@ -200,28 +203,66 @@ class LabelStudio:
 
     def tasks(self, project: int) -> Iterator[TaskPage]:
         """All tasks of a project, page by page, each with the model versions it has."""
-        page = 1
+        return self.task_pages(project, include="id,data,predictions_model_versions")
+
+    def task_pages(self, project: int, **fields: str) -> Iterator[TaskPage]:
+        """All tasks of a project with their annotations and predictions, page by page.
+
+        Raises:
+            LabelStudioError: as ``call``, or the answer has a form that is not known.
+        """
+        page, read = 1, 0
         while True:
-            found = self.call(
-                "GET",
-                "/api/tasks/",
-                params={
-                    "project": project,
-                    "page": page,
-                    "page_size": PAGE_SIZE,
-                    "fields": "all",
-                    "include": "id,data,predictions_model_versions",
-                },
-            )
-            yield TaskPage(found["tasks"], int(found["total"]))
-            if page * PAGE_SIZE >= int(found["total"]):
+            params = {"project": project, "page": page, "page_size": PAGE_SIZE, "fields": "all"}
+            found = self.call("GET", "/api/tasks/", params={**params, **fields})
+            tasks = found.get("tasks") if isinstance(found, dict) else None
+            total = found.get("total") if isinstance(found, dict) else None
+            if not isinstance(tasks, list) or not isinstance(total, int):
+                raise LabelStudioError(
+                    f"Label Studio at {self.url} answered /api/tasks/ in a form that is not known."
+                )
+            yield TaskPage(tasks, total)
+            read, page = read + len(tasks), page + 1
+            if not tasks or read >= total:
                 return
-            page += 1
 
     def project(self, project: int) -> dict[str, Any]:
         """A project with its labeling config."""
         found: dict[str, Any] = self.call("GET", f"/api/projects/{project}/")
         return found
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The body of an answer, if it is neither too large nor too slow."""
+    body = bytearray()
+    # read1 returns what has come, so that a server that drips cannot hold us up.
+    while chunk := response.raw.read1(CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise LabelStudioError(
+                f"Label Studio's answer has more than {MAX_ANSWER // MEGABYTE} MB and is not read."
+            )
+        if time.monotonic() > deadline:
+            raise LabelStudioError(f"Label Studio did not finish its answer within {ANSWER_S} s.")
+    return bytes(body)
+
+
+def _reason(status: int, path: str, url: str) -> str:
+    """What a status means, in words; what a server says itself is never quoted."""
+    if status in (401, 403):
+        return (
+            f"{status}: Label Studio at {url} refused the token; set "
+            "VIDEOGEM_LABEL_STUDIO_API_KEY to a legacy or personal access token of a user who may "
+            "see the project."
+        )
+    if status == 404:
+        thing = path.removeprefix("/api/").split("/")[0].rstrip("s").replace("dm", "page")
+        return f"404: no such {thing} in Label Studio at {url}"
+    if 300 <= status < 400:
+        return f"{status}: Label Studio at {url} sends elsewhere; is its address right, with https?"
+    if status >= 500:
+        return f"{status}: Label Studio at {url} has a problem of its own just now"
+    return f"{status}: Label Studio at {url} did not accept the request"
 
 
 class Connections:

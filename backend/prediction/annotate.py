@@ -135,4 +135,4 @@ def _save(
             continue
         tally.done += 1
         if delivery.new:
-            store.record_predictions(project.id or 0, delivery.task, [delivery.prediction])
+            store.record_predictions(project.key, delivery.task, [delivery.prediction])

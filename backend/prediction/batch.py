@@ -144,8 +144,7 @@ class _Batch:
             return
         self._items[index] = prediction
         if key is not None:
-            project, task, _ = key
-            self.service.store.record_predictions(project, task, [prediction])
+            self.service.store.record_predictions(self.project.key, key[1], [prediction])
             self.jobs.finish(self._job(index))
 
     def _fail(self, index: int, reason: str) -> None:

@@ -186,6 +186,7 @@ class Runner:
                 self._jobs.fail(job, delivery.error)
                 continue
             if delivery.new:
-                self._store.record_predictions(project, delivery.task, [delivery.prediction])
+                key = self._connections.key(project)
+                self._store.record_predictions(key, delivery.task, [delivery.prediction])
             self._jobs.finish(job)
             self._finished.append(time.monotonic())

@@ -47,16 +47,16 @@ def agreement_matrix(
 
     Two agree on a task when the mean of their boxes' best overlaps is at least 0.5.
     """
-    by_task: dict[int, dict[str, Boxes]] = defaultdict(dict)
+    by_task: dict[tuple[str, int], dict[str, Boxes]] = defaultdict(dict)
     for annotation in sorted(annotations, key=lambda a: str(a["version"])):
         kept = annotation["deleted_at"] is None and not annotation["was_cancelled"]
         if kept and annotation["annotator"] is not None and annotation["task_id"] is not None:
             who = str(annotation["annotator"])
-            by_task[annotation["task_id"]][who] = boxes_of(annotation["result"])
+            by_task[_task(annotation)][who] = boxes_of(annotation["result"])
     for prediction in sorted(predictions, key=lambda p: str(p["created_at"])):
-        if prediction["task_id"] in by_task and prediction["model_version"]:
+        if _task(prediction) in by_task and prediction["model_version"]:
             who = f"model: {prediction['model_version']}"
-            by_task[prediction["task_id"]][who] = boxes_of(prediction["result"])
+            by_task[_task(prediction)][who] = boxes_of(prediction["result"])
     counts: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for task in by_task.values():
         for first, second in combinations(sorted(task), 2):
@@ -74,11 +74,15 @@ def boxes_of(result: Sequence[Row]) -> Boxes:
     return dict(found)
 
 
+def _task(row: Row) -> tuple[str, int]:
+    return row.get("server", ""), row["task_id"]
+
+
 def _honeypots(annotations: Sequence[Row]) -> dict[int, Row]:
     """How often each annotator agrees with the ground truth of a task somebody else gave."""
     results: dict[int, list[bool]] = defaultdict(list)
     usable = [a for a in annotations if not a["was_cancelled"]]
-    for same in group(usable, lambda a: a["task_id"]).values():
+    for same in group(usable, _task).values():
         truths = [a for a in same if a["ground_truth"]]
         if not truths:
             continue

@@ -25,7 +25,7 @@ COLUMNS = (
     "project_id", "task_id", "annotation_id", "position", "kind", "outcome", "counted", "hit",
     "iou", "distance_diagonal", "distance_side", "label", "verb", "object", "narration", "video",
     "item", "frame", "annotator", "model_version", "score", "ground_truth", "independent",
-    "accepted", "lead_time", "at",
+    "accepted", "lead_time", "at", "server",
 )  # fmt: skip
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
@@ -46,16 +46,16 @@ def coco_json(store: Store, filters: Filters) -> str:
     """The boxes of all annotations that count, as a COCO detection file; turned boxes upright."""
     store.process_pending()
     kept = {
-        row["annotation_id"]
+        (row["server"], row["annotation_id"])
         for row in score_rows(store, filters.project)
         if row["counted"] and filters.keep(row)
     }
-    tasks = {task["id"]: task for task in store.rows(schema.tasks)}
-    images: dict[tuple[int, int, int | None], Row] = {}
+    tasks = {(task["server"], task["id"]): task for task in store.rows(schema.tasks)}
+    images: dict[tuple[str, int, int, int | None], Row] = {}
     categories: dict[str, int] = {}
     boxes: list[Row] = []
     for annotation in store.rows(schema.annotations):
-        if annotation["id"] not in kept:
+        if (annotation["server"], annotation["id"]) not in kept:
             continue
         for region in read_regions(annotation["result"]):
             if region.kind not in ("box", "track"):
@@ -121,22 +121,23 @@ def report_html(report: Mapping[str, Any]) -> str:
 
 
 def _image(
-    images: dict[tuple[int, int, int | None], Row],
-    tasks: Mapping[int, Row],
+    images: dict[tuple[str, int, int, int | None], Row],
+    tasks: Mapping[tuple[str, int], Row],
     annotation: Row,
     item: int,
     frame: int | None,
     size: tuple[float, float],
 ) -> int:
-    key = (annotation["task_id"], item, frame)
+    key = (annotation["server"], annotation["task_id"], item, frame)
     if key not in images:
-        task = tasks.get(annotation["task_id"])
+        task = tasks.get((annotation["server"], annotation["task_id"]))
         name = words_of(task["data"]).media if task else ""
         images[key] = {
             "id": len(images) + 1,
             "file_name": name,
             "width": round(size[0]),
             "height": round(size[1]),
+            "label_studio": annotation["server"],
             "label_studio_task": annotation["task_id"],
             "item": item,
             **({} if frame is None else {"frame": frame}),

@@ -15,7 +15,7 @@ class _Quality(Collector):
         self._store = store
 
     def collect(self) -> list[GaugeMetricFamily]:
-        names = ["project"]
+        names = ["server", "project"]
         points = GaugeMetricFamily(
             "videogem_qa_points", "Predicted points judged by a reviewed annotation.", labels=names
         )
@@ -29,15 +29,15 @@ class _Quality(Collector):
             "videogem_qa_annotations", "Annotations by outcome.", labels=[*names, "outcome"]
         )
         rows = score_rows(self._store)
-        for project, part in sorted(group(rows, lambda r: r["project_id"]).items()):
+        for key, part in sorted(group(rows, lambda r: (r["server"], str(r["project_id"]))).items()):
             figure = pointing(r for r in part if r["counted"])
-            points.add_metric([str(project)], figure["n"])
-            hits.add_metric([str(project)], figure["hits"])
+            points.add_metric(list(key), figure["n"])
+            hits.add_metric(list(key), figure["hits"])
             if figure["n"]:
-                accuracy.add_metric([str(project)], figure["accuracy"])
+                accuracy.add_metric(list(key), figure["accuracy"])
             verdicts = [r for r in part if r["kind"] == "annotation"]
             for outcome, same in sorted(group(verdicts, lambda r: r["outcome"]).items()):
-                annotations.add_metric([str(project), outcome], len(same))
+                annotations.add_metric([*key, outcome], len(same))
         inbox = GaugeMetricFamily("videogem_qa_inbox", "Webhook events.", labels=["state"])
         for state, count in self._store.inbox_counts().items():
             inbox.add_metric([state], count)

@@ -1,31 +1,72 @@
 """Score rows out of the store."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
 from backend.qa.events import Row
 from backend.qa.figures import share
 from backend.qa.store import Store
+from videogem.errors import InputError
 
 
-def summary(store: Store, project_id: int | None = None) -> Row:
+def summary(store: Store, project: ProjectKey | None = None) -> Row:
     """The headline: pointing accuracy over all reviewed annotations, skips apart."""
     scores = schema.scores
     query = sa.select(
         sa.func.count(scores.c.hit), sa.func.sum(sa.case((scores.c.hit.is_(True), 1), else_=0))
-    ).where(scores.c.counted.is_(True))
-    if project_id is not None:
-        query = query.where(scores.c.project_id == project_id)
+    ).where(scores.c.counted.is_(True), *of_project(scores, resolve(store, project)))
     with store.read() as connection:
         n, hits = connection.execute(query).one()
     return share(int(hits or 0), int(n))
 
 
-def score_rows(store: Store, project_id: int | None = None) -> list[Row]:
+def score_rows(store: Store, project: ProjectKey | None = None) -> list[Row]:
     """All score rows of a project (or of all), flat, oldest annotation first."""
-    conditions = [] if project_id is None else [schema.scores.c.project_id == project_id]
+    conditions = of_project(schema.scores, resolve(store, project))
     rows = [
         {**{k: v for k, v in row.items() if k != "data"}, **row["data"]}
         for row in store.rows(schema.scores, *conditions)
     ]
-    return sorted(rows, key=lambda row: (row["at"], row["annotation_id"], row["position"]))
+    order = ("at", "server", "annotation_id", "position")
+    return sorted(rows, key=lambda row: tuple(row[name] for name in order))
+
+
+def of_project(table: sa.Table, project: ProjectKey | None) -> list[sa.ColumnElement[bool]]:
+    """The conditions that choose a project's rows; none for all projects."""
+    if project is None:
+        return []
+    return [table.c.server == project.server, table.c.project_id == project.id]
+
+
+def resolve(store: Store, project: ProjectKey | None) -> ProjectKey | None:
+    """The project that is meant where only its number was given.
+
+    Raises:
+        InputError: several servers have a project of that number.
+    """
+    if project is None or project.server:
+        return project
+    servers: set[str] = set()
+    with store.read() as connection:
+        for table, column in (
+            (schema.projects, schema.projects.c.id),
+            (schema.tasks, schema.tasks.c.project_id),
+            (schema.annotations, schema.annotations.c.project_id),
+        ):
+            query = sa.select(table.c.server).where(column == project.id).distinct()
+            servers |= set(connection.execute(query).scalars())
+    if len(servers) > 1:
+        named = ", ".join(f"{project.id}@{server}" for server in sorted(servers))
+        raise InputError(f"Several servers have a project {project.id}; name one of {named}.")
+    return project._replace(server=servers.pop()) if servers else project
+
+
+def told_apart(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """Rows of several servers with these ids made different: ``3`` becomes ``3@http://...``."""
+    return [
+        {**row, **{n: f"{row[n]}@{row['server']}" for n in names if row.get(n) is not None}}
+        for row in rows
+    ]

@@ -1,14 +1,15 @@
 """All figures of a selection of annotations, as one plain dictionary."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
 from backend.qa.annotators import agreement_matrix, annotator_table
 from backend.qa.audit import REASONS
 from backend.qa.events import Row
 from backend.qa.figures import group, macro, mean, pointing, share
-from backend.qa.queries import score_rows
+from backend.qa.queries import of_project, resolve, score_rows, told_apart
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
 from videogem.errors import InputError
@@ -25,7 +26,7 @@ MOST_CURVE_POINTS = 400
 class Filters:
     """What to look at; empty means everything. The same names are the page's URL parameters."""
 
-    project: int | None = None
+    project: ProjectKey | None = None
     label: str = ""
     verb: str = ""
     object: str = ""
@@ -44,13 +45,13 @@ class Filters:
         """
         texts = {f.name: values.get(f.name, "").strip() for f in fields(cls)}
         project = texts.pop("project")
-        if project and not (project.isascii() and project.isdecimal()):
-            raise InputError(f"project must be a project's number, got {project!r}.")
-        return cls(project=int(project) if project else None, **texts)
+        return cls(project=read_project(project) if project else None, **texts)
 
     def active(self) -> dict[str, str]:
         """The filters in use."""
-        return {name: str(value) for name, value in asdict(self).items() if value not in (None, "")}
+        texts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "project"}
+        chosen = {} if self.project is None else {"project": project_text(self.project)}
+        return chosen | {name: value for name, value in texts.items() if value}
 
     def keep(self, row: Row) -> bool:
         """Say whether a score row is selected; days compare as text."""
@@ -66,18 +67,38 @@ class Filters:
         return not self.until or day[: len(self.until)] <= self.until
 
 
+def project_text(project: ProjectKey) -> str:
+    """A project as a filter has it: ``3``, or ``3@http://server``."""
+    return f"{project.id}@{project.server}" if project.server else str(project.id)
+
+
+def read_project(text: str) -> ProjectKey:
+    """A project as ``project_text`` writes it; its server is empty where only a number is given.
+
+    Raises:
+        InputError: the project is no number.
+    """
+    number, _, server = text.partition("@")
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise InputError(f"project must be a project's number, or number@server, got {text!r}.")
+    return ProjectKey(server, int(number))
+
+
 def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> Row:
     """Every figure of the selection; ``tolerance`` is in % of the diagonal (keypoint projects)."""
     store.process_pending()
     everything = score_rows(store, filters.project)
+    tables = _state(store, resolve(store, filters.project))
+    if len({row["server"] for row in everything}) > 1:
+        everything = told_apart(everything, ("annotator",))
+        tables["annotations"] = told_apart(tables["annotations"], ("annotator",))
     rows = [row for row in everything if filters.keep(row)]
     if filters.label:  # of the annotations, those that hold the label
-        holders = {row["annotation_id"] for row in rows if row["kind"] != "annotation"}
-        rows = [row for row in rows if row["annotation_id"] in holders]
+        holders = {_annotation(row) for row in rows if row["kind"] != "annotation"}
+        rows = [row for row in rows if _annotation(row) in holders]
     counted = [row for row in rows if row["counted"]]
-    tables = _state(store, filters.project)
-    chosen = {row["annotation_id"] for row in rows}
-    annotations = [a for a in tables["annotations"] if a["id"] in chosen]
+    chosen = {_annotation(row) for row in rows}
+    annotations = [a for a in tables["annotations"] if (a["server"], a["id"]) in chosen]
     listed = suspects(audit_items(tables["tasks"], annotations, rows))
     return {
         "filters": filters.active(),
@@ -92,7 +113,7 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
             "side": mean(r.get("distance_side") for r in counted if r["kind"] == "point"),
         },
         "keypoints_only": keypoints_only(counted, tolerance),
-        "breakdowns": {name: breakdown(counted, name) for name in DIMENSIONS},
+        "breakdowns": {name: breakdown(_apart(counted), name) for name in DIMENSIONS},
         "curve": curve(counted),
         "annotators": annotator_table(rows, annotations),
         "agreement": [
@@ -108,7 +129,8 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
             if (count := sum(any(r["reason"] == reason for r in s["reasons"]) for s in listed))
         },
         "choices": {name: _values(everything, name) for name in DIMENSIONS if name != "project_id"},
-        "projects": [{"id": p["id"], "title": p["title"]} for p in store.rows(schema.projects)],
+        "projects": _projects(store),
+        "sync_errors": _sync_errors(store, filters.project),
         "without_prediction": sum(
             r["kind"] == "annotation" and r["outcome"] == "no prediction" for r in rows
         ),
@@ -212,22 +234,56 @@ def _skipped(rows: Sequence[Row]) -> Row:
     return share(sum(row["outcome"] == "skipped" for row in verdicts), len(verdicts))
 
 
-def _state(store: Store, project: int | None) -> dict[str, list[Row]]:
+def _annotation(row: Row) -> tuple[str, int]:
+    return row["server"], row["annotation_id"]
+
+
+def _apart(rows: Sequence[Row]) -> Sequence[Row]:
+    """Score rows with their projects told apart, where they are of several servers."""
+    several = len({row["server"] for row in rows}) > 1
+    return told_apart(rows, ("project_id",)) if several else rows
+
+
+def _projects(store: Store) -> list[Row]:
+    """What the project filter offers; the server is shown where there are several."""
+    projects = schema.projects
+    alive = store.rows(projects, projects.c.deleted_at.is_(None))
+    several = len({p["server"] for p in alive}) > 1
+    return [
+        {
+            "value": project_text(ProjectKey(p["server"] if several else "", p["id"])),
+            "id": p["id"],
+            "title": p["title"],
+            "server": p["server"] if several else "",
+        }
+        for p in alive
+    ]
+
+
+def _sync_errors(store: Store, project: ProjectKey | None) -> list[Row]:
+    """Projects that could not be compared with Label Studio, and why."""
+    projects = schema.projects
+    failed = store.rows(projects, projects.c.sync_error.is_not(None))
+    return [
+        {"id": p["id"], "title": p["title"], "server": p["server"], "error": p["sync_error"]}
+        for p in failed
+        if project is None or p["id"] == project.id
+    ]
+
+
+def _state(store: Store, project: ProjectKey | None) -> dict[str, list[Row]]:
     tables = {"tasks": schema.tasks, "annotations": schema.annotations,
               "predictions": schema.predictions}  # fmt: skip
-    return {
-        name: store.rows(table, *([] if project is None else [table.c.project_id == project]))
-        for name, table in tables.items()
-    }
+    return {name: store.rows(table, *of_project(table, project)) for name, table in tables.items()}
 
 
 def _with_links(listed: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
-    verdicts = {row["annotation_id"]: row for row in rows if row["kind"] == "annotation"}
+    verdicts = {_annotation(row): row for row in rows if row["kind"] == "annotation"}
     names = ("task_id", "project_id", "annotator", "narration", "media")
     return [
-        {**suspect, **{name: verdicts[suspect["annotation_id"]][name] for name in names}}
+        {**suspect, **{name: verdicts[_annotation(suspect)][name] for name in names}}
         for suspect in listed
-        if suspect["annotation_id"] in verdicts
+        if _annotation(suspect) in verdicts
     ]
 
 

@@ -1,8 +1,10 @@
 """Merging rows into the state: any order, any number of times, the same result.
 
 Rows carry the version of what they describe and replace only older ones. Deletions leave a
-tombstone, so that an event that comes late cannot bring a deleted annotation back; one that was
-created after the deletion can, because a new Label Studio starts counting ids again.
+tombstone, so that an event that comes late cannot bring a deleted annotation back. What decides is
+the order of arrival and Label Studio's own times among each other, never its clock against ours: a
+thing that was created after the last change of the buried one is another with the same id (a new
+Label Studio starts counting again). What Label Studio's API lists is alive, whatever was told.
 """
 
 from collections.abc import Mapping
@@ -12,45 +14,97 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.qa.events import Changes, Row
-from backend.qa.times import later
-
-CLOCK_SKEW_S = 60  # Label Studio's clock and ours may differ by this much
 
 
-def merge(connection: sa.Connection, changes: Changes, received_at: str) -> set[int]:
-    """Apply changes; the ids of the tasks whose scores they touch."""
+def merge(
+    connection: sa.Connection,
+    server: str,
+    changes: Changes,
+    received_at: str,
+    listed_at: str | None = None,
+) -> set[int]:
+    """Apply changes of one server; the ids of its tasks whose scores they touch.
+
+    ``listed_at`` is when Label Studio's API was asked for them: it brings back what was buried
+    before.
+    """
     touched: set[int] = set()
     for project in changes.projects:
-        _put_if_newer(connection, schema.projects, project)
+        touched |= _put_project(connection, {"server": server, **project})
     for task in changes.tasks:
-        if _put_if_newer(connection, schema.tasks, _alive(connection, schema.tasks, task)):
+        row = _alive(connection, schema.tasks, {"server": server, **task}, listed_at)
+        if _put_if_newer(connection, schema.tasks, row):
             touched.add(task["id"])
     for prediction in changes.predictions:
-        if _put_prediction(connection, prediction):
+        if _put_prediction(connection, {"server": server, **prediction}):
             touched.add(prediction["task_id"])
     for annotation in changes.annotations:
-        row = _alive(connection, schema.annotations, annotation, keep=("created_at",))
-        known = _get(connection, schema.annotations, row["id"])
+        row = {"server": server, **annotation}
+        row = _alive(connection, schema.annotations, row, listed_at, keep=("created_at",))
+        known = _get(connection, schema.annotations, server, row["id"])
         if _put_if_newer(connection, schema.annotations, row):
             touched |= {row["task_id"], known["task_id"] if known else None} - {None}
     for annotation_id in changes.deleted_annotations:
-        touched |= _bury(connection, schema.annotations, annotation_id, received_at)
+        touched |= _bury(connection, schema.annotations, server, annotation_id, received_at)
     for task_id in changes.deleted_tasks:
-        touched |= _bury(connection, schema.tasks, task_id, received_at)
+        touched |= _bury(connection, schema.tasks, server, task_id, received_at)
     return touched
 
 
-def load_task(connection: sa.Connection, task_id: int) -> tuple[Row | None, list[Row], list[Row]]:
+def bury_project(
+    connection: sa.Connection, server: str, project: int, received_at: str
+) -> set[int]:
+    """Take a project that Label Studio no longer has out of the figures; its rows stay."""
+    table = schema.projects
+    if _get(connection, table, server, project) is None:
+        row = {"server": server, "id": project, "title": "", "label_config": "", "version": ""}
+        connection.execute(table.insert().values(**row))
+    where = table.c.server == server, table.c.id == project
+    connection.execute(table.update().where(*where).values(deleted_at=received_at))
+    return tasks_of(connection, server, project)
+
+
+def note_sync(connection: sa.Connection, server: str, project: int, error: str | None) -> None:
+    """Keep why a project's last sync failed, for the page; None: it did not."""
+    table = schema.projects
+    where = table.c.server == server, table.c.id == project
+    connection.execute(table.update().where(*where).values(sync_error=error))
+
+
+def tasks_of(connection: sa.Connection, server: str, project: int) -> set[int]:
+    """Ids of all tasks of a project that are known by themselves or by an annotation."""
+    found: set[int] = set()
+    for column, table in (
+        (schema.tasks.c.id, schema.tasks),
+        (schema.annotations.c.task_id, schema.annotations),
+    ):
+        where = table.c.server == server, table.c.project_id == project
+        found |= set(connection.execute(sa.select(column).where(*where)).scalars())
+    return found - {None}
+
+
+def load_task(
+    connection: sa.Connection, server: str, task_id: int
+) -> tuple[Row | None, list[Row], list[Row]]:
     """A task with its annotations and predictions."""
-    task = _get(connection, schema.tasks, task_id)
+    task = _get(connection, schema.tasks, server, task_id)
     annotations, predictions = (
-        [dict(r) for r in connection.execute(query).mappings()]
-        for query in (
-            sa.select(schema.annotations).where(schema.annotations.c.task_id == task_id),
-            sa.select(schema.predictions).where(schema.predictions.c.task_id == task_id),
-        )
+        [
+            dict(row)
+            for row in connection.execute(
+                sa.select(table).where(table.c.server == server, table.c.task_id == task_id)
+            ).mappings()
+        ]
+        for table in (schema.annotations, schema.predictions)
     )
     return task, annotations, predictions
+
+
+def gone_projects(connection: sa.Connection, server: str) -> set[int]:
+    """Projects of a server that were deleted there."""
+    table = schema.projects
+    query = sa.select(table.c.id).where(table.c.server == server, table.c.deleted_at.is_not(None))
+    return set(connection.execute(query).scalars())
 
 
 def put_fact(connection: sa.Connection, name: str, value: str) -> None:
@@ -67,67 +121,86 @@ def get_fact(connection: sa.Connection, name: str) -> str | None:
     return found
 
 
-def _get(connection: sa.Connection, table: sa.Table, row_id: int) -> Row | None:
-    row = connection.execute(sa.select(table).where(table.c.id == row_id)).mappings().first()
+def _get(connection: sa.Connection, table: sa.Table, server: str, row_id: int) -> Row | None:
+    query = sa.select(table).where(table.c.server == server, table.c.id == row_id)
+    row = connection.execute(query).mappings().first()
     return dict(row) if row else None
 
 
+def _update(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    where = [column == row[column.name] for column in table.primary_key]
+    connection.execute(table.update().where(*where).values(**row))
+
+
+def _put_project(connection: sa.Connection, row: Row) -> set[int]:
+    """Keep a project; what is told of one that counted as deleted shows that it is there."""
+    existing = _get(connection, schema.projects, row["server"], row["id"])
+    back = existing is not None and existing["deleted_at"] is not None
+    known = {} if existing is None else {"sync_error": existing["sync_error"]}
+    _put_if_newer(connection, schema.projects, {**row, "deleted_at": None, **known})
+    return tasks_of(connection, row["server"], row["id"]) if back else set()
+
+
 def _alive(
-    connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], keep: tuple[str, ...] = ()
+    connection: sa.Connection,
+    table: sa.Table,
+    row: Mapping[str, Any],
+    listed_at: str | None,
+    keep: tuple[str, ...] = (),
 ) -> Row:
     """The row with the tombstone it stays under, if any."""
-    existing = _get(connection, table, row["id"])
+    existing = _get(connection, table, row["server"], row["id"])
     deleted_at = existing["deleted_at"] if existing else None
-    if deleted_at is not None and row["created_at"] > later(deleted_at, CLOCK_SKEW_S):
-        deleted_at = None
+    if existing is not None and deleted_at is not None:
+        last_change = existing["version"].split(" ")[0]
+        another = bool(last_change) and row["created_at"] > last_change
+        if another or (listed_at is not None and deleted_at < listed_at):
+            deleted_at = None
     columns: Row = {k: v for k, v in row.items() if k != "created_at" or k in keep}
     return {**columns, "deleted_at": deleted_at}
 
 
 def _put_if_newer(connection: sa.Connection, table: sa.Table, row: Row) -> bool:
-    existing = _get(connection, table, row["id"])
+    existing = _get(connection, table, row["server"], row["id"])
     if existing is None:
         connection.execute(table.insert().values(**row))
         return True
     revived = existing.get("deleted_at") != row.get("deleted_at")
     older, newer = (row, existing) if row["version"] < existing["version"] else (existing, row)
-    if revived:
-        older, newer = existing, row
-    new: Row = dict(newer)
+    new: Row = {**newer, "deleted_at": row.get("deleted_at")} if revived else dict(newer)
     for name in ("project_id", "task_id"):  # not every event says where a thing belongs
         if name in new and new[name] is None:
             new[name] = older[name]
     if new == existing:
         return False
-    connection.execute(table.update().where(table.c.id == row["id"]).values(**new))
+    _update(connection, table, new)
     return True
 
 
 def _put_prediction(connection: sa.Connection, row: Row) -> bool:
     table = schema.predictions
-    query = sa.select(table).where(table.c.key == row["key"])
+    query = sa.select(table).where(table.c.server == row["server"], table.c.key == row["key"])
     existing = connection.execute(query).mappings().first()
     if existing is None:
         connection.execute(table.insert().values(**row))
         return True
     # Label Studio's copy is final, except that it may first be seen without a project.
     if existing["project_id"] is None and row["project_id"] is not None:
-        values = {"project_id": row["project_id"]}
-        connection.execute(table.update().where(table.c.key == row["key"]).values(**values))
+        _update(connection, table, {**existing, "project_id": row["project_id"]})
     return False
 
 
-def _bury(connection: sa.Connection, table: sa.Table, row_id: int, received_at: str) -> set[int]:
+def _bury(
+    connection: sa.Connection, table: sa.Table, server: str, row_id: int, received_at: str
+) -> set[int]:
     """Leave a tombstone; the task whose scores change with it."""
-    existing = _get(connection, table, row_id)
+    existing = _get(connection, table, server, row_id)
     if existing is None:
-        empty: Row = {"id": row_id, "version": "", "deleted_at": received_at}
+        empty: Row = {"server": server, "id": row_id, "version": "", "deleted_at": received_at}
         empty |= {"data": {}} if table is schema.tasks else {"result": []}
         connection.execute(table.insert().values(**empty))
         return {row_id} if table is schema.tasks else set()  # its annotations may be known
-    newest = later(received_at, CLOCK_SKEW_S)
-    if existing["deleted_at"] is None and existing.get("created_at", "") <= newest:
-        update = table.update().where(table.c.id == row_id)
-        connection.execute(update.values(deleted_at=received_at))
+    if existing["deleted_at"] is None:
+        _update(connection, table, {**existing, "deleted_at": received_at})
     task_id = row_id if table is schema.tasks else existing["task_id"]
     return set() if task_id is None else {task_id}

@@ -11,14 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.database.engine import migrate, open_engine
+from backend.database.engine import lock_writers, migrate, open_engine
+from backend.database.keys import ProjectKey
+from backend.database.servers import move
 from backend.qa import state
 from backend.qa.events import Changes, Row, prediction_row, read_event, redact
 from backend.qa.scoring import SCORING_VERSION, score_task
 from backend.qa.times import now
 
 logger = logging.getLogger(__name__)
-WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
 BATCH = 20  # events in one transaction at most
 BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
 
@@ -45,11 +46,12 @@ class Store:
         self._worker = threading.Thread(target=self._work, name="qa-worker", daemon=True)
         self._worker.start()
 
-    def append_event(self, payload: object) -> None:
-        """Store one webhook; it survives the end of this process once this returns."""
+    def append_event(self, payload: object, server: str = "") -> None:
+        """Store one webhook of a server; it survives the end of this process on return."""
         action = str(payload.get("action") or "") if isinstance(payload, Mapping) else ""
         row = {
             "received_at": now(),
+            "server": server,
             "action": action[:64],
             "payload": json.dumps(redact(payload), separators=(",", ":")),
         }
@@ -58,17 +60,18 @@ class Store:
         self._wake.set()
 
     def record_predictions(
-        self, project_id: int | None, task_id: int, predictions: Sequence[Mapping[str, Any]]
+        self, project: ProjectKey | None, task_id: int, predictions: Sequence[Mapping[str, Any]]
     ) -> None:
         """Keep what /predict answered for a task (result, score, model_version)."""
         received_at = now()
+        server, project_id = project or ("", None)
         rows = [
             prediction_row(p, task_id=task_id, project_id=project_id, received_at=received_at)
             for p in predictions
         ]
         with self.write() as connection:
-            touched = state.merge(connection, Changes(predictions=rows), received_at)
-            self._rescore(connection, touched)
+            changes = Changes(predictions=rows)
+            self._rescore(connection, server, state.merge(connection, server, changes, received_at))
 
     def process_pending(self) -> int:
         """Turn stored events into state; the number of events done."""
@@ -78,12 +81,39 @@ class Store:
                 done += batch
         return done
 
-    def merge(self, changes: Changes) -> None:
-        """Bring rows that came by another way than a webhook (the API) into the state."""
+    def merge(self, server: str, changes: Changes, listed_at: str | None = None) -> None:
+        """Bring rows that came by another way than a webhook into the state.
+
+        ``listed_at`` is when Label Studio's API was asked for them.
+        """
         received_at = now()
         with self.write() as connection:
-            self._rescore(connection, state.merge(connection, changes, received_at))
+            touched = state.merge(connection, server, changes, received_at, listed_at)
+            self._rescore(connection, server, touched)
             state.put_fact(connection, "merged_at", received_at)
+
+    def bury_project(self, project: ProjectKey) -> None:
+        """Take a project that Label Studio no longer has out of the figures."""
+        received_at = now()
+        with self.write() as connection:
+            touched = state.bury_project(connection, *project, received_at)
+            self._rescore(connection, project.server, touched)
+            state.put_fact(connection, "merged_at", received_at)
+
+    def note_sync(self, project: ProjectKey, error: str | None) -> None:
+        """Keep why a project's last sync failed or stopped; None: it did not."""
+        with self.write() as connection:
+            state.note_sync(connection, *project, error)
+            state.put_fact(connection, "merged_at", now())
+
+    def adopt(self, server: str) -> None:
+        """Give a server what was kept before anybody said whose it was."""
+        with self.write() as connection:
+            moved = move(connection, "", server)
+            if moved:
+                state.put_fact(connection, "merged_at", now())
+        if moved:
+            logger.info("%d rows of an unknown Label Studio now belong to %s", moved, server)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -94,8 +124,7 @@ class Store:
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that changes state; one at a time over all processes."""
         with self._append() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"))
+            lock_writers(connection)
             yield connection
 
     @contextmanager
@@ -157,7 +186,7 @@ class Store:
     def _process_batch(self) -> int:
         inbox = schema.inbox
         pending = (
-            sa.select(inbox.c.id, inbox.c.payload, inbox.c.received_at)
+            sa.select(inbox.c.id, inbox.c.payload, inbox.c.received_at, inbox.c.server)
             .where(inbox.c.processed_at.is_(None))
             .order_by(inbox.c.id)
             .limit(BATCH)
@@ -165,6 +194,7 @@ class Store:
         with self.read() as connection:
             if connection.execute(pending.limit(1)).first() is None:
                 return 0
+        wanted = False
         with self.write() as connection:
             events = connection.execute(pending).all()
             done, end = 0, time.monotonic() + BATCH_S
@@ -177,10 +207,10 @@ class Store:
                     payload = json.loads(event.payload)
                     changes = read_event(payload, event.received_at)
                     if isinstance(payload, dict) and payload.keys() == {"action"}:
-                        self.sync_wanted.set()
+                        wanted = True
                     with connection.begin_nested():
-                        touched = state.merge(connection, changes, event.received_at)
-                        self._rescore(connection, touched)
+                        touched = state.merge(connection, event.server, changes, event.received_at)
+                        self._rescore(connection, event.server, touched)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
                     logger.exception("event %d cannot be read; it stays in the inbox", event.id)
                     error = f"{type(failure).__name__}: {failure}"[:500]
@@ -189,19 +219,24 @@ class Store:
                     .where(inbox.c.id == event.id)
                     .values(processed_at=now(), error=error)
                 )
+        if wanted:  # told after the commit: whoever is woken looks into the store
+            self.sync_wanted.set()
         return done
 
-    def _rescore(self, connection: sa.Connection, task_ids: Iterable[int]) -> None:
-        task_ids = sorted(task_ids)
+    def _rescore(self, connection: sa.Connection, server: str, task_ids: Iterable[int]) -> None:
+        task_ids, scores = sorted(task_ids), schema.scores
+        deleted = state.gone_projects(connection, server)
         # First all of them: an annotation may have moved from one task to another.
         for task_id in task_ids:
-            connection.execute(schema.scores.delete().where(schema.scores.c.task_id == task_id))
+            where = scores.c.server == server, scores.c.task_id == task_id
+            connection.execute(scores.delete().where(*where))
         for task_id in task_ids:
-            task, annotations, predictions = state.load_task(connection, task_id)
+            task, annotations, predictions = state.load_task(connection, server, task_id)
             gone = task is not None and task["deleted_at"] is not None
+            annotations = [a for a in annotations if a["project_id"] not in deleted]
             rows = [] if gone else score_task(task, annotations, predictions)
             if rows:
-                connection.execute(schema.scores.insert(), rows)
+                connection.execute(scores.insert(), [{"server": server, **row} for row in rows])
 
     def _rescore_if_outdated(self) -> None:
         """After a change of the rules: score everything, and try events that failed once more."""
@@ -209,12 +244,15 @@ class Store:
             if state.get_fact(connection, "scoring_version") == SCORING_VERSION:
                 return
         with self.write() as connection:
-            ids = connection.execute(
-                sa.select(schema.annotations.c.task_id)
-                .where(schema.annotations.c.task_id.is_not(None))
+            annotated = schema.annotations.c
+            found = connection.execute(
+                sa.select(annotated.server, annotated.task_id)
+                .where(annotated.task_id.is_not(None))
                 .distinct()
-            ).scalars()
-            self._rescore(connection, list(ids))
+            ).all()
+            for server in {row.server for row in found}:
+                ids = [row.task_id for row in found if row.server == server]
+                self._rescore(connection, server, ids)
             again = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
             connection.execute(again.values(processed_at=None, error=None))
             state.put_fact(connection, "scoring_version", SCORING_VERSION)

@@ -17,18 +17,18 @@ def audit_items(
     tasks: Sequence[Row], annotations: Sequence[Row], scores: Sequence[Row]
 ) -> list[Item]:
     """One item per annotation and frame, in pixels; skipped and empty annotations have none."""
-    words = {task["id"]: words_of(task["data"]) for task in tasks}
-    by_annotation: dict[int, list[Row]] = defaultdict(list)
+    words = {(task.get("server", ""), task["id"]): words_of(task["data"]) for task in tasks}
+    by_annotation: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in scores:
-        by_annotation[row["annotation_id"]].append(row)
+        by_annotation[row.get("server", ""), row["annotation_id"]].append(row)
     kept = [a for a in annotations if not a["was_cancelled"] and a["deleted_at"] is None]
-    frames = {annotation["id"]: _frames(annotation) for annotation in kept}
+    frames = {_key(annotation): _frames(annotation) for annotation in kept}
     narrated = _labels_follow_narration(kept, frames, words)
     items: list[Item] = []
     for annotation in kept:
-        rows = by_annotation.get(annotation["id"], [])
-        about = words.get(annotation["task_id"])
-        for index, boxes in frames[annotation["id"]]:
+        rows = by_annotation.get(_key(annotation), [])
+        about = words.get(_task_key(annotation))
+        for index, boxes in frames[_key(annotation)]:
             predicted = [r for r in rows if r.get("item", 0) == index]
             items.append(_item(annotation, index, boxes, predicted, rows, about, narrated=narrated))
     return items
@@ -38,12 +38,26 @@ def suspects(items: Sequence[Item]) -> list[Row]:
     """Suspect annotations, worst first, each with all its reasons."""
     rows: dict[str, Row] = {}
     for suspect in find_suspects(items):
-        annotation, _, index = suspect.id.partition(":")
+        annotation, index, server = suspect.id.split(":", 2)
         row = rows.setdefault(
-            suspect.id, {"annotation_id": int(annotation), "item": int(index), "reasons": []}
+            suspect.id,
+            {
+                "server": server,
+                "annotation_id": int(annotation),
+                "item": int(index),
+                "reasons": [],
+            },
         )
         row["reasons"].append(_reason(suspect))
     return list(rows.values())
+
+
+def _key(annotation: Row) -> tuple[str, int]:
+    return annotation.get("server", ""), annotation["id"]
+
+
+def _task_key(annotation: Row) -> tuple[str, int]:
+    return annotation.get("server", ""), annotation["task_id"]
 
 
 def _reason(suspect: Suspect) -> Row:
@@ -81,7 +95,7 @@ def _item(
     named = boxes[0]["label"] if boxes else None
     frame = regions[0].keys[0].frame if regions[0].keys else None
     return Item(
-        id=f"{annotation['id']}:{index}",
+        id=f"{annotation['id']}:{index}:{annotation.get('server', '')}",
         boxes=tuple(_pixels(region, size) for region in regions),
         size_wh=size,
         annotator=None if annotation["annotator"] is None else str(annotation["annotator"]),
@@ -94,18 +108,20 @@ def _item(
         lead_time=annotation["lead_time"],
         track=about.video or None if about else None,
         time=about.time if about and about.time is not None else frame,
-        task=f"{annotation['task_id']}:{index}",
+        task=f"{annotation['task_id']}:{index}:{annotation.get('server', '')}",
     )
 
 
 def _labels_follow_narration(
-    annotations: Sequence[Row], frames: dict[int, Frames], words: dict[int, Any]
+    annotations: Sequence[Row],
+    frames: dict[tuple[str, int], Frames],
+    words: dict[tuple[str, int], Any],
 ) -> bool:
     """Where labels are actions, most of them share their words with the narration."""
     same = known = 0
     for annotation in annotations:
-        about = words.get(annotation["task_id"])
-        for _, regions in frames[annotation["id"]]:
+        about = words.get(_task_key(annotation))
+        for _, regions in frames[_key(annotation)]:
             label = next((r.label for r in regions if r.label), None)
             if label and about is not None and about.narration:
                 known += 1

@@ -6,37 +6,46 @@ that only listens drifts away. Everything here is idempotent; a sync that was cu
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import sqlalchemy as sa
+
 from backend.database import schema
-from backend.label_studio.client import LabelStudioError
+from backend.database.keys import ProjectKey
+from backend.label_studio.client import LabelStudioError, TaskPage
 from backend.qa.events import Changes, Row, project_row, read_task
+from backend.qa.queries import of_project
 from backend.qa.store import Store
 from backend.qa.times import now
 
 logger = logging.getLogger(__name__)
-PAGE_SIZE = 100
+MOST_GONE = 0.1  # share of a project that may vanish between two syncs without anybody asking
+FEW = 5  # and a number that may anyhow
 SHORTEST_GAP_S = 30.0  # between two syncs that events without payload ask for
 
 
 class Api(Protocol):
     """The calls a sync makes (`backend.label_studio.client.LabelStudio`)."""
 
-    def call(self, method: str, path: str, **options: Any) -> Any: ...
+    def task_pages(self, project: int) -> Iterator[TaskPage]: ...
 
     def project(self, project: int) -> dict[str, Any]: ...
 
 
+class SyncStoppedError(LabelStudioError):
+    """A sync would have buried more than anybody deletes by hand; it buried nothing."""
+
+
 @dataclass(frozen=True)
 class SyncResult:
-    """What one sync of a project saw and repaired."""
+    """What one sync of a project saw, and what is different in the store after it."""
 
-    project: int
+    project: ProjectKey
     tasks: int
     annotations: int
-    missing: int  # annotations the store did not know
+    missing: int  # annotations the store did not have, or took for deleted
     outdated: int  # annotations the store knew in an older state
     gone: int  # annotations that Label Studio no longer has
     gone_tasks: int
@@ -47,54 +56,104 @@ class SyncResult:
         return self.missing + self.outdated + self.gone + self.gone_tasks + self.predictions
 
 
-def sync_project(store: Store, api: Api, project: int) -> SyncResult:
+def sync_project(store: Store, api: Api, project: ProjectKey, *, force: bool = False) -> SyncResult:
     """Make the store agree with Label Studio about one project.
 
+    What Label Studio lists is alive, whatever the store was told before. A project that it no
+    longer has leaves the figures, until it is seen again.
+
     Raises:
+        SyncStoppedError: more than a tenth would be buried; nothing is, unless ``force``.
         LabelStudioError: not reachable, or it refused; what was merged until then stays.
     """
+    try:
+        result = _sync(store, api, project, force=force)
+    except LabelStudioError as error:
+        if error.status == 404 and error.path == f"/api/projects/{project.id}/":
+            store.bury_project(project)
+        store.note_sync(project, str(error))
+        raise
+    store.note_sync(project, None)
+    return result
+
+
+def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncResult:
     store.process_pending()
-    before = {row["id"]: row for row in _known(store, schema.annotations, project)}
-    known_tasks = {row["id"] for row in _known(store, schema.tasks, project)}
-    keys = store.values(schema.predictions.c.key)
-    store.merge(Changes(projects=[project_row(api.project(project), now())]))
+    server, number = project
+    listed_at = now()
+    before, known_tasks, keys = _state(store, project)
+    store.merge(server, Changes(projects=[project_row(api.project(number), now())]))
     seen_tasks: set[int] = set()
-    seen: dict[int, Row] = {}
-    new_predictions = 0
-    for page in _pages(api, project):
+    seen: set[int] = set()
+    for page in _pages(api, number):
         changes = Changes()
         for task in page:
-            read_task(task, changes, now(), project)
+            read_task(task, changes, now(), number)
         seen_tasks |= {row["id"] for row in changes.tasks}
-        seen |= {row["id"]: row for row in changes.annotations}
-        new_predictions += len({row["key"] for row in changes.predictions} - keys)
-        store.merge(changes)
-    gone, gone_tasks = before.keys() - seen.keys(), known_tasks - seen_tasks
+        seen |= {row["id"] for row in changes.annotations}
+        store.merge(server, changes, listed_at)
+    gone, gone_tasks = before.keys() - seen, known_tasks - seen_tasks
     if gone or gone_tasks:
         # Something may have been made while the pages were read: only what a second look does
         # not find either is gone.
-        again = [task for page in _pages(api, project) for task in page]
+        again = [task for page in _pages(api, number) for task in page]
         gone -= {a["id"] for task in again for a in task.get("annotations") or []}
         gone_tasks -= {task["id"] for task in again}
-        store.merge(Changes(deleted_annotations=sorted(gone), deleted_tasks=sorted(gone_tasks)))
+        # Annotations of a task that was deleted go with it: nobody needs to ask about them.
+        asked = {i for i in gone if before[i]["task_id"] in known_tasks}
+        if not force:
+            _stop_if_too_many(asked, before, gone_tasks, known_tasks, project)
+        store.merge(
+            server, Changes(deleted_annotations=sorted(gone), deleted_tasks=sorted(gone_tasks))
+        )
+    after, tasks_after, keys_after = _state(store, project)
     return SyncResult(
         project=project,
         tasks=len(seen_tasks),
         annotations=len(seen),
-        missing=len(seen.keys() - before.keys()),
-        outdated=sum(_time(row) > _time(before[i]) for i, row in seen.items() if i in before),
-        gone=len(gone),
-        gone_tasks=len(gone_tasks),
-        predictions=new_predictions,
+        missing=len((after.keys() - before.keys()) & seen),
+        outdated=sum(
+            after[i]["version"] > before[i]["version"]
+            for i in after.keys() & before.keys() & seen
+            if _time(after[i]) != _time(before[i])
+        ),
+        gone=len(gone - after.keys()),
+        gone_tasks=len(gone_tasks - tasks_after),
+        predictions=len(keys_after - keys),
     )
 
 
-def known_projects(store: Store) -> list[int]:
+def _stop_if_too_many(
+    gone: Collection[int],
+    known: Collection[int],
+    gone_tasks: Collection[int],
+    known_tasks: Collection[int],
+    project: ProjectKey,
+) -> None:
+    for what, lost, all_known in (
+        ("annotations", gone, known), ("tasks", gone_tasks, known_tasks)
+    ):  # fmt: skip
+        if len(lost) > max(FEW, MOST_GONE * len(all_known)):
+            raise SyncStoppedError(
+                f"Label Studio no longer lists {len(lost)} of {len(all_known)} {what} of project "
+                f"{project.id}, without having said that they were deleted. Nothing was removed; "
+                f"if they are gone for good, run `videogem qa sync --project {project.id} --force`."
+            )
+
+
+def known_projects(store: Store) -> list[ProjectKey]:
     """Projects that events or predictions have named."""
-    found = store.values(schema.projects.c.id)
-    for table in schema.tasks, schema.annotations, schema.predictions:
-        found |= store.values(table.c.project_id)
-    return sorted(found - {None})
+    found: set[tuple[str, int]] = set()
+    with store.read() as connection:
+        for table, column in (
+            (schema.projects, schema.projects.c.id),
+            (schema.tasks, schema.tasks.c.project_id),
+            (schema.annotations, schema.annotations.c.project_id),
+            (schema.predictions, schema.predictions.c.project_id),
+        ):
+            query = sa.select(table.c.server, column).where(column.is_not(None)).distinct()
+            found |= {(server, number) for server, number in connection.execute(query)}
+    return sorted(ProjectKey(*key) for key in found)
 
 
 def keep_in_sync(
@@ -102,7 +161,7 @@ def keep_in_sync(
 ) -> threading.Thread:
     """Sync all known projects on a timer, and soon after an event that came without its payload."""
     stop = stop or store.closed
-    told: dict[int, str] = {}  # a project that was deleted fails every time: say it once
+    told: dict[ProjectKey, str] = {}  # a project that was deleted fails every time: say it once
 
     def work() -> None:
         while not stop.is_set():
@@ -110,21 +169,31 @@ def keep_in_sync(
             if stop.is_set():
                 return
             store.sync_wanted.clear()
-            for project in known_projects(store):
-                api = connections.get(connections.key(project))
-                if api is None or not api.has_token:
-                    continue
+            try:
+                projects = known_projects(store)
+            except Exception:  # the top of a thread: the next round tries again
+                logger.exception("the store's projects cannot be read")
+                projects = []
+            for project in projects:
+                if stop.is_set():
+                    return
                 try:
+                    api = connections.get(project)
+                    if api is None or not api.has_token:
+                        continue
                     result = sync_project(store, api, project)
                     if result.repaired:
                         logger.info("quality store repaired from Label Studio: %s", result)
                     told.pop(project, None)
                 except LabelStudioError as error:
                     if told.get(project) != str(error):
-                        logger.warning("project %d could not be synced: %s", project, error)
+                        logger.warning(
+                            "project %d of %s could not be synced: %s",
+                            project.id, project.server or "Label Studio", error,
+                        )  # fmt: skip
                     told[project] = str(error)
-                except Exception:  # the top of a thread: the next round tries again
-                    logger.exception("project %d could not be synced", project)
+                except Exception:  # one project's trouble is not the next one's
+                    logger.exception("project %d could not be synced", project.id)
             stop.wait(SHORTEST_GAP_S)
 
     thread = threading.Thread(target=work, name="qa-sync", daemon=True)
@@ -132,23 +201,22 @@ def keep_in_sync(
     return thread
 
 
-def _known(store: Store, table: Any, project: int) -> list[Row]:
-    return store.rows(table, table.c.project_id == project, table.c.deleted_at.is_(None))
+def _state(store: Store, project: ProjectKey) -> tuple[dict[int, Row], set[int], set[str]]:
+    """Living annotations and tasks of a project, and the keys of its predictions."""
+    annotations = {row["id"]: row for row in _known(store, schema.annotations, project)}
+    tasks = {row["id"] for row in _known(store, schema.tasks, project)}
+    predictions = schema.predictions
+    query = sa.select(predictions.c.key).where(*of_project(predictions, project))
+    with store.read() as connection:
+        return annotations, tasks, set(connection.execute(query).scalars())
 
 
-def _pages(api: Api, project: int) -> Iterator[list[Mapping[str, Any]]]:
-    """All tasks of a project with their annotations and predictions, page by page."""
-    page, read = 1, 0
-    while True:
-        params = {"project": project, "page": page, "page_size": PAGE_SIZE, "fields": "all"}
-        found = api.call("GET", "/api/tasks/", params=params)
-        tasks = found.get("tasks") if isinstance(found, Mapping) else None
-        if not isinstance(tasks, list):
-            raise LabelStudioError("Label Studio answered /api/tasks/ in a form that is not known.")
-        yield tasks
-        read, page = read + len(tasks), page + 1
-        if not tasks or read >= int(found.get("total") or 0):
-            return
+def _known(store: Store, table: sa.Table, project: ProjectKey) -> list[Row]:
+    return store.rows(table, *of_project(table, project), table.c.deleted_at.is_(None))
+
+
+def _pages(api: Api, project: int) -> Iterator[list[dict[str, Any]]]:
+    return (page.tasks for page in api.task_pages(project))
 
 
 def _time(row: Row) -> str:

@@ -62,10 +62,12 @@ def decimal(value: float | None, digits: int = 2) -> str:
 
 def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
     """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame."""
-    annotation_id, item = suspect["annotation_id"], suspect["item"]
+    server, annotation_id, item = suspect["server"], suspect["annotation_id"], suspect["item"]
     scores, annotations = schema.scores, schema.annotations
     predicted: list[dict[str, Any]] = []
-    for row in store.rows(scores, scores.c.annotation_id == annotation_id):
+    for row in store.rows(
+        scores, scores.c.server == server, scores.c.annotation_id == annotation_id
+    ):
         fact = row["data"]
         if fact["kind"] == "annotation" or fact.get("item", 0) != item:
             continue
@@ -78,7 +80,9 @@ def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
             predicted.append({"corners": f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"})
     corrected: list[dict[str, Any]] = []
     size = (16.0, 9.0)
-    for annotation in store.rows(annotations, annotations.c.id == annotation_id):
+    for annotation in store.rows(
+        annotations, annotations.c.server == server, annotations.c.id == annotation_id
+    ):
         for region in read_regions(annotation["result"]):
             if region.canvas[1] != item:
                 continue

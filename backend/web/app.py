@@ -54,7 +54,7 @@ def create_app(
     if store is None:
         store = configured_store(settings)
     models = Models(model, project_models(settings, model) if grounder is None else None)
-    connections = Connections(settings, known_servers(store))
+    connections = connect(settings, store)
     media = Media(settings, connections)
     jobs = Jobs(settings.data_dir / "jobs.sqlite3")
     traffic = Traffic()
@@ -149,6 +149,16 @@ def configured_store(settings: Settings) -> EventStore:
     module: Any = importlib.import_module("backend.qa.store")
     store: EventStore = module.Store(settings.database)
     return store
+
+
+def connect(settings: Settings, store: EventStore) -> Connections:
+    """Whose projects are whose; what was kept before anybody told belongs to the one server."""
+    from backend.qa.store import Store
+
+    connections = Connections(settings, known_servers(store))
+    if connections.only_server and isinstance(store, Store):
+        store.adopt(connections.only_server)
+    return connections
 
 
 def known_servers(store: EventStore) -> ProjectServers:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import own_webhooks
@@ -57,6 +58,7 @@ def diagnose(
     """All checks, one after the other as they are made; those that need a project with one only."""
     yield _data_folder(settings)
     yield _database(settings)
+    yield from _sync_state(settings)
     yield _weights(model, model_wait)
     if label_studio is None:
         yield Check(
@@ -108,6 +110,26 @@ def _database(settings: Settings) -> Check:
     finally:
         engine.dispose()
     return Check("database", "ok", shown)
+
+
+def _sync_state(settings: Settings) -> Iterator[Check]:
+    """Projects that the last comparison with Label Studio could not put right."""
+    projects = schema.projects
+    query = sa.select(projects.c.server, projects.c.id, projects.c.sync_error).where(
+        projects.c.sync_error.is_not(None)
+    )
+    engine = sa.create_engine(sa.make_url(settings.database))
+    try:
+        with engine.connect() as connection:
+            failed = connection.execute(query).all()
+    except (sa.exc.SQLAlchemyError, OSError):
+        return  # no store yet, or one that the check before has told about
+    finally:
+        engine.dispose()
+    for server, number, error in failed:
+        name = f"project {number}: sync"
+        fix = "If the project is right as it is in Label Studio, see `videogem qa sync --help`."
+        yield Check(name, "warning", f"{server}: {error}", fix)
 
 
 def _weights(model: BackgroundModel, wait: float) -> Check:

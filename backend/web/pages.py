@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend.database.keys import ProjectKey
 from backend.web.doctor import diagnose
 from backend.web.service import Service, current_service
 
@@ -33,7 +34,14 @@ def retry() -> BaseResponse:
 @pages.app_context_processor
 def for_other_pages() -> dict[str, Any]:
     """Let the quality page show the state of the jobs."""
-    return {"job_rows": lambda project=None: job_summary(current_service(), project)["projects"]}
+
+    def job_rows(project: ProjectKey | None = None) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = job_summary(
+            current_service(), project.id if project else None
+        )["projects"]
+        return rows
+
+    return {"job_rows": job_rows}
 
 
 @pages.get("/doctor")

@@ -8,6 +8,7 @@ import flask
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 
+from backend.database.keys import ProjectKey
 from backend.prediction.model import ModelNotReadyError
 from backend.qa import exports
 from backend.qa.charts import breakdown_chart, curve_chart
@@ -131,7 +132,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         if parts is None:
             return Response("no media without the backend", status=404)
         try:
-            data = make(store, parts, annotation, item)
+            data = make(store, parts, request.args.get("server", ""), annotation, item)
         except (InputError, ModelNotReadyError) as error:
             return Response(str(error), status=404, mimetype="text/plain")
         picture = Response(data, mimetype=kind)
@@ -145,8 +146,9 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     def _task_link(suspect: dict[str, Any]) -> str | None:
         project, task = suspect["project_id"], suspect["task_id"]
         parts = _service()
-        server = parts.connections.get(parts.connections.key(project)) if parts else None
-        url = server.url if server else settings.label_studio_url
+        key = ProjectKey(suspect["server"], project or 0)
+        server = parts.connections.get(key) if parts else None
+        url = server.url if server else suspect["server"] or settings.label_studio_url
         return f"{url}/projects/{project}/data?task={task}" if url and project else None
 
     return pages

@@ -5,9 +5,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import sqlalchemy as sa
 from PIL import Image
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
 from backend.prediction.frames import read_moment
 from backend.qa.events import Row, number
 from backend.qa.regions import read_regions
@@ -22,13 +24,13 @@ LONG_SIDE = 480  # pixels of a thumbnail
 PROMPT_WEIGHTS = (0.2, 0.2, 0.6)  # verb, object, action, as the method merges them
 
 
-def frame_jpeg(store: Store, service: Service, annotation_id: int, item: int) -> bytes:
+def frame_jpeg(store: Store, service: Service, server: str, annotation_id: int, item: int) -> bytes:
     """The frame an annotation is about, as a small JPEG.
 
     Raises:
         InputError: nothing to show: unknown annotation, or media that cannot be had.
     """
-    clip = _read(store, service, annotation_id, item, num_frames=1)[0]
+    clip = _read(store, service, server, annotation_id, item, num_frames=1)[0]
     image = Image.fromarray(clip.target_frame)
     image.thumbnail((LONG_SIDE, LONG_SIDE))
     buffer = io.BytesIO()
@@ -36,7 +38,9 @@ def frame_jpeg(store: Store, service: Service, annotation_id: int, item: int) ->
     return buffer.getvalue()
 
 
-def heatmap_png(store: Store, service: Service, annotation_id: int, item: int) -> bytes:
+def heatmap_png(
+    store: Store, service: Service, server: str, annotation_id: int, item: int
+) -> bytes:
     """The merged heatmap as a see-through PNG, computed by the model in use now.
 
     Raises:
@@ -45,7 +49,7 @@ def heatmap_png(store: Store, service: Service, annotation_id: int, item: int) -
     """
     batcher = service.models.default.batcher(timeout=0)
     length = batcher.num_frames
-    clip, narration = _read(store, service, annotation_id, item, num_frames=length)
+    clip, narration = _read(store, service, server, annotation_id, item, num_frames=length)
     if not narration:
         raise InputError("The task has no narration to ground.")
     grounding = batcher.ground(clip, [narration])[0]
@@ -61,19 +65,19 @@ def heatmap_png(store: Store, service: Service, annotation_id: int, item: int) -
 
 
 def _read(
-    store: Store, service: Service, annotation_id: int, item: int, *, num_frames: int
+    store: Store, service: Service, server: str, annotation_id: int, item: int, *, num_frames: int
 ) -> tuple[Clip, str]:
-    annotations = store.rows(schema.annotations, schema.annotations.c.id == annotation_id)
+    annotations = _rows(store, schema.annotations, server, annotation_id)
     if not annotations or annotations[0]["task_id"] is None:
         raise InputError(f"There is no annotation {annotation_id}.")
     annotation = annotations[0]
-    tasks = store.rows(schema.tasks, schema.tasks.c.id == annotation["task_id"])
+    tasks = _rows(store, schema.tasks, server, annotation["task_id"])
     if not tasks:
         raise InputError(f"Task {annotation['task_id']} is not known yet.")
     task, words = tasks[0], words_of(tasks[0]["data"])
     reference = media_reference(task, _label_config(store, task), annotation, item)
     project, task_id = annotation["project_id"], annotation["task_id"]
-    key = service.connections.key(project)
+    key = None if project is None else ProjectKey(server, project)
     with service.media.open(reference or words.media, project=key, task=task_id) as file:
         frame = _frame(annotation)
         if frame is None:
@@ -104,8 +108,12 @@ def media_reference(task: Row, label_config: str, annotation: Row, item: int) ->
     return None
 
 
+def _rows(store: Store, table: sa.Table, server: str, number: int) -> list[Row]:
+    return store.rows(table, table.c.server == server, table.c.id == number)
+
+
 def _label_config(store: Store, task: Row) -> str:
-    projects = store.rows(schema.projects, schema.projects.c.id == task["project_id"])
+    projects = _rows(store, schema.projects, task["server"], task["project_id"])
     return str(projects[0]["label_config"]) if projects else ""
 
 

@@ -94,7 +94,8 @@ def webhook() -> tuple[Response, int]:
     if not isinstance(body.get("action"), str):
         raise BadRequestError("A webhook body is a JSON object with an 'action'.")
     service = current_service()
-    service.store.append_event(body)
+    key = service.connections.key(body.get("project"))
+    service.store.append_event(body, key.server if key else "")
     if body["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
         _prelabel(body, service)
     return jsonify(status="ok"), 201

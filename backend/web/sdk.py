@@ -28,7 +28,7 @@ from backend.prediction.model import BackgroundModel
 from backend.prediction.predict import predict_many
 from backend.settings import Settings
 from backend.store import EventStore
-from backend.web.app import configured_model, configured_store, known_servers
+from backend.web.app import configured_model, configured_store, connect
 from videogem.errors import InputError
 
 
@@ -50,7 +50,7 @@ def shared() -> Shared:
     model = configured_model(settings)
     model.start()
     store = configured_store(settings)
-    connections = Connections(settings, known_servers(store))
+    connections = connect(settings, store)
     media = Media(settings, connections)
     return Shared(settings, model, connections, media, store)
 
@@ -134,7 +134,9 @@ class VideoGEMManager(LabelStudioMLManager):
 
     @classmethod
     def webhook(cls, event: str, data: dict[str, Any]) -> dict[str, str]:
-        shared().store.append_event({"action": event, **data})
+        key = shared().connections.key(data.get("project"))
+        server = key.server if key else ""
+        shared().store.append_event({"action": event, **data}, server)
         return {"status": "ok"}
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from backend.label_studio import client
 from backend.label_studio.client import LabelStudio, LabelStudioError, project_id
 from backend.label_studio.webhooks import repair
 from tests.http_server import Answer, Request, Server, http_server
@@ -94,3 +96,46 @@ def test_a_webhook_keeps_everything_else_when_it_gets_the_password(server: Serve
     expected = {**hook, "headers": {"X": "1", "Authorization": "Basic abc"}}
     del expected["id"]
     assert sent == expected
+
+
+def test_a_missing_project_is_said_in_words_and_nothing_is_quoted(server: Server) -> None:
+    server.routes["/api/projects/7/"] = lambda _: Answer({"detail": "internal secret"}, 404)
+    with pytest.raises(LabelStudioError, match="404: no such project") as error:
+        LabelStudio(server.url, None).project(7)
+    assert (error.value.status, error.value.path) == (404, "/api/projects/7/")
+    assert "internal secret" not in str(error.value)
+
+
+def test_a_huge_answer_is_not_read_whole(server: Server) -> None:
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(400):
+            sent.append(1)
+            yield b" " * client.MEGABYTE
+
+    server.routes["/api/x"] = lambda _: Answer(endless())
+    with pytest.raises(LabelStudioError, match="64 MB"):
+        LabelStudio(server.url, None).call("GET", "/api/x")
+    assert len(sent) < 100
+
+
+def test_an_answer_that_drips_has_an_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.2)
+    done = threading.Event()
+
+    def drip() -> Iterator[bytes]:
+        while not done.wait(0.05):
+            yield b" "
+
+    server.routes["/api/x"] = lambda _: Answer(drip())
+    with pytest.raises(LabelStudioError, match="did not finish"):
+        LabelStudio(server.url, None).call("GET", "/api/x")
+    done.set()
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"tasks": 3, "total": 1}, {"tasks": [], "total": "x"}])
+def test_pages_of_another_form_are_refused(server: Server, answer: Any) -> None:
+    server.routes["/api/tasks/"] = lambda _: Answer(answer)
+    with pytest.raises(LabelStudioError, match="form"):
+        list(LabelStudio(server.url, None).task_pages(1))

@@ -38,7 +38,7 @@ class Store:
     def __init__(self) -> None:
         self.tasks: list[int] = []
 
-    def append_event(self, payload: Any) -> None:
+    def append_event(self, payload: Any, server: str = "") -> None:
         """Events do not matter here."""
 
     def record_predictions(self, project_id: int, task_id: int, predictions: Any) -> None:

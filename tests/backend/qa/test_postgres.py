@@ -1,5 +1,6 @@
 """The same store on PostgreSQL; needs its server programs, and says so where they are missing."""
 
+import itertools
 import os
 import random
 import shutil
@@ -9,13 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from backend.database import schema
 from backend.demo.processes import free_port
 from backend.qa.report import Filters, build_report
 from backend.qa.store import Store
 from tests.qa_events import all_recorded
+from tests.qa_servers import check_migration, check_two_servers
 from tests.qa_world import team_events
+
+NUMBERS = itertools.count()
 
 
 def server_program(name):
@@ -48,6 +53,27 @@ def url(tmp_path_factory):
         subprocess.run([*pg_ctl, "-m", "immediate", "stop"], **quiet)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def empty_url(url):
+    """A database of its own."""
+    name = f"empty{next(NUMBERS)}"
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return url.removesuffix("postgres") + name
+
+
+def test_two_servers_with_the_same_ids_do_not_mix(empty_url):
+    store = Store(empty_url)
+    check_two_servers(store)
+    store.close()
+
+
+def test_a_store_of_before_is_migrated_without_loss(empty_url):
+    check_migration(empty_url)
 
 
 def rows_of(store, table):

@@ -9,6 +9,7 @@ from pycocotools.coco import COCO
 from statsmodels.stats.proportion import proportion_confint
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
 from backend.qa import exports
 from backend.qa.figures import macro, mean, pointing
 from backend.qa.metrics_page import metrics_text
@@ -62,7 +63,7 @@ def test_headline_and_every_breakdown_agree_with_counting_by_hand(team):
     assert (headline["n"], headline["hits"]) == (len(outcomes), sum(outcomes.values()))
     low, high = proportion_confint(headline["hits"], headline["n"], method="wilson")
     assert (headline["low"], headline["high"]) == pytest.approx((low, high))
-    assert summary(team, 7) == headline
+    assert summary(team, ProjectKey("", 7)) == headline
 
     made = {e["annotation"]["id"]: e for e in events}
     for name, value_of in {
@@ -82,7 +83,7 @@ def test_headline_and_every_breakdown_agree_with_counting_by_hand(team):
 
 
 def test_subsets_and_acceptance(team):
-    report = build_report(team, Filters(project=7))
+    report = build_report(team, Filters(project=ProjectKey("", 7)))
     events = [e["annotation"] for e in team_events() if not e["annotation"]["was_cancelled"]]
     free = [a for a in events if a["parent_prediction"] is None or a["ground_truth"]]
     assert report["subsets"]["independent"]["n"] == len(free)
@@ -101,7 +102,8 @@ def test_subsets_and_acceptance(team):
      ({"since": "2026-11-23", "until": "2026-11-23"}, 7), ({"label": "action"}, 7)],
 )  # fmt: skip
 def test_filters_select_the_rows_of_their_breakdown(team, filters, project):
-    report = build_report(team, Filters(project=project, **filters))
+    key = None if project is None else ProjectKey("", project)
+    report = build_report(team, Filters(project=key, **filters))
     everything = build_report(team, Filters())
     for name, value in filters.items():
         if name in everything["breakdowns"]:
@@ -112,7 +114,7 @@ def test_filters_select_the_rows_of_their_breakdown(team, filters, project):
 
 
 def test_filters_that_select_nothing_have_no_figures(team):
-    report = build_report(team, Filters(project=99, verb="fly"))
+    report = build_report(team, Filters(project=ProjectKey("", 99), verb="fly"))
     assert report["headline"]["accuracy"] is None
     assert report["curve"] == []
     assert report["audit"] == []
@@ -183,7 +185,7 @@ def test_honeypots_compare_with_ground_truth(store):
 
 
 def test_the_audit_lists_the_team_s_mistakes_with_links_to_their_tasks(team):
-    report = build_report(team, Filters(project=7))
+    report = build_report(team, Filters(project=ProjectKey("", 7)))
     found = {s["annotation_id"]: {r["reason"] for r in s["reasons"]} for s in report["audit"]}
     kinds = {0: "zero-area", 1: "out-of-canvas", 2: "whole-frame", 3: "tiny"}
     for event in team_events():
@@ -198,8 +200,10 @@ def test_the_audit_lists_the_team_s_mistakes_with_links_to_their_tasks(team):
 
 
 def test_csv_has_a_line_per_region_and_no_formulas(team, store):
-    rows = list(csv.DictReader(io.StringIO(exports.regions_csv(team, Filters(project=7)))))
-    assert len(rows) == len(score_rows(team, 7))
+    rows = list(
+        csv.DictReader(io.StringIO(exports.regions_csv(team, Filters(project=ProjectKey("", 7)))))
+    )
+    assert len(rows) == len(score_rows(team, ProjectKey("", 7)))
     assert (
         sum(row["hit"] == "True" for row in rows)
         == build_report(team, Filters())["headline"]["hits"]
@@ -212,7 +216,7 @@ def test_csv_has_a_line_per_region_and_no_formulas(team, store):
 
 def test_coco_is_read_by_pycocotools(team, tmp_path):
     path = tmp_path / "coco.json"
-    path.write_text(exports.coco_json(team, Filters(project=7)))
+    path.write_text(exports.coco_json(team, Filters(project=ProjectKey("", 7))))
     coco = COCO(str(path))
     kept = [e["annotation"] for e in team_events() if not e["annotation"]["was_cancelled"]]
     assert len(coco.getAnnIds()) == len(kept)
@@ -244,7 +248,7 @@ def test_texts_from_outside_cannot_become_markup(store):
 def test_metrics_are_in_prometheus_form(team):
     text = metrics_text(team).decode()
     headline = build_report(team, Filters())["headline"]
-    assert f'videogem_qa_points{{project="7"}} {headline["n"]}.0' in text
+    assert f'videogem_qa_points{{project="7",server=""}} {headline["n"]}.0' in text
     assert 'videogem_qa_inbox{state="waiting"} 0.0' in text
 
 

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
 from backend.qa.queries import summary
 from backend.qa.store import Store
 from tests.qa_events import (
@@ -97,7 +98,7 @@ def test_summary_follows_creation_update_and_deletion(store):
 
     def figures():
         store.process_pending()
-        found = summary(store, 1)
+        found = summary(store, ProjectKey("", 1))
         return found["n"], found["hits"]
 
     store.append_event(created(kept))
@@ -111,7 +112,7 @@ def test_summary_follows_creation_update_and_deletion(store):
     assert figures() == (1, 0)
     store.append_event(deleted(1))
     assert figures() == (0, 0)
-    assert summary(store, 1)["accuracy"] is None
+    assert summary(store, ProjectKey("", 1))["accuracy"] is None
 
 
 def test_ground_truth_wins_over_the_task_s_other_annotations(store):
@@ -119,34 +120,34 @@ def test_ground_truth_wins_over_the_task_s_other_annotations(store):
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
     store.append_event(created(annotation(2, [box(80, 80, 10, 10)], ground_truth=True)))
     store.process_pending()
-    assert summary(store, 1)["n"] == 1
-    assert summary(store, 1)["hits"] == 0
+    assert summary(store, ProjectKey("", 1))["n"] == 1
+    assert summary(store, ProjectKey("", 1))["hits"] == 0
 
 
 def test_an_annotation_that_moves_to_another_task_is_scored_there_alone(store):
     for task in (1, 2):
-        store.record_predictions(1, task, [prediction([point(30, 30)])])
+        store.record_predictions(ProjectKey("", 1), task, [prediction([point(30, 30)])])
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], task=2, second=1)))
     store.process_pending()
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], task=1, second=2)))
     store.process_pending()
     assert {row["task_id"] for row in store.rows(schema.scores)} == {1}
-    assert summary(store, 1)["n"] == 1
+    assert summary(store, ProjectKey("", 1))["n"] == 1
 
 
 def test_predictions_recorded_at_predict_time_are_used_and_kept_once(store):
     guess = prediction([point(30, 30), box(20, 20, 20, 20)])
     for _ in range(3):
-        store.record_predictions(1, 1, [guess])
+        store.record_predictions(ProjectKey("", 1), 1, [guess])
     store.append_event(created(annotation(1, [point(31, 31), box(20, 20, 20, 20)])))
     store.process_pending()
     assert len(store.rows(schema.predictions)) == 1
-    assert summary(store, 1)["hits"] == 1
+    assert summary(store, ProjectKey("", 1))["hits"] == 1
     # Late predictions count too: the webhook may overtake them.
     store.append_event(created(annotation(9, [box(0, 0, 5, 5)], task=5)))
     store.process_pending()
-    store.record_predictions(1, 5, [prediction([point(50, 50)])])
-    assert summary(store, 1)["n"] == 2
+    store.record_predictions(ProjectKey("", 1), 5, [prediction([point(50, 50)])])
+    assert summary(store, ProjectKey("", 1))["n"] == 2
 
 
 def test_an_event_without_payload_or_sense_harms_nothing(store):
@@ -187,9 +188,9 @@ def test_the_worker_applies_events_by_itself(store):
     guess = prediction([point(30, 30)], id=7)
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
     deadline = time.monotonic() + 5
-    while summary(store, 1)["n"] == 0 and time.monotonic() < deadline:
+    while summary(store, ProjectKey("", 1))["n"] == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert summary(store, 1)["n"] == 1
+    assert summary(store, ProjectKey("", 1))["n"] == 1
 
 
 def append_at_fifty_a_second(store, first):
@@ -212,7 +213,7 @@ def test_appending_is_fast_at_fifty_events_a_second(store):
     for first in (1000, 2000, 3000):
         rounds.append(append_at_fifty_a_second(store, first)[148])
         store.process_pending()
-        assert summary(store, 1)["n"] == 150 * len(rounds)
+        assert summary(store, ProjectKey("", 1))["n"] == 150 * len(rounds)
         if rounds[-1] < 0.1:
             break
     assert min(rounds) < 0.1, f"99 of 100 took up to {1000 * min(rounds):.0f} ms"

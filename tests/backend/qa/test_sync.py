@@ -3,18 +3,21 @@
 import copy
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.label_studio.client import LabelStudioError
-from backend.qa import sync
+from backend.label_studio.client import LabelStudioError, TaskPage
+from backend.qa.events import Changes, project_row
 from backend.qa.queries import summary
+from backend.qa.report import Filters, build_report
 from backend.qa.store import Store
-from backend.qa.sync import keep_in_sync, known_projects, sync_project
+from backend.qa.sync import SyncStoppedError, keep_in_sync, known_projects, sync_project
 from tests.qa_events import CREATED, annotation, box, created, point, prediction
 
+ONE = ProjectKey("", 1)
 GUESS = prediction([point(30, 30), box(20, 20, 20, 20)], id=70)
 
 
@@ -22,6 +25,7 @@ class FakeLabelStudio:
     """The pages of /api/tasks/, as Label Studio 1.23 gives them."""
 
     has_token = True
+    page_size = 100
 
     def __init__(self, *tasks):
         self.tasks = {task["id"]: task for task in tasks}
@@ -32,18 +36,17 @@ class FakeLabelStudio:
     def project(self, project):
         return {"id": project, "title": "kitchen", "label_config": "<View/>", "updated_at": CREATED}
 
-    def call(self, method, path, *, params):
-        assert (method, path, params["fields"]) == ("GET", "/api/tasks/", "all")
+    def task_pages(self, project):
         self.calls += 1
         if self.down:
             raise LabelStudioError("Label Studio cannot be reached.")
-        first = (params["page"] - 1) * params["page_size"]
-        tasks = list(self.tasks.values())
-        found = copy.deepcopy(tasks[first : first + params["page_size"]])
-        if params["page"] == 1:
+        tasks = copy.deepcopy(list(self.tasks.values()))
+        for first in range(0, max(1, len(tasks)), self.page_size):
+            total = len(self.tasks)
+            yield TaskPage(tasks[first : first + self.page_size], total)
             self.after_first_page()
             self.after_first_page = lambda: None
-        return {"tasks": found, "total": len(tasks)}
+            tasks = copy.deepcopy(list(self.tasks.values()))
 
 
 def task(id, *annotations, predictions=()):
@@ -78,22 +81,23 @@ def test_lost_events_are_repaired_and_reported_once(store):
         task(3),
         task(5, made(5)),
     )
-    result = sync_project(store, api, 1)
+    result = sync_project(store, api, ONE)
     assert (result.tasks, result.annotations) == (4, 3)
     assert (result.missing, result.outdated, result.gone, result.gone_tasks) == (1, 1, 2, 1)
     assert result.predictions == 1
     assert result.repaired == 6
-    assert summary(store, 1)["n"] == 1
+    assert summary(store, ONE)["n"] == 1
     alive = [a["id"] for a in store.rows(schema.annotations) if not a["deleted_at"]]
     assert alive == [1, 2, 5]
-    assert sync_project(store, api, 1).repaired == 0
-    assert known_projects(store) == [1]
+    assert sync_project(store, api, ONE).repaired == 0
+    assert known_projects(store) == [ONE]
 
 
-def test_what_is_made_while_the_pages_are_read_is_not_taken_for_gone(store, monkeypatch):
-    monkeypatch.setattr(sync, "PAGE_SIZE", 2)
+def test_what_is_made_while_the_pages_are_read_is_not_taken_for_gone(store):
     api = FakeLabelStudio(*(task(i, made(i)) for i in range(1, 6)))
     late = made(77)
+
+    api.page_size = 2
 
     def meanwhile():
         api.tasks[77] = task(77, late)
@@ -101,9 +105,9 @@ def test_what_is_made_while_the_pages_are_read_is_not_taken_for_gone(store, monk
         store.process_pending()
 
     api.after_first_page = meanwhile
-    result = sync_project(store, api, 1)
+    result = sync_project(store, api, ONE)
     assert result.gone == result.gone_tasks == 0
-    assert sync_project(store, api, 1).repaired == 0
+    assert sync_project(store, api, ONE).repaired == 0
     assert len([a for a in store.rows(schema.annotations) if not a["deleted_at"]]) == 6
 
 
@@ -112,15 +116,8 @@ def test_a_failure_leaves_the_store_as_it_was(store):
     api = FakeLabelStudio()
     api.down = True
     with pytest.raises(LabelStudioError):
-        sync_project(store, api, 1)
+        sync_project(store, api, ONE)
     assert [a["deleted_at"] for a in store.rows(schema.annotations)] == [None]
-
-
-def test_an_answer_of_another_form_is_refused(store):
-    api = FakeLabelStudio()
-    api.call = lambda *_, **__: []
-    with pytest.raises(LabelStudioError, match="form"):
-        sync_project(store, api, 1)
 
 
 def test_an_event_without_payload_starts_a_sync_by_itself(store):
@@ -129,9 +126,6 @@ def test_an_event_without_payload_starts_a_sync_by_itself(store):
     store.process_pending()
 
     class Connections:
-        def key(self, project):
-            return ProjectKey("", project)
-
         def get(self, key):
             return api if key.id == 1 else None
 
@@ -140,10 +134,133 @@ def test_an_event_without_payload_starts_a_sync_by_itself(store):
     assert api.calls == 0
     store.append_event({"action": "ANNOTATION_CREATED"})
     deadline = time.monotonic() + 10
-    while summary(store, 1)["n"] == 0 and time.monotonic() < deadline:
+    while summary(store, ONE)["n"] == 0 and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert (summary(store, 1)["n"], summary(store, 1)["hits"]) == (1, 1)
+    assert (summary(store, ONE)["n"], summary(store, ONE)["hits"]) == (1, 1)
     stop.set()
     store.sync_wanted.set()
     thread.join(timeout=5)
     assert not thread.is_alive()
+
+
+def many(count):
+    return [task(i, made(i), predictions=[{**GUESS, "id": 700 + i}]) for i in range(1, count + 1)]
+
+
+def alive(store):
+    return [a["id"] for a in store.rows(schema.annotations) if not a["deleted_at"]]
+
+
+def test_an_empty_answer_buries_nothing_and_says_so(store):
+    full = FakeLabelStudio(*many(30))
+    sync_project(store, full, ONE)
+    for what in (FakeLabelStudio(), FakeLabelStudio(*(task(i) for i in range(1, 31)))):
+        with pytest.raises(SyncStoppedError, match=r"30 of 30.*--force"):
+            sync_project(store, what, ONE)
+        assert len(alive(store)) == 30
+    [project] = build_report(store, Filters())["sync_errors"]
+    assert "30 of 30" in project["error"]
+    assert sync_project(store, FakeLabelStudio(), ONE, force=True).gone == 30
+    assert build_report(store, Filters())["sync_errors"] == []
+
+
+def test_what_was_taken_for_deleted_comes_back_and_is_counted_only_then(store):
+    api = FakeLabelStudio(*many(30))
+    sync_project(store, api, ONE)
+    ids = [{"id": i} for i in range(1, 31)]
+    store.append_event({"action": "ANNOTATIONS_DELETED", "annotations": ids})  # forged
+    store.append_event({"action": "TASKS_DELETED", "tasks": ids[:3]})
+    store.process_pending()
+    assert (alive(store), summary(store, ONE)["n"]) == ([], 0)
+    assert sync_project(store, api, ONE).missing == 30
+    assert summary(store, ONE)["n"] == 30
+    assert sync_project(store, api, ONE).repaired == 0
+
+
+def test_annotations_of_deleted_tasks_need_no_asking(store):
+    api = FakeLabelStudio(*many(30))
+    sync_project(store, api, ONE)
+    ids = [{"id": i} for i in range(1, 21)]
+    store.append_event({"action": "TASKS_DELETED", "tasks": ids})
+    for i in range(1, 21):
+        del api.tasks[i]
+    assert sync_project(store, api, ONE).gone == 20
+    assert len(alive(store)) == 10
+
+
+def test_a_deletion_told_while_the_pages_are_read_stays(store):
+    api = FakeLabelStudio(*many(6))
+    sync_project(store, api, ONE)
+    api.page_size = 3
+
+    def meanwhile():
+        del api.tasks[5]
+        store.append_event({"action": "TASKS_DELETED", "tasks": [{"id": 5}]})
+        store.append_event({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}]})
+        store.process_pending()
+        api.tasks[5] = task(5, made(5))  # an answer that was under way
+
+    api.after_first_page = meanwhile
+    sync_project(store, api, ONE)
+    assert 5 not in alive(store)
+
+
+def test_a_project_that_was_deleted_leaves_the_figures_and_others_are_synced(store, caplog):
+    sync_project(store, FakeLabelStudio(*many(2)), ONE)
+    two = ProjectKey("", 2)
+    good = FakeLabelStudio({**task(9, {**made(9), "project": 2}), "project": 2})
+    store.merge("", Changes(projects=[project_row(good.project(2), CREATED)]))
+
+    class Gone(FakeLabelStudio):
+        def project(self, project):
+            path = f"/api/projects/{project}/"
+            raise LabelStudioError("404: no such project", 404, path)
+
+    class Connections:
+        def get(self, key):
+            return Gone() if key.id == 1 else good
+
+    stop = threading.Event()
+    store.sync_wanted.set()
+    thread = keep_in_sync(store, Connections(), every_s=3600, stop=stop)
+    deadline = time.monotonic() + 20
+    while not good.calls and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stop.set()
+    thread.join(timeout=10)
+    report = build_report(store, Filters())
+    assert [p["id"] for p in report["projects"]] == [two.id]
+    assert summary(store, ONE)["n"] == 0
+    assert "404: no such project" in caplog.text
+    assert known_projects(store) == [ONE, two]
+    assert len(alive(store)) == 3
+    sync_project(store, FakeLabelStudio(*many(2)), ONE)  # it was a mistake: nothing is lost
+    assert summary(store, ONE)["n"] == 2
+
+
+@pytest.mark.parametrize("made_at", [CREATED, "2199-01-01T00:00:00Z"])
+def test_a_deletion_counts_whatever_label_studio_s_clock_says(store, made_at):
+    store.append_event(created({**made(1), "created_at": made_at, "updated_at": made_at}))
+    store.append_event({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 1}]})
+    store.process_pending()
+    assert alive(store) == []
+    store.append_event(created({**made(1), "created_at": made_at, "updated_at": made_at}))
+    store.process_pending()
+    assert alive(store) == []
+
+
+def test_the_wish_to_sync_is_told_after_its_commit(store, monkeypatch):
+    wanted = []
+    real = store.write
+
+    @contextmanager
+    def write():
+        with real() as connection:
+            yield connection
+            wanted.append(store.sync_wanted.is_set())
+
+    monkeypatch.setattr(store, "write", write)
+    store.append_event({"action": "ANNOTATION_CREATED"})
+    store.process_pending()
+    assert store.sync_wanted.is_set()
+    assert not any(wanted)

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from backend.database import schema
 from backend.label_studio.client import Connections, LabelStudio
 from backend.media.media import Media
 from backend.prediction.model import BackgroundModel
+from backend.qa.store import Store
 from backend.settings import Settings
+from backend.web import doctor
 from backend.web.doctor import Check, diagnose
 from tests.backend.prediction.test_batch import CONFIG
 from tests.fakes import FakeGrounder
@@ -134,3 +137,15 @@ def test_weights_and_folder(tmp_path: Path, server: Server) -> None:
     assert found["weights"].found.endswith("There are no weights.")
     assert "VIDEOGEM_DATA_DIR" in found["data folder"].fix
     assert "VIDEOGEM_DATABASE_URL" in found["database"].fix
+
+
+def test_a_project_that_is_not_in_step_is_told(server: Server, tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/quality.sqlite3")
+    row = {"server": "http://ls.example", "id": 3, "sync_error": "30 of 30 annotations are gone"}
+    with store.write() as connection:
+        connection.execute(schema.projects.insert().values(**row))
+    store.close()
+    settings = Settings(data_dir=tmp_path)
+    [check] = doctor._sync_state(settings)
+    assert (check.level, check.name) == ("warning", "project 3: sync")
+    assert "30 of 30" in check.found

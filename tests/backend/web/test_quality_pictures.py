@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.database.keys import ProjectKey
 from backend.prediction.model import BackgroundModel, Models
 from backend.qa.store import Store
 from backend.web.quality_pictures import frame_jpeg, heatmap_png, media_reference
@@ -71,11 +72,11 @@ def pixels(data):
 def test_the_item_of_a_frame_list_is_shown_small(store, service):
     images = [plain_image((200, 0, 0)), plain_image((0, 0, 200))]
     add(store, [box(1, 1, 2, 2, item_index=1)], images=images)
-    shown = pixels(frame_jpeg(store, service, 1, 1))
+    shown = pixels(frame_jpeg(store, service, "", 1, 1))
     assert shown.shape[:2] == (270, 480)
     assert shown[..., 2].mean() > 180
     assert shown[..., 0].mean() < 20
-    assert service.media.asked == [(images[1], 1, 1)]
+    assert service.media.asked == [(images[1], ProjectKey("", 1), 1)]
 
 
 def test_a_video_shows_the_frame_of_the_track_s_first_key(store, service):
@@ -83,7 +84,7 @@ def test_a_video_shows_the_frame_of_the_track_s_first_key(store, service):
     keys = [{"frame": number + 1, "enabled": True, "rotation": 0,
              "x": 1, "y": 1, "width": 5, "height": 5}]  # fmt: skip
     add(store, [track(keys)], clip=str(VIDEO))
-    shown = pixels(frame_jpeg(store, service, 1, 0))[..., :3]
+    shown = pixels(frame_jpeg(store, service, "", 1, 0))[..., :3]
 
     def distance(index):
         clip = read_clip(VIDEO, time=(index + 0.5) / 25)
@@ -98,7 +99,7 @@ def test_a_video_shows_the_frame_of_the_track_s_first_key(store, service):
 
 def test_the_heatmap_is_strongest_where_the_model_points(store, service):
     add(store, [box(1, 1, 2, 2, item_index=0)], images=[plain_image((9, 9, 9))])
-    alpha = pixels(heatmap_png(store, service, 1, 0))[..., 3]
+    alpha = pixels(heatmap_png(store, service, "", 1, 0))[..., 3]
     row, column = np.unravel_index(alpha.argmax(), alpha.shape)
     assert column / alpha.shape[1] == pytest.approx(0.25, abs=0.05)
     assert row / alpha.shape[0] == pytest.approx(0.75, abs=0.05)
@@ -106,10 +107,10 @@ def test_the_heatmap_is_strongest_where_the_model_points(store, service):
 
 def test_what_cannot_be_shown_is_said(store, service):
     with pytest.raises(InputError, match="no annotation 9"):
-        frame_jpeg(store, service, 9, 0)
+        frame_jpeg(store, service, "", 9, 0)
     add(store, [box(1, 1, 2, 2)], images=[plain_image((9, 9, 9))], narration="")
     with pytest.raises(InputError, match="narration"):
-        heatmap_png(store, service, 1, 0)
+        heatmap_png(store, service, "", 1, 0)
 
 
 def test_the_medium_is_the_one_the_annotated_tag_shows():

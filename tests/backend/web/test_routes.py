@@ -24,7 +24,7 @@ class MemoryStore:
         self.events: list[dict[str, Any]] = []
         self.predictions: list[tuple[int, int, list[dict[str, Any]]]] = []
 
-    def append_event(self, payload: dict[str, Any]) -> None:
+    def append_event(self, payload: dict[str, Any], server: str = "") -> None:
         self.events.append(payload)
 
     def record_predictions(

@@ -36,7 +36,7 @@ class Slow(FakeGrounder):
         return super().ground(clip, narrations)
 
 class Store:
-    def append_event(self, payload): pass
+    def append_event(self, payload, server=""): pass
     def record_predictions(self, project_id, task_id, predictions): pass
 
 def load():

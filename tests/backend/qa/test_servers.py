@@ -1,0 +1,52 @@
+"""Several Label Studios on one store (PostgreSQL: test_postgres.py)."""
+
+import re
+
+import pytest
+
+from backend.database import schema
+from backend.database.keys import ProjectKey
+from backend.database.servers import ProjectServers
+from backend.qa.metrics_page import metrics_text
+from backend.qa.queries import summary
+from backend.qa.report import Filters
+from backend.qa.store import Store
+from tests.qa_events import annotation, box, created
+from tests.qa_servers import GUESS, ONE, TWO, check_migration, check_two_servers
+from videogem.errors import InputError
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    yield store
+    store.close()
+
+
+def test_two_servers_with_the_same_ids_do_not_mix(store):
+    check_two_servers(store)
+
+
+def test_a_store_of_before_is_migrated_without_loss(tmp_path):
+    check_migration(f"sqlite:///{tmp_path}/old.db")
+
+
+def test_a_number_that_two_servers_have_must_be_said_fully(store):
+    check_two_servers(store)
+    with pytest.raises(InputError, match=re.escape("1@http://one.example")):
+        summary(store, ProjectKey("", 1))
+    chosen = Filters.of({"project": "1@http://two.example"}).project
+    assert chosen == TWO
+    assert summary(store, chosen)["n"] == 0
+    assert b'project="1",server="http://one.example"} 1.0' in metrics_text(store)
+
+
+def test_rows_move_with_a_project_that_a_configured_server_claims(store):
+    made = annotation(5, [box(20, 20, 20, 20)], task=5, parent_prediction=70, prediction=GUESS)
+    servers = ProjectServers(store.engine)
+    servers.put(1, 1_700_000_000, TWO.server)
+    store.append_event(created(made), TWO.server)
+    store.process_pending()
+    servers.put(1, 1_700_000_000, ONE.server)
+    assert summary(store, ONE)["n"] == 1
+    assert {a["server"] for a in store.rows(schema.annotations)} == {ONE.server}
