@@ -22,7 +22,7 @@ from backend.qa.times import now
 
 logger = logging.getLogger(__name__)
 MOST_GONE = 0.1  # share of a project that may vanish between two syncs without anybody asking
-FEW = 5  # and a number that may anyhow
+FEW = 10  # and a number that may anyhow: a small project changes in leaps
 SHORTEST_GAP_S = 30.0  # between two syncs that events without payload ask for
 
 

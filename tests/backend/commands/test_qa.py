@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from backend.cli import app
 from backend.qa.store import Store
+from tests.http_server import Answer, http_server
+from tests.qa_events import annotation, box, created
 from tests.qa_world import team_events
 from videogem.errors import InputError
 
@@ -68,3 +70,42 @@ def test_nothing_of_the_quality_part_imports_torch():
         "assert 'torch' not in sys.modules and 'altair' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.fixture
+def label_studio(monkeypatch):
+    """One that has project 2 without tasks, and no project 1."""
+    with http_server() as server:
+        server.routes["/api/projects/2/"] = lambda _: Answer({"id": 2, "label_config": "<View/>"})
+        server.routes["/api/tasks/"] = lambda _: Answer({"tasks": [], "total": 0})
+        monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", server.url)
+        monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY", "k")
+        yield server
+
+
+def test_one_project_that_fails_does_not_stop_the_others(label_studio, tmp_path):
+    url = f"sqlite:///{tmp_path}/qa.db"
+    store = Store(url)
+    for number in (1, 2):
+        project = {"id": number, "title": "", "label_config": "<View/>"}
+        store.append_event({"action": "PROJECT_UPDATED", "project": project})
+    store.close()
+    result = run("sync", "--database", url)
+    assert result.exit_code == 1
+    assert "Project 1: 404: no such project" in result.stderr
+    assert "Project 2: 0 tasks" in result.stdout
+
+
+def test_much_is_removed_only_when_forced(label_studio, tmp_path):
+    url = f"sqlite:///{tmp_path}/qa.db"
+    store = Store(url)
+    for number in range(1, 13):
+        event = created(annotation(number, [box(1, 1, 9, 9)], task=number, project=2))
+        store.append_event({**event, "project": {"id": 2}})
+    store.close()
+    arguments = "sync", "--database", url, "--project", "2"
+    stopped = run(*arguments)
+    assert stopped.exit_code == 1
+    assert "12 of 12 annotations" in stopped.stderr
+    forced = run(*arguments, "--force")
+    assert (forced.exit_code, "12 removed" in forced.stdout) == (0, True), forced.output
