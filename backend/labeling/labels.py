@@ -91,6 +91,24 @@ def choose_choices(
     return [found.value] if found else []
 
 
+def undecided_texts(controls: Sequence[Control], groundings: Sequence[Grounding]) -> list[str]:
+    """The labels that only their similarity to the frame could decide between."""
+    texts: dict[str, None] = {}
+
+    def note(asked: Sequence[str]) -> list[float]:
+        texts.update(dict.fromkeys(asked))
+        return [0.0] * len(asked)
+
+    for grounding in groundings:
+        for control in controls:
+            if control.kind == "choices":
+                choose_choices(control, grounding, note)
+            else:
+                for part in PARTS:
+                    choose_label(control.labels, part, grounding, note)
+    return list(texts)
+
+
 def _parts_in_name(name: str) -> tuple[PromptName, ...]:
     """``object`` for a control called so, else the verb first, then the rest."""
     if re.search("object|noun|thing|tool", name.lower()):

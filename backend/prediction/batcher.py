@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 IDLE = 30.0  # seconds after which a thread without work ends; the next question starts another
 SENTENCES = 64  # of one batch, so that a click never waits for hundreds of heatmaps
+PREPARED = 8  # clips compared together: their tokens all fit into the model's cache
 RECOVERY = 32  # full batches after which a halved batch size is doubled again
 HEATMAP_BYTES = 3 * 224 * 224 * 4  # of one sentence: three heatmaps of the usual input size
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
@@ -51,12 +52,13 @@ class Question:
     """What is asked about one clip.
 
     ``sentences`` are grounded; a function chooses them by their similarity to the frame. ``texts``
-    are compared with the frame, where the model can.
+    are compared with the frame, where the model can; a function names those that the groundings
+    leave open.
     """
 
     clip: Clip
     sentences: Sequence[str] | Chooser = ()
-    texts: Sequence[str] = ()
+    texts: Sequence[str] | Callable[[Sequence[Grounding]], Sequence[str]] = ()
 
     @property
     def num_sentences(self) -> int:
@@ -251,10 +253,18 @@ class Batcher:
         )
 
     def _answers(self, questions: Sequence[Question]) -> list[Answer]:
+        if not self.compares or not any(map(_compares_first, questions)):
+            return self._answers_together(questions)
+        answers: list[Answer] = []
+        for start in range(0, len(questions), PREPARED):
+            some = questions[start : start + PREPARED]
+            if len(some) > 1 and self.num_frames == 1:
+                self.grounder.prepare([question.clip for question in some])
+            answers += self._answers_together(some)
+        return answers
+
+    def _answers_together(self, questions: Sequence[Question]) -> list[Answer]:
         clips = [question.clip for question in questions]
-        compare = [self.compares and _compares(question) for question in questions]
-        if len(clips) > 1 and any(compare):
-            self.grounder.prepare(clips)
         sentences = [list(self._sentences(question)) for question in questions]
         asked = [place for place, texts in enumerate(sentences) if texts]
         groundings: list[Sequence[Grounding]] = [()] * len(clips)
@@ -265,7 +275,7 @@ class Batcher:
             for place, each in zip(asked, found, strict=True):
                 groundings[place] = each
         return [
-            Answer(each, self._scores(question))
+            Answer(each, self._scores(question, each))
             for question, each in zip(questions, groundings, strict=True)
         ]
 
@@ -274,13 +284,15 @@ class Batcher:
             return question.sentences
         return question.sentences(self._compare(question.clip) if self.compares else None)
 
-    def _scores(self, question: Question) -> Mapping[str, float] | None:
+    def _scores(
+        self, question: Question, groundings: Sequence[Grounding]
+    ) -> Mapping[str, float] | None:
         if not self.compares:
             return None
-        if not question.texts:
+        texts = question.texts(groundings) if callable(question.texts) else question.texts
+        if not texts:
             return {}
-        scores = self._compare(question.clip)(question.texts)
-        return dict(zip(question.texts, scores, strict=True))
+        return dict(zip(texts, self._compare(question.clip)(texts), strict=True))
 
     def _compare(self, clip: Clip) -> Similarity:
         compare: Any = getattr(self.grounder, "similarity", None)
@@ -305,8 +317,9 @@ class Batcher:
             torch.cuda.empty_cache()
 
 
-def _compares(question: Question) -> bool:
-    return callable(question.sentences) or bool(question.texts)
+def _compares_first(question: Question) -> bool:
+    """Whether the clip is compared with texts before, or without, being grounded."""
+    return callable(question.sentences) or not question.sentences
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -71,16 +71,6 @@ def fitting_actions(target: Target, similarity: Similarity | None) -> list[str]:
     return [labels[index] for index in ranked[:top]]
 
 
-def compared_texts(target: Target) -> list[str]:
-    """Labels among which similarity to the frame may have to decide."""
-    controls = [
-        control
-        for control in target.controls
-        if control.kind == "choices" or len(control.labels) > 1
-    ]
-    return list(dict.fromkeys(each.value for control in controls for each in control.labels))
-
-
 def action_labels(target: Target) -> list[str]:
     """All labels of a target's controls, in the order of the config.
 

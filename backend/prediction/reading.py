@@ -5,13 +5,13 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from backend.labeling.controls import Target, fill
+from backend.labeling.labels import undecided_texts
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority, Question
 from backend.prediction.frames import read_frame_list, read_moment
 from backend.prediction.loading import (
     Project,
     Task,
-    compared_texts,
     frame_list,
     sentences_of,
     time_of,
@@ -42,8 +42,8 @@ def read(
         for index, clip in _stills(task, target, project, media, batcher.num_frames):
             if sentences is None:  # media that cannot be had are told before a missing narration
                 sentences = sentences_of(task, target)
-            texts = compared_texts(target)
-            yield Moment(Still(target, place, index), Question(clip, sentences, texts))
+            question = Question(clip, sentences, partial(undecided_texts, target.controls))
+            yield Moment(Still(target, place, index), question)
 
 
 def read_still(
@@ -59,7 +59,8 @@ def read_still(
     place = project.labeling.targets.index(target)
     target = with_task_labels(target, task)
     [(index, clip)] = _stills(task, target, project, media, num_frames, only=item)
-    question = Question(clip, sentences_of(task, target), compared_texts(target))
+    texts = partial(undecided_texts, target.controls)
+    question = Question(clip, sentences_of(task, target), texts)
     return Still(target, place, index), question
 
 

@@ -132,6 +132,26 @@ def test_labels_that_are_actions(media: Media) -> None:
     assert grounder.calls[0][1] == ("TakingPhotosOrVideos",)
 
 
+def test_the_frame_is_compared_only_where_words_leave_it_open(media: Media) -> None:
+    asked: list[list[str]] = []
+
+    class Asked(Comparing):
+        def similarity(self, clip: Clip, texts: list[str]) -> np.ndarray:
+            asked.append(texts)
+            return super().similarity(clip, texts)
+
+    config = (
+        f'<View>{IMAGE}<RectangleLabels name="c" toName="picture">'
+        '<Label value="tomato"/><Label value="cucumbers"/></RectangleLabels></View>'
+    )
+    [region] = regions(media, config, grounder=Asked())
+    assert (region["value"]["rectanglelabels"], asked) == (["tomato"], [])
+    other = {"id": 8, "data": {**TASK["data"], "words": "pour milk"}}
+    [region] = regions(media, config, task=other, grounder=Asked())
+    assert region["value"]["rectanglelabels"] == ["cucumbers"]
+    assert asked == [["tomato", "cucumbers"]]
+
+
 def test_more_actions_and_controls_that_lack_one(media: Media) -> None:
     config = (
         '<View model_top="2"><Image name="picture" value="$shot"/>'
