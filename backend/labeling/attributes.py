@@ -12,6 +12,7 @@ from typing import Any
 from videogem.errors import InputError
 
 FIELD_PREFIX = "$"
+MAX_COUNT = 10_000
 PROMPT_PARTS = ("verb", "object", "action")
 
 
@@ -59,8 +60,8 @@ def _count(text: str) -> int:
         value = int(text)
     except ValueError:
         raise ValueError("a whole number of at least 1") from None
-    if value < 1:
-        raise ValueError("a whole number of at least 1")
+    if not 1 <= value <= MAX_COUNT:
+        raise ValueError(f"a whole number from 1 to {MAX_COUNT}")
     return value
 
 
@@ -207,9 +208,9 @@ def read_attributes(tag: str, given: Mapping[str, str]) -> dict[str, Any]:
             continue
         if name not in _BY_NAME:
             known = ", ".join(_BY_NAME)
-            raise InputError(f"{tag}: unknown attribute {name}; known are {known}.")
+            raise InputError(f"{tag}: unknown attribute {name[:80]}; known are {known}.")
         try:
             values[name] = _BY_NAME[name].read(text)
         except ValueError as error:
-            raise InputError(f"{tag}: {name} must be {error}, got {text!r}.") from None
+            raise InputError(f"{tag}: {name} must be {error}, got {text[:80]!r}.") from None
     return values

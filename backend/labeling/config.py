@@ -5,9 +5,10 @@ is read with the standard parser, because Label Studio waits only 3 seconds for 
 parser takes longer than that to import; `validation.py` holds the outcome against the SDK.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from xml.etree import ElementTree
 
@@ -45,7 +46,15 @@ VIDEO_KINDS: frozenset[ControlKind] = frozenset({"videorectangle", "timeline"})
 TEXT_TAGS = ("text", "paragraphs", "hypertext", "header")
 NARRATION_WORDS = ("narration", "caption", "sentence", "instruction", "transcript", "text")
 DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says nothing
+MAX_FRAMERATE = 10_000.0  # frames a second
 MAX_CONFIG_CHARS = 1_000_000
+MAX_DEPTH = 64  # tags inside tags; Label Studio's own examples have up to eight
+MAX_TAGS = 20_000
+MAX_LABELS = 10_000  # of all controls together
+MAX_CONTROLS = 500
+MAX_OBJECTS = 100  # Image and Video tags
+MAX_ATTRIBUTE_CHARS = 20_000
+SHOWN = 10  # problems, notes and names that one message quotes
 
 
 @dataclass(frozen=True)
@@ -64,19 +73,71 @@ class _Tag:
 
     def __str__(self) -> str:
         # Without angle brackets: Label Studio shows our messages as HTML.
-        return f'{self.tag} "{self.name}"' if self.name else self.tag
+        return f'{self.tag[:80]} "{self.name[:80]}"' if self.name else self.tag[:80]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def parse_labeling(config: str) -> Labeling:
     """Read a labeling config; problems are collected rather than raised, to be told all at once."""
-    if len(config) > MAX_CONFIG_CHARS:
-        return Labeling((), (f"The labeling config has more than {MAX_CONFIG_CHARS} characters.",))
     try:
-        root = ElementTree.fromstring(config.strip() or "<View/>")
-    except ElementTree.ParseError as error:
-        return Labeling((), (f"The labeling config is not XML: {error}.",))
-    return _Parser(root).labeling()
+        return _Parser(read_xml(config)).labeling()
+    except InputError as error:
+        return Labeling((), (str(error),))
+
+
+def read_xml(config: str) -> ElementTree.Element:
+    """The tags of a labeling config, which is no larger or deeper than people make them.
+
+    Raises:
+        InputError: it is not XML, has a document type (where entities come from), or is too large.
+    """
+    if len(config) > MAX_CONFIG_CHARS:
+        raise InputError(
+            f"The labeling config has {len(config):,} characters; at most {MAX_CONFIG_CHARS:,} "
+            "are read."
+        )
+    parser = ElementTree.XMLParser(target=_BoundedBuilder())
+    try:
+        parser.feed(config.strip() or "<View/>")
+        root: ElementTree.Element = parser.close()
+    except (ElementTree.ParseError, UnicodeEncodeError) as error:
+        raise InputError(f"The labeling config is not XML: {error}.") from None
+    return root
+
+
+class _BoundedBuilder(ElementTree.TreeBuilder):
+    """Builds the tree, and stops as soon as it grows beyond what a labeling config may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = self._tags = 0
+
+    def start(self, tag: Any, attrs: Any) -> ElementTree.Element:
+        self._depth += 1
+        self._tags += 1
+        if self._depth > MAX_DEPTH:
+            raise InputError(
+                f"The labeling config has tags nested more than {MAX_DEPTH} deep; is an end tag "
+                "missing?"
+            )
+        if self._tags > MAX_TAGS:
+            raise InputError(f"The labeling config has more than {MAX_TAGS:,} tags.")
+        for name, value in attrs.items():
+            if len(value) > MAX_ATTRIBUTE_CHARS:
+                raise InputError(
+                    f"{tag[:80]}: the attribute {name[:80]} has {len(value):,} characters; at most "
+                    f"{MAX_ATTRIBUTE_CHARS:,} are read."
+                )
+        return super().start(tag, attrs)
+
+    def end(self, tag: str) -> ElementTree.Element:
+        self._depth -= 1
+        return super().end(tag)
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise InputError(
+            "The labeling config has a DOCTYPE; Label Studio's configs have none. Remove it."
+        )
 
 
 class _Parser:
@@ -93,6 +154,29 @@ class _Parser:
             for tag in self.tags
             if tag.kind in TEXT_TAGS and data_field(tag.attributes.get("value", ""))
         }
+        self.labels_tags: dict[str, _Tag] = {}  # the first Labels control of each object
+        for tag in self.tags:
+            if tag.kind == "labels":
+                self.labels_tags.setdefault(tag.attributes.get("toName", ""), tag)
+        self.shown_fields = [
+            name
+            for tag in self.tags
+            if (tag.kind in TEXT_TAGS or (tag.kind == "textarea" and "value" in tag.attributes))
+            and (name := data_field(tag.attributes.get("value", ""))) is not None
+        ]
+        self.num_labels = 0
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        controls = sum("toName" in tag.attributes for tag in self.tags)
+        for count, most, name in (
+            (len(self.objects), MAX_OBJECTS, "Image and Video tags"),
+            (controls, MAX_CONTROLS, "controls (tags with toName)"),
+        ):
+            if count > most:
+                raise InputError(
+                    f"The labeling config has {count:,} {name}; at most {most} are read."
+                )
 
     def _read(self, root: ElementTree.Element) -> Iterator[_Tag]:
         for element in root.iter():
@@ -121,7 +205,7 @@ class _Parser:
         )
         if not targets and not self.problems:
             self._explain_nothing_to_do()
-        return Labeling(targets, tuple(self.problems), tuple(self.notes), self.options)
+        return Labeling(targets, _some(self.problems), _some(self.notes), self.options)
 
     def _control(self, tag: _Tag) -> Control | None:
         """The control a tag is, or None where it is none that can be filled."""
@@ -136,9 +220,9 @@ class _Parser:
         kind, child = CONTROL_TAGS[tag.kind]
         to_name = tag.attributes["toName"].split(",")[0].strip()
         if to_name not in self.objects and to_name not in self.texts:
-            known = ", ".join(sorted(self.objects)) or "none"
+            known = ", ".join(_some(sorted(self.objects))) or "none"
             self.problems.append(
-                f'{tag} has toName="{to_name}", but the Image and Video tags are: {known}.'
+                f'{tag} has toName="{to_name[:80]}", but the Image and Video tags are: {known}.'
             )
             return None
         labels = self._labels(tag, child)
@@ -157,18 +241,22 @@ class _Parser:
     def _labels(self, tag: _Tag, child: str | None) -> tuple[Label, ...]:
         if child is None:
             return ()
-        return tuple(
+        labels = [
             _label(element.attrib)
-            for element in tag.element.iter()
+            for element in islice(tag.element.iter(), MAX_TAGS)
             if isinstance(element.tag, str) and element.tag.lower() == child
-        )
+        ]
+        self.num_labels += len(labels)
+        if self.num_labels > MAX_LABELS:  # controls inside controls count their labels again
+            raise InputError(
+                f"The labeling config has more than {MAX_LABELS:,} labels for its controls."
+            )
+        return tuple(labels)
 
     def _separate_labels(self, to_name: str) -> tuple[str | None, tuple[Label, ...]]:
         """The Labels control of the same object, for geometry without labels of its own."""
-        for tag in self.tags:
-            if tag.kind == "labels" and tag.attributes.get("toName") == to_name:
-                return tag.name, self._labels(tag, "label")
-        return None, ()
+        tag = self.labels_tags.get(to_name)
+        return (None, ()) if tag is None else (tag.name, self._labels(tag, "label"))
 
     def _target(self, tag: _Tag, controls: list[Control]) -> Target | None:
         kind = self._source_kind(tag)
@@ -225,17 +313,11 @@ class _Parser:
         for given in (*(control.options for control in controls), options):
             if "model_narration" in given:
                 return str(given["model_narration"])
-        shown = [
-            name
-            for tag in self.tags
-            if (tag.kind in TEXT_TAGS or (tag.kind == "textarea" and "value" in tag.attributes))
-            and (name := data_field(tag.attributes.get("value", ""))) is not None
-        ]
         for word in NARRATION_WORDS:
-            for name in shown:
+            for name in self.shown_fields:
                 if word in name.lower():
                     return name
-        return shown[0] if shown else None
+        return self.shown_fields[0] if self.shown_fields else None
 
     @staticmethod
     def _framerate(tag: _Tag, options: dict[str, Any]) -> str | float | None:
@@ -250,7 +332,9 @@ class _Parser:
             rate = float(text)
         except ValueError:
             return DEFAULT_FRAMERATE
-        return 1 / rate if 0 < rate < 1 else rate  # below 1 Label Studio reads seconds per frame
+        if not 0 < rate < MAX_FRAMERATE or 1 / rate > MAX_FRAMERATE:
+            return DEFAULT_FRAMERATE
+        return 1 / rate if rate < 1 else rate  # below 1 Label Studio reads seconds per frame
 
     def _explain_nothing_to_do(self) -> None:
         if not any("toName" in tag.attributes for tag in self.tags) and not self.objects:
@@ -264,8 +348,14 @@ class _Parser:
         self.problems.append(
             "The labeling config has no control that can be filled; add KeyPointLabels or "
             "RectangleLabels for an Image, VideoRectangle or TimelineLabels for a Video. "
-            + " ".join(self.notes)
+            + " ".join(_some(self.notes))
         )
+
+
+def _some(texts: Sequence[str]) -> tuple[str, ...]:
+    """The first few texts, and how many more there are."""
+    more = len(texts) - SHOWN
+    return (*texts[:SHOWN], f"And {more} more.") if more > 0 else tuple(texts)
 
 
 def _label(attributes: dict[str, str]) -> Label:

@@ -15,10 +15,11 @@ ControlKind = Literal[
 SourceKind = Literal["image", "images", "video"]
 LabelMeaning = Literal["narration", "actions"]
 
+MAX_FILLED_CHARS = 1_000_000  # of a text with task fields in it
 WHOLE_PROJECT = ("model_method", "model_weights")  # in the model's own version already
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a config may have thousands
 class Label:
     """One label or choice: the value Label Studio stores, and other names it goes by."""
 
@@ -135,7 +136,13 @@ def fill(value: str, data: Mapping[str, Any]) -> Any:
     """
     if value.startswith(FIELD_PREFIX) and data_field(value) == value[1:]:
         return look_up(value[1:], data)
-    return re.sub(r"\$\{?([\w.\[\]]+)\}?", lambda match: str(look_up(match[1], data)), value)
+    fields = re.findall(r"\$\{?([\w.\[\]]+)\}?", value)
+    texts = {name: str(look_up(name, data)) for name in dict.fromkeys(fields)}
+    if sum(len(texts[name]) for name in fields) > MAX_FILLED_CHARS:
+        raise InputError(
+            f"The task's fields make {value[:80]!r} longer than {MAX_FILLED_CHARS:,} characters."
+        )
+    return re.sub(r"\$\{?([\w.\[\]]+)\}?", lambda match: texts[match[1]], value)
 
 
 def look_up(name: str, data: Mapping[str, Any]) -> Any:

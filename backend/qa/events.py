@@ -14,6 +14,9 @@ from typing import Any
 from backend.qa.times import normalise
 
 Row = dict[str, Any]
+LARGEST = 1e12  # nothing that is measured here is more, be it pixels, seconds or frames
+LARGEST_ID = 2**31 - 1  # what the columns hold on every database
+DEEPEST = 60  # levels of a payload; Label Studio's have about ten
 SECRETS = ("token", "task_data_login", "task_data_password")
 UPDATES = ("ANNOTATION_UPDATED", "PROJECT_UPDATED")
 DELETES_ANNOTATIONS = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
@@ -165,11 +168,38 @@ def redact(payload: object) -> object:
     return payload
 
 
+def clean(value: Any, depth: int = 0) -> Any:
+    """The payload as every database and every reader of JSON can take it.
+
+    NaN, infinities and whole numbers beyond 64 bits become null, NUL characters go, halves of
+    surrogate pairs become question marks, and what is nested too deep becomes null.
+    """
+    if isinstance(value, str):
+        return _clean_text(value)
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else None
+    if isinstance(value, dict | list) and depth >= DEEPEST:
+        return None
+    if isinstance(value, dict):
+        return {_clean_text(str(k)): clean(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [clean(entry, depth + 1) for entry in value]
+    return value
+
+
+def _clean_text(text: str) -> str:
+    if text.isascii():
+        return text.replace("\0", "")
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
 def number(value: object) -> float | None:
-    """A finite number, else None."""
+    """A number whose square and sums of them stay finite, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < float("inf") else None
+    return float(value) if abs(value) <= LARGEST else None
 
 
 def _add_prediction(
@@ -194,11 +224,12 @@ def _id(value: object) -> int | None:
         value = value.get("id")
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and value.split(".")[0].isdecimal():
-        return int(value.split(".")[0])  # /predict names projects "12.1732320000"
-    return None
+    if isinstance(value, str):
+        digits = value.split(".")[0]  # /predict names projects "12.1732320000"
+        value = (
+            int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
+        )
+    return value if isinstance(value, int) and abs(value) <= LARGEST_ID else None
 
 
 def _objects(value: object) -> list[Mapping[str, Any]]:

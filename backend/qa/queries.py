@@ -6,10 +6,14 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.qa.events import Row
+from backend.qa.events import Row, number
 from backend.qa.figures import share
 from backend.qa.store import Store
 from videogem.errors import InputError
+
+TEXTS = ("kind", "outcome", "at", "narration", "verb", "object", "video", "media")
+NEEDED = {"annotator", "model_version", "ground_truth", "independent", "accepted", "lead_time"}
+NUMBERS = ("iou", "distance_diagonal", "distance_side", "lead_time", "score", "item", "frame")
 
 
 def summary(store: Store, project: ProjectKey | None = None) -> Row:
@@ -25,13 +29,39 @@ def summary(store: Store, project: ProjectKey | None = None) -> Row:
 
 def score_rows(store: Store, project: ProjectKey | None = None) -> list[Row]:
     """All score rows of a project (or of all), flat, oldest annotation first."""
+    return readable_rows(store, project)[0]
+
+
+def readable_rows(store: Store, project: ProjectKey | None = None) -> tuple[list[Row], int]:
+    """The score rows as above, and how many more there are that cannot be read.
+
+    A row is written by one version and read by another; one of them must never cost the page.
+    """
     conditions = of_project(schema.scores, resolve(store, project))
-    rows = [
-        {**{k: v for k, v in row.items() if k != "data"}, **row["data"]}
-        for row in store.rows(schema.scores, *conditions)
-    ]
+    found = store.rows(schema.scores, *conditions)
+    rows = [row for each in found if (row := _flat(each)) is not None]
     order = ("at", "server", "annotation_id", "position")
-    return sorted(rows, key=lambda row: tuple(row[name] for name in order))
+    rows.sort(key=lambda row: tuple(row[name] for name in order))
+    return rows, len(found) - len(rows)
+
+
+def _flat(stored: Row) -> Row | None:
+    data = stored["data"]
+    if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in TEXTS):
+        return None
+    if not data.keys() >= NEEDED or not all(_is_number(data.get(name)) for name in NUMBERS):
+        return None
+    for name, length in (("point", 2), ("corrected", 2), ("size", 2), ("box", 4)):
+        place = data.get(name, [0] * length)
+        if not isinstance(place, list) or len(place) != length:
+            return None
+        if not all(number(part) is not None for part in place):
+            return None
+    return {**{name: value for name, value in stored.items() if name != "data"}, **data}
+
+
+def _is_number(value: object) -> bool:
+    return value is None or number(value) is not None
 
 
 def of_project(table: sa.Table, project: ProjectKey | None) -> list[sa.ColumnElement[bool]]:

@@ -4,9 +4,7 @@ Percent, 1-based frames and rotation about the top left corner end here: regions
 polygons in [0, 1] of their canvas, which is one image (``to_name``, ``item_index``) or one video.
 """
 
-import base64
-import binascii
-import io
+import logging
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from backend.labeling.mask_reading import read_bitmask, read_brush
 from backend.qa.events import number
 from videogem.metrics import box_iou, hit
 from videogem.structures import Box, Point
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["point", "box", "mask", "track"]
 Canvas = tuple[str, int]
@@ -25,6 +26,12 @@ POINT_TYPES = ("keypointlabels", "keypoint")
 BOX_TYPES = ("rectanglelabels", "rectangle")
 TRACK_TYPES = ("videorectangle",)
 MASK_TYPES = ("brushlabels", "brush", "bitmasklabels", "bitmask")
+MAX_REGIONS = 2000  # of one result; what is beyond is left out, with a line in the log
+MAX_MASKS_PIXELS = 200_000_000  # of all masks of one result
+MAX_PERCENT = 1e5  # a thousand frames away from the frame: no place that somebody drew
+MAX_SIDE = 1e6  # pixels
+MAX_FRAME = 10**9
+MAX_KEYS = 10_000  # of one track
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,18 @@ def read_regions(
     ``types`` limits them to some of Label Studio's types: reading masks takes time.
     """
     labels = _labels_of_pairs(result)
-    regions = [
-        read_region(item, labels)
-        for item in result
-        if isinstance(item, Mapping) and (types is None or item.get("type") in types)
-    ]
     unique: dict[tuple[str, str], Region] = {}
-    for position, region in enumerate(r for r in regions if r is not None):
+    pixels = 0
+    for position, item in enumerate(result):
+        if not isinstance(item, Mapping) or (types is not None and item.get("type") not in types):
+            continue
+        region = read_region(item, labels)
+        if region is None:
+            continue
+        pixels += 0 if region.mask is None else region.mask.size
+        if len(unique) >= MAX_REGIONS or pixels > MAX_MASKS_PIXELS:
+            logger.warning("a result of %d regions is too large; the rest is left out", len(result))
+            break
         unique.setdefault((region.id or str(position), region.kind), region)
     return list(unique.values())
 
@@ -86,18 +98,23 @@ def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | 
     kind, value = str(item.get("type") or "").lower(), item.get("value")
     if not isinstance(value, Mapping):
         return None
-    width = number(item.get("original_width")) or 1.0
-    height = number(item.get("original_height")) or 1.0
+    width, height = (_side(item.get(name)) for name in ("original_width", "original_height"))
+    if width is None or height is None:
+        return None
     index = item.get("item_index")
+    index = index if isinstance(index, int) and 0 <= index < MAX_FRAME else 0
     shared: dict[str, Any] = {
         "id": str(item.get("id") or ""),
         "label": _label(value) or labels.get(str(item.get("id") or "")),
-        "canvas": (str(item.get("to_name") or ""), index if isinstance(index, int) else 0),
+        "canvas": (
+            str(item.get("to_name") or ""),
+            index if isinstance(index, int) and 0 <= index < MAX_FRAME else 0,
+        ),
         "size_wh": (width, height),
         "score": number(item.get("score")),
     }
     if kind in POINT_TYPES:
-        x, y = number(value.get("x")), number(value.get("y"))
+        x, y = _percent(value.get("x")), _percent(value.get("y"))
         if x is None or y is None:
             return None
         return Region(kind="point", corners=((x / 100, y / 100),), **shared)
@@ -196,7 +213,7 @@ def _signed_area(corners: Sequence[Point]) -> float:
 
 def _corners(value: Mapping[str, Any], aspect: float) -> tuple[Point, ...]:
     """Corners of a box turned clockwise about its top left one, in pixels (hence ``aspect``)."""
-    numbers = [number(value.get(name)) for name in ("x", "y", "width", "height")]
+    numbers = [_percent(value.get(name)) for name in ("x", "y", "width", "height")]
     if any(n is None for n in numbers):
         return ()
     x, y, w, h = (n / 100 for n in numbers if n is not None)
@@ -213,48 +230,40 @@ def _corners(value: Mapping[str, Any], aspect: float) -> tuple[Point, ...]:
 def _read_keys(value: Mapping[str, Any], aspect: float) -> tuple[Key, ...]:
     sequence = value.get("sequence")
     keys = {}
-    for item in sequence if isinstance(sequence, list) else []:
-        if not isinstance(item, Mapping) or number(item.get("frame")) is None:
-            continue
-        corners = _corners(item, aspect)
-        if corners:
-            frame = int(item["frame"])
-            keys[frame] = Key(frame, bool(item.get("enabled", False)), corners)
+    for item in sequence[:MAX_KEYS] if isinstance(sequence, list) else []:
+        frame = number(item.get("frame")) if isinstance(item, Mapping) else None
+        corners = _corners(item, aspect) if frame is not None else ()
+        if frame is not None and abs(frame) <= MAX_FRAME and corners:
+            keys[int(frame)] = Key(int(frame), bool(item.get("enabled", False)), corners)
     return tuple(keys[frame] for frame in sorted(keys))
 
 
 def _read_mask(value: Mapping[str, Any], width: int, height: int) -> np.ndarray | None:
-    if isinstance(value.get("rle"), list):
-        from label_studio_sdk.converter.brush import decode_rle  # slow to import, seldom needed
-
-        try:
-            pixels = np.asarray(decode_rle(value["rle"]))
-        except (ValueError, IndexError, TypeError):
-            return None
-        if pixels.size != width * height * 4:
-            return None
-        return np.asarray(pixels.reshape(height, width, 4)[..., 3] > 0)
-    url = value.get("imageDataURL")
-    if not isinstance(url, str) or "," not in url:
-        return None
-    from PIL import Image
-
-    try:
-        data = base64.b64decode(url.split(",", 1)[1], validate=True)
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGBA"))[..., 3] > 0
-    except (binascii.Error, OSError, ValueError):
-        return None
+    rle, url = value.get("rle"), value.get("imageDataURL")
+    if isinstance(rle, list):
+        return read_brush(rle, (width, height))
+    return read_bitmask(url) if isinstance(url, str) else None
 
 
 def _mask_corners(mask: np.ndarray) -> tuple[Point, ...]:
-    rows, columns = np.nonzero(mask)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return ((0.0, 0.0),) * 4
     height, width = mask.shape
-    x1, x2 = columns.min() / width, (columns.max() + 1) / width
-    y1, y2 = rows.min() / height, (rows.max() + 1) / height
+    x1, x2 = float(columns[0] / width), float((columns[-1] + 1) / width)
+    y1, y2 = float(rows[0] / height), float((rows[-1] + 1) / height)
     return (x1, y1), (x2, y1), (x2, y2), (x1, y2)
+
+
+def _side(value: object) -> float | None:
+    """Width or height of a frame; 1 where it is not told, None where it cannot be one."""
+    side = number(value) if value else 1.0
+    return side if side is not None and 1 <= side <= MAX_SIDE else None
+
+
+def _percent(value: object) -> float | None:
+    percent = number(value)
+    return percent if percent is not None and abs(percent) <= MAX_PERCENT else None
 
 
 def _mask_iou(a: Region, b: Region) -> float:
@@ -265,19 +274,25 @@ def _mask_iou(a: Region, b: Region) -> float:
 
 
 def _paint(region: Region, shape: tuple[int, ...]) -> np.ndarray:
-    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
-    xs, ys = (columns + 0.5) / shape[1], (rows + 0.5) / shape[0]
+    """The region on a grid of this shape, bool H W; one row of arithmetic in memory at a time."""
+    if region.mask is not None and region.mask.shape == shape:
+        return region.mask
+    ys, xs = ((np.arange(length) + 0.5) / length for length in shape)
     if region.mask is not None:
         height, width = region.mask.shape
-        painted: np.ndarray = region.mask[
-            (ys * height).astype(int).clip(0, height - 1),
-            (xs * width).astype(int).clip(0, width - 1),
-        ]
-        return painted
-    inside = np.ones(shape, dtype=bool)
+        rows, columns = (ys * height).astype(int), (xs * width).astype(int)
+        return np.asarray(region.mask[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))])
+    inside = np.zeros(shape, dtype=bool)
     corners = _clockwise(region.corners)
-    for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
-        inside &= (b[0] - a[0]) * (ys - a[1]) - (b[1] - a[1]) * (xs - a[0]) >= 0
+    x1, y1, x2, y2 = bounds(corners)
+    near = np.flatnonzero((ys >= y1) & (ys <= y2))
+    columns = slice(*np.searchsorted(xs, (x1, x2)))
+    for row in near:
+        kept = np.ones(columns.stop - columns.start, dtype=bool)
+        for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
+            across = (b[0] - a[0]) * (ys[row] - a[1]) - (b[1] - a[1]) * (xs[columns] - a[0])
+            kept &= across >= 0
+        inside[row, columns] = kept
     return inside
 
 

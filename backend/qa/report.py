@@ -9,7 +9,7 @@ from backend.qa.annotators import agreement_matrix, annotator_table
 from backend.qa.audit import REASONS
 from backend.qa.events import Row
 from backend.qa.figures import group, macro, mean, pointing, share
-from backend.qa.queries import of_project, resolve, score_rows, told_apart
+from backend.qa.queries import of_project, readable_rows, resolve, told_apart
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
 from videogem.errors import InputError
@@ -87,7 +87,7 @@ def read_project(text: str) -> ProjectKey:
 def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> Row:
     """Every figure of the selection; ``tolerance`` is in % of the diagonal (keypoint projects)."""
     store.process_pending()
-    everything = score_rows(store, filters.project)
+    everything, unreadable = readable_rows(store, filters.project)
     tables = _state(store, resolve(store, filters.project))
     if len({row["server"] for row in everything}) > 1:
         everything = told_apart(everything, ("annotator",))
@@ -135,6 +135,7 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
             r["kind"] == "annotation" and r["outcome"] == "no prediction" for r in rows
         ),
         "inbox": store.inbox_counts(),
+        "unreadable": unreadable,
     }
 
 

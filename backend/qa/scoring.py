@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.qa.events import Row
+from backend.qa.events import Row, number
 from backend.qa.matching import (
     action_regions,
     is_dot,
@@ -41,7 +41,7 @@ from backend.qa.regions import (
 from backend.qa.words import words_of
 from videogem.structures import Point
 
-SCORING_VERSION = "1"  # a change makes the store recompute its scores
+SCORING_VERSION = "2"  # a change makes the store recompute its scores
 
 
 def score_task(
@@ -93,11 +93,11 @@ def _score_annotation(
     shared = {
         "annotator": annotation["annotator"],
         "model_version": prediction["model_version"] if prediction else None,
-        "prediction_score": prediction["score"] if prediction else None,
+        "prediction_score": number(prediction["score"]) if prediction else None,
         "ground_truth": bool(annotation["ground_truth"]),
         "independent": independent,
         "accepted": accepted and not independent,
-        "lead_time": annotation["lead_time"],
+        "lead_time": number(annotation["lead_time"]),
         "at": str(annotation["version"]).split(" ")[0],
         "created_at": annotation["created_at"],
         **words.row(),

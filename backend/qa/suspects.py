@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backend.qa.audit import Item, Suspect, find_suspects, same_words
-from backend.qa.events import Row
+from backend.qa.events import Row, number
 from backend.qa.regions import BOX_TYPES, TRACK_TYPES, Region, bounds, read_regions
 from backend.qa.words import words_of
 from videogem.structures import Box, Point
@@ -105,7 +105,7 @@ def _item(
         predicted_label=about.narration if narrated and about else named,
         score=points[0].get("score") if points else None,
         accepted={"accepted": True, "edited": False}.get(str(verdict)),
-        lead_time=annotation["lead_time"],
+        lead_time=number(annotation["lead_time"]),
         track=about.video or None if about else None,
         time=about.time if about and about.time is not None else frame,
         task=f"{annotation['task_id']}:{index}:{annotation.get('server', '')}",

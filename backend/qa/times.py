@@ -18,9 +18,10 @@ def normalise(value: object) -> str:
         return ""
     try:
         moment = datetime.fromisoformat(value.strip())
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return ""
-    return _text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return _text(moment) if 1970 <= moment.year < 9999 else ""
 
 
 def later(text: str, seconds: float) -> str:

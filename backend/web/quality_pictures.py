@@ -2,7 +2,6 @@
 
 import io
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from PIL import Image
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
+from backend.labeling.config import read_xml
 from backend.prediction.frames import read_moment
 from backend.qa.events import Row, number
 from backend.qa.regions import read_regions
@@ -94,8 +94,8 @@ def media_reference(task: Row, label_config: str, annotation: Row, item: int) ->
     """What the annotated object tag shows: its field of the task, one entry of it for a list."""
     names = [str(r["to_name"]) for r in annotation["result"] if r.get("to_name")]
     try:
-        tags = list(ElementTree.fromstring(label_config).iter()) if label_config else []
-    except ElementTree.ParseError:
+        tags = list(read_xml(label_config).iter()) if label_config else []
+    except InputError:
         tags = []
     for tag in tags:
         source = tag.get("value") or tag.get("valueList") or ""
