@@ -36,7 +36,19 @@ class Settings(BaseSettings):
         (), description="comma-separated models that labeling configs may choose by `model_weights`"
     )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`")
-    host: str = Field("0.0.0.0", description="address the backend listens on")
+    host: str = Field(
+        "127.0.0.1",
+        description="address the backend listens on; any other than this machine's own needs a "
+        "password, or `VIDEOGEM_OPEN`",
+    )
+    open: bool = Field(
+        False, description="listen on other addresses without a password: everybody there may ask"
+    )
+    public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="comma-separated names this backend is reached by; without a password, other "
+        "names than localhost and plain addresses are refused",
+    )
     port: int = Field(9090, ge=1, le=65535, description="port the backend listens on")
     threads: int = Field(8, ge=4, le=256, description="request threads of the one worker process")
     data_dir: Path = Field(
@@ -97,7 +109,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
-    @field_validator("allowed_hosts", "project_models", mode="before")
+    @field_validator("allowed_hosts", "project_models", "public_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

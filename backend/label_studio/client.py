@@ -16,6 +16,7 @@ import requests
 import urllib3
 from pydantic import SecretStr
 
+from backend.address import Origin
 from backend.database.keys import ProjectKey, is_this_machine, server_name
 from backend.database.servers import ProjectServers
 from backend.guard import LOCAL_NETWORKS, open_session
@@ -45,25 +46,6 @@ class LabelStudioError(InputError):
     def is_about_the_request(self) -> bool:
         """Whether trying again later would not help: something was sent that is not accepted."""
         return self.status in (400, 404, 409, 413, 422)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Scheme, host and port: what a token is bound to."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> "Origin":
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            raise InputError(f"The address {url!r} has no valid port.") from None
-        scheme = parts.scheme.lower()
-        return cls(scheme, (parts.hostname or "").lower(), port or {"https": 443}.get(scheme, 80))
 
 
 @dataclass(frozen=True)

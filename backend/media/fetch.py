@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
-from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import HTTPError
 
+from backend.address import Address, AddressError, follow, read_address
 from backend.guard import open_session
-from backend.label_studio.client import LabelStudio, Origin
+from backend.label_studio.client import LabelStudio
 from backend.media.range_file import RangeFile
 from backend.settings import MEGABYTE, Settings
 from videogem.errors import InputError
@@ -37,7 +37,7 @@ class Fetcher:
         self._max_mb = settings.max_media_mb
         self._timeout = settings.media_timeout
         self._max_redirects = settings.max_redirects
-        self._hosts = {host for host in settings.allowed_hosts if "/" not in host}
+        self._hosts = {host.lower() for host in settings.allowed_hosts if "/" not in host}
         self._networks = tuple(
             ipaddress.ip_network(host) for host in settings.allowed_hosts if "/" in host
         )
@@ -49,7 +49,7 @@ class Fetcher:
             MediaError: refused, not found, too large, too slow, too many redirects.
         """
         deadline = time.monotonic() + self._timeout
-        with self._follow(url, label_studio, deadline) as (final, response):
+        with self._follow(_read(url), label_studio, deadline) as (final, response):
             self._check_status(final, response, label_studio)
             self._copy(final, response, into, deadline)
 
@@ -64,58 +64,69 @@ class Fetcher:
         Raises:
             MediaError: refused or out of reach; later reads raise it too.
         """
+        address = _read(url)
         deadline = time.monotonic() + self._timeout
-        with self._follow(url, label_studio, deadline, (0, 1)) as (_, response):
+        with self._follow(address, label_studio, deadline, (0, 1)) as (_, response):
             if response.status_code != 206:
                 return None
             total = response.headers.get("Content-Range", "").rpartition("/")[2]
             if not total.isdigit() or int(total) < at_least:
                 return None
 
+        spent_s, spent_bytes = 0.0, 0  # by all parts together: the limits are those of a file
+
         def fetch(start: int, stop: int) -> bytes:
+            nonlocal spent_s, spent_bytes
             part = io.BytesIO()
-            deadline = time.monotonic() + self._timeout
-            with self._follow(url, label_studio, deadline, (start, stop)) as (final, response):
-                if response.status_code != 206:
-                    raise MediaError(f"{_shown(final)} no longer gives parts of the file.")
-                self._copy(final, response, part, deadline)
+            begun = time.monotonic()
+            deadline = begun + self._timeout - spent_s
+            if deadline <= begun:
+                raise self._too_slow(address)
+            try:
+                with self._follow(address, label_studio, deadline, (start, stop)) as (
+                    final,
+                    response,
+                ):
+                    if response.status_code != 206:
+                        raise MediaError(f"{final.shown} no longer gives parts of the file.")
+                    self._copy(final, response, part, deadline, already=spent_bytes)
+            finally:
+                spent_s += time.monotonic() - begun
+                spent_bytes += part.tell()
             return part.getvalue()
 
-        return RangeFile(int(total), fetch, name=_shown(url))
+        return RangeFile(int(total), fetch, name=address.shown)
 
     @contextmanager
     def _follow(
         self,
-        url: str,
+        address: Address,
         label_studio: LabelStudio | None,
         deadline: float,
         part: tuple[int, int] | None = None,
-    ) -> Iterator[tuple[str, requests.Response]]:
+    ) -> Iterator[tuple[Address, requests.Response]]:
         """The answer at the end of all redirects, and whose it is; ``part`` asks for a range."""
         for _ in range(self._max_redirects + 1):
-            with self._open(url, label_studio, deadline, part) as response:
+            with self._open(address, label_studio, deadline, part) as response:
                 if response.status_code in REDIRECTS and "Location" in response.headers:
-                    url = urljoin(url, response.headers["Location"])
+                    address = _next(address, response.headers["Location"])
                     continue
-                yield url, response
+                yield address, response
                 return
         raise MediaError(
-            f"{_shown(url)}: more than {self._max_redirects} redirects "
+            f"{address.shown}: more than {self._max_redirects} redirects "
             "(VIDEOGEM_MAX_REDIRECTS); is somebody signed out?"
         )
 
     @contextmanager
     def _open(
         self,
-        url: str,
+        address: Address,
         label_studio: LabelStudio | None,
         deadline: float,
         part: tuple[int, int] | None = None,
     ) -> Iterator[requests.Response]:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise MediaError(f"{_shown(url)} is no http or https address.")
-        own = label_studio is not None and Origin.of(url) == label_studio.origin
+        own = label_studio is not None and label_studio.origin.holds(address)
         headers = dict(label_studio.authorization()) if own and label_studio is not None else {}
         if part is not None:
             # Compressed, a range would count other bytes than the file's.
@@ -123,12 +134,12 @@ class Fetcher:
         if own and label_studio is not None:
             session = label_studio.open_session()
         else:
-            trusted = parts.hostname.lower() in self._hosts
+            trusted = address.host.strip("[]") in self._hosts
             session = open_session(None if trusted else self._networks)
         left = max(0.1, deadline - time.monotonic())
         try:
             response = session.get(
-                url,
+                address.url,
                 headers=headers,
                 timeout=(min(CONNECT_TIMEOUT, left), left),
                 allow_redirects=False,
@@ -136,13 +147,15 @@ class Fetcher:
             )
         except InvalidIPAddress as error:
             raise MediaError(
-                f"{_shown(url)} leads to the private address {error.args[0]}, which is not "
-                f"fetched; if it is meant, add {parts.hostname} to VIDEOGEM_ALLOWED_HOSTS."
+                f"{address.shown} leads to the private address {error.args[0]}, which is not "
+                f"fetched; if it is meant, add {address.host} to VIDEOGEM_ALLOWED_HOSTS."
             ) from None
         except requests.RequestException as error:
+            if isinstance(error, requests.Timeout) and time.monotonic() >= deadline:
+                raise self._too_slow(address) from None
             hint = "check VIDEOGEM_LABEL_STUDIO_URL" if own else "check the address"
             raise MediaError(
-                f"{_shown(url)} cannot be reached ({type(error).__name__}); {hint}."
+                f"{address.shown} cannot be reached ({type(error).__name__}); {hint}."
             ) from None
         try:
             yield response
@@ -151,34 +164,47 @@ class Fetcher:
             session.close()
 
     def _check_status(
-        self, url: str, response: requests.Response, label_studio: LabelStudio | None
+        self, address: Address, response: requests.Response, label_studio: LabelStudio | None
     ) -> None:
         if response.status_code == 200:
             return
-        own = label_studio is not None and Origin.of(url) == label_studio.origin
+        own = label_studio is not None and label_studio.origin.holds(address)
         if own and response.status_code in (401, 403):
             raise MediaError(
-                f"{_shown(url)}: Label Studio refused the token ({response.status_code}); set "
+                f"{address.shown}: Label Studio refused the token ({response.status_code}); set "
                 "VIDEOGEM_LABEL_STUDIO_API_KEY to a legacy or personal access token of a user who "
                 "may see the project."
             )
-        if own and response.status_code == 404 and "/data/local-files" in url:
+        if own and response.status_code == 404 and "/data/local-files" in address.path:
             raise MediaError(
-                f"{_shown(url)}: Label Studio has no such local file (404); it needs "
+                f"{address.shown}: Label Studio has no such local file (404); it needs "
                 "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true, "
                 "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT and a Local Files storage of the project "
                 "that covers the folder."
             )
-        raise MediaError(f"{_shown(url)} answered {response.status_code} instead of the file.")
+        raise MediaError(f"{address.shown} answered {response.status_code} instead of the file.")
 
-    def _copy(self, url: str, response: requests.Response, into: BinaryIO, deadline: float) -> None:
+    def _too_slow(self, address: Address) -> MediaError:
+        return MediaError(
+            f"{address.shown} took longer than {self._timeout:g} s (VIDEOGEM_MEDIA_TIMEOUT)."
+        )
+
+    def _copy(
+        self,
+        address: Address,
+        response: requests.Response,
+        into: BinaryIO,
+        deadline: float,
+        *,
+        already: int = 0,
+    ) -> None:
         too_large = (
-            f"{_shown(url)} is larger than {self._max_mb:g} MB (VIDEOGEM_MAX_MEDIA_MB allows)."
+            f"{address.shown} is larger than {self._max_mb:g} MB (VIDEOGEM_MAX_MEDIA_MB allows)."
         )
         length = response.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) > self._max_bytes:
+        if length.isdigit() and already + int(length) > self._max_bytes:
             raise MediaError(too_large)
-        size = 0
+        size = already
         try:
             # read1 returns what has come, so that a server that drips cannot hold us up.
             while chunk := response.raw.read1(CHUNK, decode_content=True):
@@ -186,19 +212,21 @@ class Fetcher:
                 if size > self._max_bytes:
                     raise MediaError(too_large)
                 if time.monotonic() > deadline:
-                    raise MediaError(
-                        f"{_shown(url)} took longer than {self._timeout:g} s "
-                        "(VIDEOGEM_MEDIA_TIMEOUT)."
-                    )
+                    raise self._too_slow(address)
                 into.write(chunk)
         except (requests.RequestException, HTTPError) as error:
-            raise MediaError(f"{_shown(url)} broke off ({type(error).__name__}).") from None
+            raise MediaError(f"{address.shown} broke off ({type(error).__name__}).") from None
 
 
-def _shown(url: str) -> str:
-    """The address without its query and credentials: presigned links carry secrets there."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    query = f"?{parts.query}" if parts.path.rstrip("/").endswith("/data/local-files") else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}{query}"
+def _read(url: str) -> Address:
+    try:
+        return read_address(url)
+    except AddressError as error:
+        raise MediaError(str(error)) from None
+
+
+def _next(address: Address, location: str) -> Address:
+    try:
+        return follow(address, location)
+    except AddressError as error:
+        raise MediaError(f"{address.shown} leads elsewhere. {error}") from None

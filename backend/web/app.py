@@ -23,6 +23,7 @@ from backend.settings import MEGABYTE, Settings
 from backend.store import EventStore
 from backend.web import service
 from backend.web.auth import basic_auth_header, require_basic_auth
+from backend.web.door import guard_door
 from backend.web.pages import pages
 from backend.web.routes import routes
 from backend.web.service import Service
@@ -79,6 +80,7 @@ def create_app(
         traffic,
         WebhookKeeper(basic_auth_header(settings)),
     )
+    guard_door(app, settings)
     require_basic_auth(app, settings)
     app.register_blueprint(routes)
     app.register_blueprint(pages)

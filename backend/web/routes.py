@@ -143,7 +143,12 @@ def _refusal(code: int, reason: str) -> Response:
 
 
 def _json_body() -> dict[str, Any]:
-    body = request.get_json(silent=True, force=True)
+    if not request.is_json:
+        raise BadRequestError(
+            f"{request.path} expects JSON (Content-Type: application/json), got "
+            f"{request.mimetype or 'no content type'!r}."
+        )
+    body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise BadRequestError(f"{request.path} expects a JSON object.")
     return body

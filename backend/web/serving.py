@@ -6,7 +6,11 @@ from typing import Any
 
 from flask import Flask
 
+from backend.address import is_loopback_name
 from backend.settings import Settings, load_settings
+from videogem.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 Create = Callable[[Settings], Flask]
 
@@ -22,12 +26,34 @@ def run_server(*, host: str | None, port: int | None, server: str) -> None:
     settings = load_settings()
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update=given)
+    check_who_may_ask(settings)
     logging.getLogger().setLevel(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if server == "waitress":
         run_waitress(settings, create)
     else:
         run_gunicorn(settings, create)
+
+
+def check_who_may_ask(settings: Settings) -> None:
+    """Refuse to listen to a network without a password, unless that is asked for by name.
+
+    Raises:
+        InputError: no password, and the address is not this machine's own.
+    """
+    if settings.basic_auth_password is not None or is_loopback_name(settings.host):
+        return
+    if not settings.open:
+        raise InputError(
+            f"The backend would listen on {settings.host} and answer everybody there. Set "
+            "VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD (and enter them in Label "
+            "Studio's connect dialog), or VIDEOGEM_HOST=127.0.0.1, or VIDEOGEM_OPEN=true if that "
+            "is what you want."
+        )
+    logger.warning(
+        "VIDEOGEM_OPEN: everybody who reaches %s:%d may read media through this backend, and "
+        "write figures and predictions", settings.host, settings.port,
+    )  # fmt: skip
 
 
 def create(settings: Settings) -> Flask:

@@ -22,7 +22,7 @@
       for (const [name, spec] of Object.entries(specs)) {
         const place = document.getElementById("chart-" + name);
         if (place) {
-          vegaEmbed(place, spec, { actions: false, renderer: "svg", config, ast: false })
+          vegaEmbed(place, spec, { actions: false, renderer: "svg", config, ast: true })
             .then(() => place.setAttribute("data-drawn", ""));
         }
       }

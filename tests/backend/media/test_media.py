@@ -263,3 +263,27 @@ class TestRanges:
             label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(b"", 404)
             with pytest.raises(MediaError, match="no longer gives parts"):
                 file.read(10)
+
+    @pytest.mark.parametrize(
+        ("limits", "reason"),
+        [
+            ({"max_media_mb": 0.4}, "VIDEOGEM_MAX_MEDIA_MB"),
+            ({"media_timeout": 0.6}, "MEDIA_TIMEOUT"),
+        ],
+    )
+    def test_all_parts_together_keep_the_limits_of_a_file(
+        self, tmp_path: Path, label_studio: Server, whole: bytes, limits: Any, reason: str
+    ) -> None:
+        answer = self.in_parts(whole)
+
+        def slow(request: Request) -> Answer:
+            time.sleep(0.35 if "media_timeout" in limits else 0)
+            return answer(request)
+
+        label_studio.routes["/data/upload/1/a.mp4"] = slow
+        source = media(tmp_path, label_studio.url, **limits)
+        with (
+            source.open("/data/upload/1/a.mp4", project=None, task=5) as file,
+            pytest.raises(MediaError, match=reason),
+        ):
+            file.read()

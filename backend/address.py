@@ -1,0 +1,142 @@
+"""One reading of an address: what is decided on it is what is connected to.
+
+Two parsers that disagree about one text are a way past every check (a backslash is a slash to one
+and part of a user name to the other). So an address is brought to its final form once, by the
+library that also connects, and everything about it is decided on that form.
+"""
+
+import ipaddress
+import posixpath
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote, urljoin
+
+import requests
+import urllib3
+
+from videogem.errors import InputError
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters and backslashes
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
+_PORTS = {"http": 80, "https": 443}
+
+
+class AddressError(InputError):
+    """A text that is no plain http or https address."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An http or https address in its final form: ``url`` is what goes to the socket."""
+
+    url: str
+    scheme: str
+    host: str  # lower case, without a dot at the end; IPv6 in brackets
+    port: int
+    path: str
+
+    @property
+    def shown(self) -> str:
+        """For messages: without the query, where presigned links carry their secrets."""
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        query = urllib3.util.parse_url(self.url).query or ""
+        kept = f"?{query}" if self.path.rstrip("/").endswith("/data/local-files") else ""
+        return f"{self.scheme}://{self.host}{port}{self.path}{kept}"
+
+
+def read_address(text: str) -> Address:
+    """The final form of an address.
+
+    Refused are addresses that readers disagree about: with a backslash or control characters, user
+    and password, a port or host in another form than usual.
+
+    Raises:
+        AddressError: no http or https address, or one of those; the message does not repeat it
+            where it may hold a password.
+    """
+    if not isinstance(text, str) or _FORBIDDEN.search(text):
+        raise AddressError("An address must not hold backslashes or control characters.")
+    text = text.strip().replace(" ", "%20")  # as file names have them
+    if not re.match(r"https?://[^/]", text, re.IGNORECASE):
+        raise AddressError(f"{text[:200]!r} is no http or https address.")
+    authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+    if "@" in authority:
+        raise AddressError("An address must not hold a user or a password ('@' before the host).")
+    try:
+        prepared = requests.Request("GET", text).prepare().url or ""
+        parts = urllib3.util.parse_url(prepared)
+    except (requests.RequestException, urllib3.exceptions.LocationParseError, UnicodeError):
+        raise AddressError(f"{text[:200]!r} is no address that can be read.") from None
+    scheme, host = (parts.scheme or "").lower(), (parts.host or "").lower()
+    if parts.auth is not None or scheme not in _PORTS or not _HOST.fullmatch(host):
+        raise AddressError(f"{text[:200]!r} has no plain host name.")
+    if parts.port == 0 or re.search(r":0*$", authority):
+        raise AddressError(f"{text[:200]!r} has no valid port.")
+    return Address(
+        prepared, scheme, host.rstrip("."), parts.port or _PORTS[scheme], parts.path or "/"
+    )
+
+
+def follow(address: Address, location: str) -> Address:
+    """Where a redirect leads.
+
+    Raises:
+        AddressError: as for `read_address`.
+    """
+    if _FORBIDDEN.search(location):
+        raise AddressError("A redirect must not hold backslashes or control characters.")
+    return read_address(urljoin(address.url, location))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Scheme, host, port and path prefix: the application a token is bound to."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""  # "/label-studio", or "" at the root of its host
+
+    @classmethod
+    def of(cls, url: str) -> "Origin":
+        """The origin of an application that runs at this address.
+
+        Raises:
+            AddressError: no plain address.
+        """
+        address = read_address(url)
+        return cls(address.scheme, address.host, address.port, address.path.rstrip("/"))
+
+    def holds(self, address: Address) -> bool:
+        """Whether an address belongs to this application, however its path is spelled."""
+        if (address.scheme, address.host, address.port) != (self.scheme, self.host, self.port):
+            return False
+        if not self.prefix:
+            return True
+        path = address.path
+        for _ in range(4):  # servers and proxies decode once or twice
+            if not _is_below(path, self.prefix):
+                return False
+            path = unquote(path)
+        return path == unquote(path)  # encoded deeper than that, it is nobody's path
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    plain = posixpath.normpath(path.replace("\\", "/"))
+    return plain == prefix or plain.startswith(prefix + "/")
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host can only be this machine."""
+    return host == "localhost" or (
+        is_ip(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
+    )
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an address and no name."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
