@@ -164,7 +164,7 @@ def compute(backbone: Backbone, reference: Arrays) -> Arrays:
         pixels = pixels[:, None].repeat(1, backbone.num_frames, 1, 1, 1)
     text = F.normalize(backbone.encode_tokens(torch.from_numpy(reference["tokens"])), dim=-1)
     settings = MethodSettings()
-    tokens = backbone.encode_frames(pixels, settings.attention)
+    tokens = backbone.encode_frames(pixels, replace(settings.attention, baselines=True))
     with torch.inference_mode():
         ours = _intermediates(backbone, tokens, text, settings)
         ours |= _maps(backbone, tokens, text, settings)
@@ -172,7 +172,7 @@ def compute(backbone: Backbone, reference: Arrays) -> Arrays:
             scoped = replace(settings, scope=scope)
             tokens = backbone.encode_frames(pixels, scoped.attention)
             maps = _maps(backbone, tokens, text, scoped)
-            maps |= {"Z_last": tokens.self_self[-1, 0].numpy()}
+            maps |= {"Z_last": tokens.terms[-1, 0].numpy()}
             maps |= {f"{k}_f4": v for k, v in maps.items() if k.startswith("heat_")}
             ours |= {f"mode{mode}_{name}": value for name, value in maps.items()}
     return ours
@@ -182,16 +182,16 @@ def _intermediates(
     backbone: Backbone, tokens: ImageTokens, text: torch.Tensor, settings: MethodSettings
 ) -> Arrays:
     class_tokens = tokens.class_path[:, 0]
-    similarities = ablated_similarities(backbone, tokens, text, settings.dynamic_blocks)
-    total = tokens.residual[0, 0] + tokens.self_self[:, 0].sum(dim=0)
+    similarities = ablated_similarities(backbone, tokens, text[None], settings.dynamic_blocks)[0]
+    total = tokens.terms[:, 0].sum(dim=0)
 
     def weights(method: Any) -> torch.Tensor:
         return layer_weights(method, similarities, depth=settings.depth)
 
     tensors = {
         "text_emb": text,
-        "X_in": tokens.residual[0, 0],
-        "Z": tokens.self_self[:, 0],
+        "X_in": tokens.terms[0, 0],
+        "Z": tokens.terms[1:, 0],
         "Y_cls": class_tokens[1:] - class_tokens[:-1],
         "x_cls": class_tokens[-1],
         "feat_ori_cls": backbone.project(class_tokens[-1]),
@@ -201,7 +201,7 @@ def _intermediates(
         "w_static": weights("static")[0],
         "w_dyn_full": weights("dynamic"),
         "w_comb": weights("combined"),
-        "label_probs": (100 * frame_similarities(backbone, tokens, text)).softmax(dim=0),
+        "label_probs": (100 * frame_similarities(backbone, tokens, text[None])[0]).softmax(dim=0),
     }
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
@@ -216,12 +216,12 @@ def _maps(
     target = TARGET_FRAME if frames > 1 else 0
 
     def heatmaps(similarities: torch.Tensor, frame: int) -> np.ndarray:
-        return min_max_normalize(upsample(similarities[..., frame], size_hw))
+        return min_max_normalize(upsample(similarities[..., frame], size_hw).numpy())
 
     for weights in WEIGHTS:
         similarities = patch_similarities(
-            backbone, tokens, text, replace(settings, weights=weights)
-        )
+            backbone, tokens, text[None], replace(settings, weights=weights)
+        )[0]
         by_frame = similarities.movedim(-1, 1) if frames > 1 else similarities[..., 0]
         ours[f"sim_{weights}"] = by_frame.numpy()
         heat = heatmaps(similarities, target)
@@ -236,7 +236,7 @@ def _maps(
             ours["heat_combined_allframes"] = every
             ours["argmax_combined_allframes"] = np.array([[_pixel(h) for h in p] for p in every])
     if frames == 1:
-        gem = patch_similarities(backbone, tokens, text, replace(settings, method="gem6"))
+        gem = patch_similarities(backbone, tokens, text[None], replace(settings, method="gem6"))[0]
         ours["sim_gem_orig"], ours["heat_gem_orig"] = gem[..., 0].numpy(), heatmaps(gem, 0)
     return ours
 

@@ -9,16 +9,17 @@ The method from top to bottom:
 4. the heatmaps become one point and one box.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from videogem.backbones.base import fit_clip
 from videogem.backbones.names import planned_version
-from videogem.backbones.token_cache import TokenCache, clip_key
+from videogem.backbones.token_cache import TokenCache, pixels_key
 from videogem.backbones.zoo import load_backbone
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
@@ -29,6 +30,9 @@ from videogem.method.settings import MethodSettings, method_settings, version_st
 from videogem.method.similarity import frame_similarities, patch_similarities, upsample
 from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
+
+SENTENCES_AT_ONCE = 8  # per clip, so that their features stay small beside the tower's
+_NO_TEXT = ""
 
 
 class VideoGEM(Grounder):
@@ -65,65 +69,97 @@ class VideoGEM(Grounder):
     def batch_size(self) -> int:
         return self._batch_size
 
+    @torch.inference_mode()
     def prepare(self, clips: Sequence[Clip]) -> None:
-        self.encode(clips)
+        for _ in self._batches(self._fit(clips)):
+            pass
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]
 
+    @torch.inference_mode()
     def ground_batch(
         self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
     ) -> list[list[Grounding]]:
-        """Ground several clips; their frames go through the image tower in batches."""
+        """Ground several clips; frames, texts and heatmaps are computed in batches."""
         words = [[self._parse(text) for text in texts] for texts in narrations]
-        clips = [fit_clip(clip, self.backbone.num_frames) for clip in clips]
-        tokens = self.encode(clips)
-        return [
-            [self.ground_words(clip, t, text, w) for text, w in zip(texts, ws, strict=True)]
-            for clip, t, texts, ws in zip(clips, tokens, narrations, words, strict=True)
-        ]
-
-    @torch.inference_mode()
-    def encode(self, clips: Sequence[Clip]) -> list[ImageTokens]:
-        """Tokens of each clip, from the cache or by the image tower in batches."""
-        clips = [fit_clip(clip, self.backbone.num_frames) for clip in clips]
-        keys = [clip_key(clip) for clip in clips]
-        found = {key: tokens for key in keys if (tokens := self._cache.get(key)) is not None}
-        missing = {k: clip for k, clip in zip(keys, clips, strict=True) if k not in found}
-        pending = list(missing.items())
-        for start in range(0, len(pending), self._batch_size):
-            batch = pending[start : start + self._batch_size]
-            pixels = self.backbone.preprocess([clip for _, clip in batch])
-            tokens = self.backbone.encode_frames(pixels, self.settings.attention)
-            for index, (key, _) in enumerate(batch):
-                found[key] = tokens.sample(index)
-                self._cache.put(key, found[key])
-        return [found[key] for key in keys]
+        fitted = self._fit(clips)
+        found: dict[int, list[Grounding]] = {}
+        for places, tokens in self._batches(fitted):
+            groundings = self.ground_tokens(
+                [fitted[place] for place in places],
+                tokens,
+                [narrations[place] for place in places],
+                [words[place] for place in places],
+            )
+            found.update(zip(places, groundings, strict=True))
+        return [found[place] for place in range(len(fitted))]
 
     @torch.inference_mode()
     def similarity(self, clip: Clip, texts: Sequence[str]) -> Float[np.ndarray, " P"]:
         """Cosine between the whole frame (or clip) and each text."""
-        return self._frame_similarity(self.encode([clip])[0], texts)
+        _, tokens = next(self._batches(self._fit([clip])))
+        embeddings = self.backbone.encode_texts(texts)[None]
+        return frame_similarities(self.backbone, tokens, embeddings)[0].cpu().numpy()
 
     @torch.inference_mode()
     def heatmaps(
-        self, clip: Clip, tokens: ImageTokens, texts: Sequence[str]
-    ) -> Float[np.ndarray, "P H W"]:
-        """A heatmap in [0, 1] of the clip's target frame for each text."""
-        embeddings = self.backbone.encode_texts(texts)
+        self, clips: Sequence[Clip], tokens: ImageTokens, embeddings: Float[Tensor, "B P E"]
+    ) -> Float[np.ndarray, "B P H W"]:
+        """A heatmap in [0, 1] of each clip's target frame for each of its prompts."""
         similarities = patch_similarities(self.backbone, tokens, embeddings, self.settings)
         rows, columns, frames = tokens.grid
         patch = self.backbone.patch_size
-        target = similarities[..., clip.target if frames > 1 else 0]
-        return min_max_normalize(upsample(target, (rows * patch, columns * patch)))
+        if frames > 1:
+            target = torch.tensor([clip.target for clip in clips], device=similarities.device)
+            target = target.view(-1, 1, 1, 1, 1).expand(*similarities.shape[:-1], 1)
+            similarities = similarities.gather(-1, target)
+        maps = upsample(similarities[..., 0], (rows * patch, columns * patch)).cpu().numpy()
+        return min_max_normalize(maps.reshape(-1, *maps.shape[2:])).reshape(maps.shape)
 
     @torch.inference_mode()
-    def ground_words(
-        self, clip: Clip, tokens: ImageTokens, narration: str, words: Words
-    ) -> Grounding:
-        """Ground a parsed narration in a clip whose tokens are at hand."""
+    def ground_tokens(
+        self,
+        clips: Sequence[Clip],
+        tokens: ImageTokens,
+        narrations: Sequence[Sequence[str]],
+        words: Sequence[Sequence[Words]],
+    ) -> list[list[Grounding]]:
+        """Ground parsed narrations in clips whose tokens are at hand, as one batch."""
         prompts = self._select_prompts(tokens, words)
-        heatmaps = self.heatmaps(clip, tokens, prompts.texts)
+        counts = [len(each) for each in words]
+        found: list[list[Grounding]] = [[] for _ in clips]
+        for start in range(0, max(counts, default=0), SENTENCES_AT_ONCE):
+            members = [place for place, count in enumerate(counts) if count > start]
+            stop = min(start + SENTENCES_AT_ONCE, max(counts))
+            # Clips with fewer sentences repeat their last, so that the batch is rectangular.
+            texts = [
+                text
+                for place in members
+                for index in range(start, stop)
+                for text in prompts[place][min(index, counts[place] - 1)].texts
+            ]
+            embeddings = self.backbone.encode_texts(texts).unflatten(0, (len(members), -1))
+            part = tokens if len(members) == len(clips) else tokens.samples(members)
+            maps = self.heatmaps([clips[place] for place in members], part, embeddings)
+            for place, own in zip(members, maps, strict=True):
+                for index in range(start, min(stop, counts[place])):
+                    first = len(PROMPT_NAMES) * (index - start)
+                    heatmaps = own[first : first + len(PROMPT_NAMES)]
+                    found[place].append(
+                        self._grounding(
+                            clips[place], narrations[place][index], prompts[place][index], heatmaps
+                        )
+                    )
+        return found
+
+    def _grounding(
+        self,
+        clip: Clip,
+        narration: str,
+        prompts: Prompts,
+        heatmaps: Float[np.ndarray, "P H W"],
+    ) -> Grounding:
         weights = self.settings.prompt_weights
         point = merge_points(heatmaps, weights, self.settings.merge)
         return Grounding(
@@ -142,23 +178,81 @@ class VideoGEM(Grounder):
             window=tuple(clip.times.tolist()),
         )
 
+    def _fit(self, clips: Sequence[Clip]) -> list[Clip]:
+        return [fit_clip(clip, self.backbone.num_frames) for clip in clips]
+
+    def _batches(self, clips: Sequence[Clip]) -> Iterator[tuple[list[int], ImageTokens]]:
+        """Places of clips and their tokens together, clips of one target frame at a time."""
+        by_target: dict[int, list[int]] = {}
+        for place, clip in enumerate(clips):
+            by_target.setdefault(clip.target, []).append(place)
+        for target, places in by_target.items():
+            for start in range(0, len(places), self._batch_size):
+                batch = places[start : start + self._batch_size]
+                yield batch, self._encode([clips[place] for place in batch], target)
+
+    def _encode(self, clips: Sequence[Clip], target: int) -> ImageTokens:
+        """Tokens of clips, from the cache or by one pass of the image tower."""
+        pixels = self.backbone.preprocess(clips)
+        attention = self.settings.attention
+        if self._cache.max_bytes == 0:  # telling frames apart costs time too
+            return self.backbone.encode_frames(pixels, attention, target=target)
+        keys = [pixels_key(each, target) for each in pixels]
+        found = {key: tokens for key in keys if (tokens := self._cache.get(key)) is not None}
+        missing = {key: index for index, key in enumerate(keys) if key not in found}
+        if missing:
+            fresh = self.backbone.encode_frames(
+                pixels[list(missing.values())], attention, target=target
+            )
+            for index, key in enumerate(missing):
+                found[key] = fresh.sample(index)
+                self._cache.put(key, found[key])
+        return ImageTokens.joined([found[key] for key in keys])
+
     def _parse(self, text: str) -> Words:
         return parse(text, style=self.settings.label_style, spacy_model=self.settings.spacy_model)
 
-    def _select_prompts(self, tokens: ImageTokens, words: Words) -> Prompts:
+    def _select_prompts(
+        self, tokens: ImageTokens, words: Sequence[Sequence[Words]]
+    ) -> list[list[Prompts]]:
         """Of several verbs or objects, those whose prompt is most similar to the frame."""
-        verb = object_ = 0
-        if len(words.verbs) > 1:
-            verb = int(self._frame_similarity(tokens, words.verb_prompts).argmax())
-        if len(words.objects) > 1:
-            object_ = int(self._frame_similarity(tokens, words.object_prompts).argmax())
-        return words.select(verb, object_)
+        texts = [
+            list(
+                dict.fromkeys(
+                    text
+                    for each in own
+                    for prompts in (each.verb_prompts, each.object_prompts)
+                    if len(prompts) > 1
+                    for text in prompts
+                )
+            )
+            for own in words
+        ]
+        most = max(map(len, texts), default=0)
+        if most == 0:
+            return [[each.select() for each in own] for own in words]
+        padded = [text for own in texts for text in [*own, *[_NO_TEXT] * (most - len(own))]]
+        embeddings = self.backbone.encode_texts(padded).unflatten(0, (len(texts), -1))
+        similarities = frame_similarities(self.backbone, tokens, embeddings).tolist()
+        chosen = []
+        for own, names, values in zip(words, texts, similarities, strict=True):
+            similar = dict(zip(names, values, strict=False))  # without what fills the row
+            chosen.append(
+                [
+                    each.select(
+                        _best(each.verb_prompts, similar), _best(each.object_prompts, similar)
+                    )
+                    for each in own
+                ]
+            )
+        return chosen
 
-    def _frame_similarity(
-        self, tokens: ImageTokens, texts: Sequence[str]
-    ) -> Float[np.ndarray, " P"]:
-        embeddings = self.backbone.encode_texts(texts)
-        return frame_similarities(self.backbone, tokens, embeddings).float().cpu().numpy()
+
+def _best(prompts: Sequence[str], similarities: Mapping[str, float]) -> int:
+    """Place of the most similar prompt; the only one is not compared."""
+    if len(prompts) == 1:
+        return 0
+    return max(range(len(prompts)), key=lambda place: similarities[prompts[place]])
 
 
 def load_grounder(

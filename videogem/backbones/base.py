@@ -6,7 +6,6 @@ own ``encode_image`` stays as it was, and several threads may walk at once.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from videogem.errors import InputError
 from videogem.method.attention import (
+    KeptRows,
     inverse_temperature,
     merge_heads,
     self_self_attention,
@@ -29,27 +29,28 @@ from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
 
-@dataclass
-class _Collected:
-    residual: list[Tensor] = field(default_factory=list)
-    self_self: list[Tensor] = field(default_factory=list)
-    value_value: list[Tensor] = field(default_factory=list)
-
-
 def walk_blocks(
     blocks: nn.ModuleList,
     tokens: Float[Tensor, "B N D"],
     settings: AttentionSettings,
     grid: tuple[int, int, int],
+    target: int | None = None,
 ) -> ImageTokens:
     """Run a tower's residual blocks once, collecting what grounding needs from the last K.
 
     A block has ``ln_1``, ``attn`` (fused ``in_proj``), ``ln_2``, ``mlp`` and optionally the layer
     scales ``ls_1`` and ``ls_2``. The self-self output never feeds back into the ordinary path.
+    With ``target`` only the class token and that frame's patches are collected.
     """
     first, last = len(blocks) - settings.depth, len(blocks) - 1
-    collected = _Collected()
-    values = None
+    rows = None
+    if target is not None and grid[2] > 1:
+        rows = KeptRows.of_frame(target, grid, tokens.device)
+    keep = partial(_keep_rows, rows)
+    terms: list[Tensor] = []
+    class_path: list[Tensor] = []
+    value_value: list[Tensor] = []
+    second = values = None
     block: Any  # torch types submodules as Tensor | Module
     for index, block in enumerate(blocks):
         attention = block.attn
@@ -69,37 +70,40 @@ def walk_blocks(
             tokens_out = tokens
         attended = F.scaled_dot_product_attention(queries, qkv[1], qkv[2])
         if index >= first:
-            collected.residual.append(tokens)
+            class_path.append(tokens[:, 0])
+            if index == first:
+                terms.append(keep(tokens))
             beta = (
                 inverse_temperature(normed, attention.num_heads)
                 if settings.temperature is None
-                else normed.new_full(normed.shape[:1], settings.temperature)
+                else normed.new_full(normed.shape[:1], settings.temperature, dtype=torch.float32)
             )
-            collected.self_self.append(
-                project(
-                    self_self_attention(
-                        qkv,
-                        beta,
-                        iterations=settings.iterations,
-                        scope=settings.scope,
-                        class_output=attended[..., 0, :],
-                        num_frames=grid[2],
-                    )
-                )
+            attended_self = self_self_attention(
+                qkv,
+                beta,
+                iterations=settings.iterations,
+                scope=settings.scope,
+                class_output=attended[..., 0, :],
+                num_frames=grid[2],
+                rows=rows,
             )
+            terms.append(project(attended_self))
             if settings.baselines:
-                collected.value_value.append(project(value_value_attention(qkv[2])))
+                value_value.append(project(value_value_attention(qkv[2], rows)))
+                if index == first + 1:
+                    second = keep(tokens)
         if index == last and settings.baselines:
-            values = project(qkv[2])
+            values = project(keep(qkv[2]))
         tokens = tokens_out + project(attended)
         tokens = tokens + scale_2(block.mlp(block.ln_2(tokens)))
     return ImageTokens(
-        torch.stack(collected.residual),
-        torch.stack(collected.self_self),
-        tokens,
-        grid,
+        torch.stack(terms),
+        torch.stack([*class_path, tokens[:, 0]]),
+        grid if rows is None else (*grid[:2], 1),
+        second,
+        keep(tokens) if settings.baselines else None,
         values,
-        torch.stack(collected.value_value) if settings.baselines else None,
+        torch.stack(value_value) if settings.baselines else None,
     )
 
 
@@ -146,6 +150,23 @@ def fit_clip(clip: Clip, num_frames: int) -> Clip:
 def trim_after_end(tokens: Int[Tensor, "P C"]) -> Int[Tensor, "P c"]:
     """Cut what follows the last end token (the largest id), which a causal mask hides anyway."""
     return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+
+
+def project_tokens(
+    norm: nn.LayerNorm, projection: Tensor, tokens: Float[Tensor, "*B D"]
+) -> Float[Tensor, "*B E"]:
+    """Final layer norm and projection, in the precision of the tokens.
+
+    The weights follow the tokens, so that class tokens of a bf16 tower can be compared in fp32.
+    """
+    weight, bias = norm.weight.to(tokens.dtype), norm.bias.to(tokens.dtype)
+    normed = F.layer_norm(tokens, norm.normalized_shape, weight, bias, norm.eps)
+    return normed @ projection.to(tokens.dtype)
+
+
+def _keep_rows(rows: KeptRows | None, tokens: Tensor) -> Tensor:
+    """Tokens (on the axis before the last) at the rows, or all."""
+    return tokens if rows is None else tokens.index_select(-2, rows.index)
 
 
 def _identity(tokens: Tensor) -> Tensor:

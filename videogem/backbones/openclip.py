@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from videogem.backbones.base import (
     TextCache,
     check_depth,
+    project_tokens,
     resize_positions,
     trim_after_end,
     walk_blocks,
@@ -74,16 +75,20 @@ class OpenCLIPBackbone:
 
     @torch.inference_mode()
     def encode_frames(
-        self, pixels: Float[Tensor, "B 3 H W"], settings: AttentionSettings
+        self,
+        pixels: Float[Tensor, "B 3 H W"],
+        settings: AttentionSettings,
+        *,
+        target: int | None = None,
     ) -> ImageTokens:
-        """One pass of the image tower over a batch of frames.
+        """One pass of the image tower over a batch of frames; ``target`` means nothing here.
 
         Raises:
             InputError: the tower has fewer blocks than ``settings.depth``.
         """
         check_depth(settings, self.num_blocks, self.name)
         visual = self._visual
-        patches = visual.conv1(pixels)
+        patches = visual.conv1(pixels.to(visual.conv1.weight.dtype))
         rows, columns = patches.shape[-2:]
         patches = patches.flatten(2).transpose(1, 2)  # B n D
         positions = visual.positional_embedding
@@ -94,7 +99,7 @@ class OpenCLIPBackbone:
 
     @torch.inference_mode()
     def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
-        return self._visual.ln_post(tokens) @ self._visual.proj
+        return project_tokens(self._visual.ln_post, self._visual.proj, tokens)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "P E"]:

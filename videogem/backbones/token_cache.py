@@ -4,6 +4,8 @@ import hashlib
 import threading
 from collections import OrderedDict
 
+from torch import Tensor
+
 from videogem.method.backbone import ImageTokens
 from videogem.structures import Clip
 
@@ -16,12 +18,19 @@ def clip_key(clip: Clip) -> bytes:
     return digest.digest()
 
 
+def pixels_key(pixels: Tensor, target: int) -> bytes:
+    """Equal for equal inputs of a tower, whose tokens are then equal too."""
+    digest = hashlib.blake2b(repr((tuple(pixels.shape), target)).encode(), digest_size=16)
+    digest.update(pixels.cpu().numpy().tobytes())
+    return digest.digest()
+
+
 class TokenCache:
     """Least recently used tokens under a cap of bytes; safe between threads."""
 
     def __init__(self, max_bytes: int) -> None:
         self._entries: OrderedDict[bytes, ImageTokens] = OrderedDict()
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._num_bytes = 0
         self._lock = threading.Lock()
 
@@ -33,10 +42,10 @@ class TokenCache:
 
     def put(self, key: bytes, tokens: ImageTokens) -> None:
         with self._lock:
-            if key in self._entries or tokens.num_bytes > self._max_bytes:
+            if key in self._entries or tokens.num_bytes > self.max_bytes:
                 return
             self._entries[key] = tokens
             self._num_bytes += tokens.num_bytes
-            while self._num_bytes > self._max_bytes:
+            while self._num_bytes > self.max_bytes:
                 _, dropped = self._entries.popitem(last=False)
                 self._num_bytes -= dropped.num_bytes

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from videogem.backbones.base import (
     TextCache,
     check_depth,
+    project_tokens,
     resize_positions,
     trim_after_end,
     walk_blocks,
@@ -181,7 +182,11 @@ class ViCLIPBackbone:
 
     @torch.inference_mode()
     def encode_frames(
-        self, pixels: Float[Tensor, "B T 3 H W"], settings: AttentionSettings
+        self,
+        pixels: Float[Tensor, "B T 3 H W"],
+        settings: AttentionSettings,
+        *,
+        target: int | None = None,
     ) -> ImageTokens:
         """One pass of the video tower over a batch of clips.
 
@@ -189,12 +194,12 @@ class ViCLIPBackbone:
             InputError: the tower has fewer blocks than ``settings.depth``.
         """
         check_depth(settings, self.num_blocks, self.name)
-        tokens, grid = self._vision.embed(pixels)
-        return walk_blocks(self._vision.transformer.resblocks, tokens, settings, grid)
+        tokens, grid = self._vision.embed(pixels.to(self._vision.proj.dtype))
+        return walk_blocks(self._vision.transformer.resblocks, tokens, settings, grid, target)
 
     @torch.inference_mode()
     def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
-        return self._vision.ln_post(tokens) @ self._vision.proj
+        return project_tokens(self._vision.ln_post, self._vision.proj, tokens)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "P E"]:

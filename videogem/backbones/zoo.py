@@ -31,6 +31,7 @@ from videogem.backbones.viclip import (
 )
 from videogem.errors import InputError
 from videogem.method.backbone import Backbone
+from videogem.method.settings import Dtype
 
 VICLIP_CONFIGS = {"ViCLIP-B-16": VICLIP_B_16, "ViCLIP-L-14": VICLIP_L_14}
 
@@ -65,6 +66,12 @@ def pick_device(device: str) -> torch.device:
             f"use 'cpu', 'cuda' or 'auto'."
         ) from error
     return torch.device(device)
+
+
+def set_precision(model: torch.nn.Module, dtype: Dtype) -> None:
+    """Hold the image tower's weights in this precision; the text tower stays in fp32."""
+    tower = model.vision_encoder if isinstance(model, ViCLIP) else model.visual
+    tower.to(torch.bfloat16 if dtype == "bf16" else torch.float32)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
+_FORM = 2  # what is stored; files of another form are not looked at
+
 
 class TokenFiles:
     """One file per frame (or clip), model and settings; safe between processes."""
@@ -34,33 +36,19 @@ class TokenFiles:
             stored = load_file(self._path(clip, settings), device=str(device))
         except (OSError, SafetensorError):
             return None
-        rows, columns, frames = stored["grid"].tolist()
-        return ImageTokens(
-            residual=stored["residual"],
-            self_self=stored["self_self"],
-            output=stored["output"],
-            grid=(rows, columns, frames),
-            values=stored.get("values"),
-            value_value=stored.get("value_value"),
-        )
+        rows, columns, frames = stored.pop("grid").tolist()
+        return ImageTokens(grid=(rows, columns, frames), **stored)
 
     def put(self, clip: Clip, settings: AttentionSettings, tokens: ImageTokens) -> None:
         """Store tokens; the file appears whole or not at all."""
         path = self._path(clip, settings)
         path.parent.mkdir(parents=True, exist_ok=True)
-        stored = {
-            "residual": tokens.residual,
-            "self_self": tokens.self_self,
-            "output": tokens.output,
-            "grid": torch.tensor(tokens.grid),
-        }
-        if tokens.values is not None and tokens.value_value is not None:
-            stored |= {"values": tokens.values, "value_value": tokens.value_value}
+        stored = tokens.tensors | {"grid": torch.tensor(tokens.grid)}
         unfinished = path.with_suffix(f".{os.getpid()}.part")
         save_file({name: value.cpu().contiguous() for name, value in stored.items()}, unfinished)
         unfinished.replace(path)
 
     def _path(self, clip: Clip, settings: AttentionSettings) -> Path:
-        text = f"{self._model} {sorted(asdict(settings).items())}"
+        text = f"{self._model} {_FORM} {sorted(asdict(settings).items())}"
         kind = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._folder / kind / f"{clip_key(clip).hex()}.safetensors"

@@ -109,10 +109,10 @@ def similarity_losses(
             tokens = backbone.encode_frames(pixels, AttentionSettings(depth=depth))
             for index, item in enumerate(readable):
                 sample = tokens.sample(index)
-                texts = backbone.encode_texts(words_of(item).select().texts)
+                texts = backbone.encode_texts(words_of(item).select().texts)[None]
                 whole = frame_similarities(backbone, sample, texts)
                 without = ablated_similarities(backbone, sample, texts, depth)
-                losses.append((whole[:, None] - without).float().cpu().numpy())
+                losses.append((whole[..., None] - without)[0].cpu().numpy())
         if advance is not None:
             advance(len(batch))
     return np.stack(losses) if losses else np.zeros((0, len(PROMPT_NAMES), depth), np.float32)

@@ -58,7 +58,9 @@ class TowerPredictor:
             for item, clip in zip(readable, clips, strict=True):
                 sample, words = tokens[id(clip)], words_of(item)
                 for spec, grounder in members:
-                    found = grounder.ground_words(clip, sample, item.narration, words)
+                    ((found,),) = grounder.ground_tokens(
+                        [clip], sample, [[item.narration]], [[words]]
+                    )
                     predictions[spec.name].append(
                         Prediction(item.id, found.point, found.box, found.score)
                     )

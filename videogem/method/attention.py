@@ -7,9 +7,13 @@ queries.
 Source: GEM, Bousselham et al., CVPR 2024, Section 3; VideoGEM, CVPR 2025, Section 3.2.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from videogem.method.settings import Scope
@@ -21,6 +25,21 @@ _STRIPE_SHARES: dict[Scope, tuple[float, float]] = {
     "stripes-average": (0.5, 0.5),
     "official-eval": (0.25, 0.75),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRows:
+    """The rows that are read: the class token and the patches of one frame."""
+
+    first: int  # row of the frame's first patch
+    step: int  # rows from one of its patches to the next
+    index: Int[Tensor, " R"]
+
+    @classmethod
+    def of_frame(cls, target: int, grid: tuple[int, int, int], device: torch.device) -> "KeptRows":
+        rows, columns, frames = grid
+        patches = torch.arange(rows * columns, device=device) * frames + 1 + target
+        return cls(1 + target, frames, torch.cat([patches.new_zeros(1), patches]))
 
 
 def split_heads(
@@ -44,7 +63,7 @@ def inverse_temperature(
     One number per sample and block, over all tokens, the class token included.
     """
     head_dim = normed_inputs.shape[-1] // num_heads
-    return normed_inputs.norm(dim=-1).mean(dim=-1) * head_dim**-0.5
+    return normed_inputs.float().norm(dim=-1).mean(dim=-1) * head_dim**-0.5
 
 
 def self_self_attention(
@@ -55,7 +74,8 @@ def self_self_attention(
     scope: Scope = "all",
     class_output: Float[Tensor, "B heads head_dim"] | None = None,
     num_frames: int = 1,
-) -> Float[Tensor, "B heads N head_dim"]:
+    rows: KeptRows | None = None,
+) -> Float[Tensor, "B heads R head_dim"]:
     """Mean of query-query, key-key and value-value attention, each iterated on unit vectors.
 
     ``scope`` says which tokens attend to which:
@@ -71,9 +91,11 @@ def self_self_attention(
 
     Where the class token does not take part, its row is ``class_output``, the block's ordinary
     attention at the class token (zero if not given). It never reaches a heatmap.
+
+    With ``rows`` only these tokens' outputs are computed; all tokens are still attended to.
     """
     if scope == "all":
-        return _iterated(qkv, qkv[2], beta, iterations)
+        return _iterated(qkv, qkv[2], beta, iterations, rows)
     patches = qkv[..., 1:, :]
     if scope == "patches":
         attended = _iterated(patches, patches[2], beta, iterations)
@@ -81,17 +103,28 @@ def self_self_attention(
         attended = _striped(patches, beta, iterations, *_STRIPE_SHARES[scope], num_frames)
     if class_output is None:
         class_output = torch.zeros_like(attended[..., 0, :])
-    return torch.cat([class_output.unsqueeze(-2), attended], dim=-2)
+    attended = torch.cat([class_output.unsqueeze(-2), attended], dim=-2)
+    return attended if rows is None else attended.index_select(-2, rows.index)
 
 
 def value_value_attention(
-    values: Float[Tensor, "B heads N head_dim"],
-) -> Float[Tensor, "B heads N head_dim"]:
-    """Attention of values to values at the block's own softmax scale.
+    values: Float[Tensor, "B heads N head_dim"], rows: KeptRows | None = None
+) -> Float[Tensor, "B heads R head_dim"]:
+    """Attention of values to values at the block's own softmax scale; of ``rows`` alone if given.
 
     Source: CLIP Surgery, Li et al., 2023, Section 3.2.
     """
-    return F.scaled_dot_product_attention(values, values, values)
+    queries = values if rows is None else values.index_select(-2, rows.index)
+    return F.scaled_dot_product_attention(queries, values, values)
+
+
+def _kernel(projections: Float[Tensor, "3 B heads N head_dim"]) -> Callable[..., Tensor] | None:
+    """The kernel for half precision on CUDA, where there is one; see `cuda_attention`."""
+    if not projections.is_cuda or find_spec("triton") is None:
+        return None
+    from videogem.method.cuda_attention import fits, self_self
+
+    return self_self if fits(projections) else None
 
 
 def _iterated(
@@ -99,14 +132,21 @@ def _iterated(
     values: Float[Tensor, "B heads N head_dim"],
     beta: Float[Tensor, " B"],
     iterations: int,
-) -> Float[Tensor, "B heads N head_dim"]:
+    rows: KeptRows | None = None,
+) -> Float[Tensor, "B heads R head_dim"]:
+    if kernel := _kernel(projections):
+        first, step, count = 1, 1, projections.shape[-2]
+        if rows is not None:
+            first, step, count = rows.first, rows.step, len(rows.index)
+        return kernel(projections, beta.float(), iterations, first, step, count)
     state = F.normalize(projections, dim=-1).flatten(0, 1)  # 3B heads N head_dim
-    scale = beta.repeat(3).view(-1, 1, 1, 1)
+    scale = beta.to(state.dtype).repeat(3).view(-1, 1, 1, 1)
     for _ in range(iterations):
         state = F.scaled_dot_product_attention(scale * state, state, state, scale=1.0)
         state = F.normalize(state, dim=-1)
+    queries = state if rows is None else state.index_select(-2, rows.index)
     attended = F.scaled_dot_product_attention(
-        scale * state, state, values.repeat(3, 1, 1, 1), scale=1.0
+        scale * queries, state, values.repeat(3, 1, 1, 1), scale=1.0
     )
     return attended.unflatten(0, (3, -1)).mean(dim=0)
 

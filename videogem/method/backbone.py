@@ -17,40 +17,69 @@ class ImageTokens:
     """All that text will be compared with; everything after this is cheap.
 
     The token axis starts with the class token; patches follow row by row, and within a patch the
-    frames of a video (frame fastest).
+    frames of a video (frame fastest), or only the one frame that was asked for.
     """
 
-    residual: Float[Tensor, "K B N D"]  # what enters the last K blocks, X^{L-K} .. X^{L-1}
-    self_self: Float[Tensor, "K B N D"]  # Z^{L-K+1} .. Z^L
-    output: Float[Tensor, "B M D"]  # X^L: the class token alone (M = 1) unless for baselines
+    terms: Float[Tensor, "K1 B N D"]  # X^{L-K}, then the self-self outputs Z^{L-K+1} .. Z^L
+    class_path: Float[Tensor, "K1 B D"]  # the class token from X^{L-K} to X^L
     grid: tuple[int, int, int]  # patch rows, patch columns, frames
     # Only with `AttentionSettings.baselines`:
+    second: Float[Tensor, "B N D"] | None = None  # X^{L-K+1}
+    output: Float[Tensor, "B N D"] | None = None  # X^L
     values: Float[Tensor, "B N D"] | None = None  # the last block's, through its output projection
     value_value: Float[Tensor, "K B N D"] | None = None  # value-value attention of the last K
 
     @property
-    def class_path(self) -> Float[Tensor, "K1 B D"]:
-        """The class token from X^{L-K} to X^L."""
-        return torch.cat([self.residual[:, :, 0], self.output[None, :, 0]])
+    def batch_size(self) -> int:
+        return self.class_path.shape[1]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors there are, by field name."""
+        found = {name: getattr(self, name) for name in _BATCH_AXES}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def sample(self, index: int) -> "ImageTokens":
         """One sample of the batch with a batch axis of 1, in memory of its own."""
-        if self.output.shape[0] == 1:
+        if self.batch_size == 1:
             return self
-        pick = slice(index, index + 1)
-        return ImageTokens(
-            self.residual[:, pick].clone(),
-            self.self_self[:, pick].clone(),
-            self.output[pick].clone(),
-            self.grid,
-            None if self.values is None else self.values[pick].clone(),
-            None if self.value_value is None else self.value_value[:, pick].clone(),
-        )
+        return self.samples([index])
+
+    def samples(self, indices: Sequence[int]) -> "ImageTokens":
+        """Some samples of the batch."""
+        parts = {
+            name: tensor.index_select(
+                _BATCH_AXES[name], torch.tensor(indices, device=tensor.device)
+            )
+            for name, tensor in self.tensors.items()
+        }
+        return ImageTokens(grid=self.grid, **parts)
+
+    @classmethod
+    def joined(cls, samples: Sequence["ImageTokens"]) -> "ImageTokens":
+        """Samples collected with the same settings as one batch."""
+        first = samples[0]
+        if len(samples) == 1:
+            return first
+        parts = {
+            name: torch.cat([getattr(sample, name) for sample in samples], dim=_BATCH_AXES[name])
+            for name in first.tensors
+        }
+        return cls(grid=first.grid, **parts)
 
     @property
     def num_bytes(self) -> int:
-        tensors = (self.residual, self.self_self, self.output, self.values, self.value_value)
-        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+_BATCH_AXES = {
+    "terms": 1,
+    "class_path": 1,
+    "second": 0,
+    "output": 0,
+    "values": 0,
+    "value_value": 1,
+}
 
 
 @runtime_checkable
@@ -69,8 +98,14 @@ class Backbone(Protocol):
         """Network input of the clips' frames, on the model's device."""
         ...
 
-    def encode_frames(self, pixels: Tensor, settings: AttentionSettings) -> ImageTokens:
-        """One pass of the image tower over a batch."""
+    def encode_frames(
+        self, pixels: Tensor, settings: AttentionSettings, *, target: int | None = None
+    ) -> ImageTokens:
+        """One pass of the image tower over a batch.
+
+        With ``target`` a video tower keeps the tokens of that frame alone, which are all that a
+        grounding reads: the same numbers from fewer rows.
+        """
         ...
 
     def project(self, tokens: Float[Tensor, "... D"]) -> Float[Tensor, "... E"]:

@@ -21,18 +21,21 @@ def baseline_tokens(tokens: ImageTokens, method: Method) -> Float[Tensor, "B N D
       whose loop leaves one block out; VideoGEM's tables use all seven.
 
     Raises:
-        InputError: the first three need tokens collected with ``AttentionSettings.baselines``.
+        InputError: all but ``gem`` need tokens collected with ``AttentionSettings.baselines``.
     """
-    if method in ("clip", "maskclip", "clip_surgery"):
-        if tokens.values is None or tokens.value_value is None:
-            raise InputError(f"'{method}' needs tokens collected with baselines=True.")
-        if method == "clip":
-            return tokens.output
-        if method == "maskclip":
-            return tokens.values
-        return tokens.residual[0] + tokens.value_value.sum(dim=0)
-    if method == "gem6":
-        return tokens.residual[1] + tokens.self_self[1:].sum(dim=0)
     if method == "gem":
-        return tokens.residual[0] + tokens.self_self.sum(dim=0)
-    raise InputError(f"'{method}' is no baseline.")
+        return tokens.terms.sum(dim=0)
+    found = {
+        "clip": tokens.output,
+        "maskclip": tokens.values,
+        "clip_surgery": tokens.value_value,
+        "gem6": tokens.second,
+    }
+    if method not in found:
+        raise InputError(f"'{method}' is no baseline.")
+    own = found[method]
+    if own is None:
+        raise InputError(f"'{method}' needs tokens collected with baselines=True.")
+    if method == "clip_surgery":
+        return tokens.terms[0] + own.sum(dim=0)
+    return own + tokens.terms[2:].sum(dim=0) if method == "gem6" else own

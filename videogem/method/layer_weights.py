@@ -1,6 +1,7 @@
 """How much each block's self-self output counts, per prompt (Section 3.3)."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -9,12 +10,12 @@ from videogem.method.settings import STATIC_WEIGHTS, WeightMethod, check_static_
 
 def layer_weights(
     method: WeightMethod,
-    similarities: Float[Tensor, "P D"],
+    similarities: Float[Tensor, "*P D"],
     *,
     depth: int,
     static_weights: tuple[float, ...] = STATIC_WEIGHTS,
     temperature: float = 20.0,
-) -> Float[Tensor, "P K1"]:
+) -> Float[Tensor, "*P K1"]:
     """Weights of the K + 1 residual terms for each prompt; they need not sum to one.
 
     ``similarities`` are those of the last D blocks, see `dynamic_weights`.
@@ -26,20 +27,22 @@ def layer_weights(
     Raises:
         InputError: the static table does not have depth + 1 entries.
     """
-    num_prompts, num_dynamic = similarities.shape
+    num_dynamic = similarities.shape[-1]
+    shape = (*similarities.shape[:-1], depth + 1)
     if method in ("static", "combined"):
         check_static_weights(static_weights, depth)
-        weights = similarities.new_tensor(static_weights).repeat(num_prompts, 1)
+        weights = similarities.new_tensor(static_weights).expand(shape)
     else:
-        weights = similarities.new_ones(num_prompts, depth + 1)
+        weights = similarities.new_ones(shape)
     if method in ("dynamic", "combined"):
-        weights[:, -num_dynamic:] += dynamic_weights(similarities, temperature) - 1 / num_dynamic
+        change = dynamic_weights(similarities, temperature) - 1 / num_dynamic
+        weights = weights + F.pad(change, (depth + 1 - num_dynamic, 0))
     return weights
 
 
 def dynamic_weights(
-    similarities: Float[Tensor, "P D"], temperature: float = 20.0
-) -> Float[Tensor, "P D"]:
+    similarities: Float[Tensor, "*P D"], temperature: float = 20.0
+) -> Float[Tensor, "*P D"]:
     """Softmax over blocks of how much the class embedding loses without each block (Eq. 8, 9).
 
     ``similarities`` are cosines between the prompt and the class embedding with one block's own

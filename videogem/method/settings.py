@@ -15,6 +15,7 @@ from videogem.structures import LabelStyle
 Method = Literal["videogem", "clip", "maskclip", "clip_surgery", "gem", "gem6"]
 Scope = Literal["all", "patches", "stripe", "other-stripes", "stripes-average", "official-eval"]
 WeightMethod = Literal["none", "static", "dynamic", "combined"]
+Dtype = Literal["fp32", "bf16"]  # of the image tower
 Merge = Literal["positions", "maps", "product"]
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -42,7 +43,7 @@ class AttentionSettings:
     iterations: int = 1  # J
     temperature: float | None = None  # fixed inverse temperature; None is the adaptive one
     scope: Scope = "all"
-    baselines: bool = False  # also collect what only the baselines of CLIP's own features read
+    baselines: bool = False  # also collect what only the other methods read
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class MethodSettings:
 
     @property
     def attention(self) -> AttentionSettings:
-        baselines = self.method in ("clip", "maskclip", "clip_surgery")
+        baselines = self.method not in ("videogem", "gem")
         return AttentionSettings(
             self.depth, self.iterations, self.temperature, self.scope, baselines=baselines
         )

@@ -21,8 +21,24 @@ def test_ordinary_path_is_encode_video():
     with torch.inference_mode():
         expected = backbone._model.encode_video(video)
     torch.testing.assert_close(
-        backbone.project(tokens.output[:, 0]), expected, atol=1e-5, rtol=1e-5
+        backbone.project(tokens.class_path[-1]), expected, atol=1e-5, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("scope", ["all", "patches", "official-eval"])
+@pytest.mark.parametrize("target", [0, 3])
+def test_the_rows_of_one_frame_are_those_of_all_frames(scope, target):
+    backbone = tiny_viclip_backbone()
+    video = torch.randn(2, 4, 3, 64, 64)
+    settings = AttentionSettings(scope=scope, baselines=True)
+    every = backbone.encode_frames(video, settings)
+    alone = backbone.encode_frames(video, settings, target=target)
+    assert alone.grid == (4, 4, 1)
+    rows = [0, *range(1 + target, 65, 4)]
+    for name, tensor in every.tensors.items():
+        expected = tensor if name == "class_path" else tensor[..., rows, :]
+        torch.testing.assert_close(alone.tensors[name], expected, atol=1e-5, rtol=1e-5)
+    assert alone.num_bytes < every.num_bytes / 3
 
 
 def test_frame_is_the_fastest_axis_of_the_tokens():

@@ -49,9 +49,9 @@ def counting(backbone):
     """
     encode = backbone.encode_frames
 
-    def encode_and_count(pixels, settings):
+    def encode_and_count(pixels, settings, **options):
         backbone.num_frames_encoded += len(pixels)
-        return encode(pixels, settings)
+        return encode(pixels, settings, **options)
 
     backbone.num_frames_encoded = 0
     backbone.encode_frames = encode_and_count

@@ -29,7 +29,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def upsampled(patches: np.ndarray) -> np.ndarray:
     rows, columns = patches.shape[1:]
-    return min_max_normalize(upsample(torch.from_numpy(patches), (16 * rows, 16 * columns)))
+    maps = upsample(torch.from_numpy(patches), (16 * rows, 16 * columns))
+    return min_max_normalize(maps.numpy())
 
 
 def rounded_otherwise(maps: np.ndarray, seed: int) -> np.ndarray:

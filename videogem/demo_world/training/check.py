@@ -49,7 +49,7 @@ def grounding_check(
         tokens = backbone.encode_frames(
             standardise(rendered.images.float()), AttentionSettings(temperature=temperature)
         )
-        mixed = tokens.residual[0] + tokens.self_self.sum(dim=0)
+        mixed = tokens.terms.sum(dim=0)
         features = F.normalize(backbone.project(mixed)[:, 1:], dim=-1)
         columns = tokens.grid[1]
         for actor in range(num_actors):

@@ -56,11 +56,11 @@ def video_check(
         ):
             tokens = backbone.encode_frames(standardise_videos(videos.float()), AttentionSettings())
             if num_actors == 1:
-                whole = F.normalize(backbone.project(tokens.output[:, 0]), dim=-1)
+                whole = F.normalize(backbone.project(tokens.class_path[-1]), dim=-1)
                 right = (whole @ names.T).argmax(dim=1) == scenes.motions[:, 0]
                 hits.setdefault(f"{name} motion", []).append(right)
                 continue
-            mixed = tokens.residual[0] + tokens.self_self.sum(dim=0)
+            mixed = tokens.terms.sum(dim=0)
             patches = F.normalize(backbone.project(mixed)[:, 1:], dim=-1)
             patches = patches.unflatten(1, (-1, NUM_FRAMES))[:, :, target]  # B n E
             for actor in range(num_actors):
