@@ -1,0 +1,190 @@
+"""Frames (or clips) a second on a GPU, stage by stage, against the literal formulation.
+
+    python -m benchmarks.gpu [--models B,L,V] [--seconds 1.0]
+
+Random weights, three prompts a frame. "tower" is the image tower with the self-self branch,
+"maps" adds layer weights, heatmaps and their highest pixel, all in batches on the device;
+"compiled" is the same through ``torch.compile``. fp32 is what the CPU computes.
+"""
+
+import platform
+import statistics
+import sys
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn.functional as F
+import typer
+
+from benchmarks.literal import heatmaps as literal_heatmaps
+from videogem.backbones.openclip import OpenCLIPBackbone
+from videogem.backbones.viclip import VICLIP_B_16, ViCLIP, ViCLIPBackbone
+from videogem.backbones.zoo import set_precision
+from videogem.method.attention import self_self_attention, split_heads
+from videogem.method.settings import MethodSettings
+from videogem.method.similarity import patch_similarities, upsample
+
+MODELS = {"B": ("ViT-B-16", 256), "L": ("ViT-L-14", 128), "V": ("ViCLIP-B-16", 32)}
+PROMPTS = 3
+
+
+def write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def milliseconds(run: Callable[[], Any], repeats: int = 9, warm: int = 3) -> float:
+    """Median time on the device."""
+    for _ in range(warm):
+        run()
+    torch.cuda.synchronize()
+    times = []
+    for _ in range(repeats):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    return statistics.median(times)
+
+
+def peak_tflops() -> float:
+    """What a large bf16 matrix product reaches on this card."""
+    matrix = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    return 2 * 8192**3 / milliseconds(lambda: matrix @ matrix) / 1e9
+
+
+def kernel_error() -> float:
+    """Relative error of the kernel in bf16 against the plain formulation in fp64."""
+    torch.manual_seed(1)
+    qkv = torch.randn(3, 197, 3 * 256, device="cuda").bfloat16()
+    heads = split_heads(qkv, 4)
+    beta = torch.tensor([2.0, 8.0, 14.0], device="cuda")
+    expected = self_self_attention(heads.double(), beta.double())
+    found = self_self_attention(heads, beta).double()
+    return float((found - expected).norm() / expected.norm())
+
+
+def build(model: str) -> tuple[Any, Any, tuple[int, ...]]:
+    """The module, a function that makes its backbone, and the shape of one input."""
+    torch.manual_seed(0)
+    if model == "V":
+        video = ViCLIP(VICLIP_B_16).eval().cuda()
+        return video, lambda m: ViCLIPBackbone(m, no_text, name="random"), (8, 3, 224, 224)
+    name = MODELS[model][0]
+    image = open_clip.create_model(name, load_weights=False).eval().cuda()
+    size = image.visual.image_size[0]
+    return image, lambda m: OpenCLIPBackbone(m, no_text, name="random"), (3, size, size)
+
+
+def no_text(_: list[str]) -> torch.Tensor:
+    raise AssertionError("embeddings are random here")
+
+
+def measure(model: str) -> None:
+    name, batch = MODELS[model]
+    module, make, shape = build(model)
+    settings = MethodSettings()
+    target = 4 if model == "V" else None
+    width = module.vision_encoder.proj.shape[1] if model == "V" else module.visual.proj.shape[1]
+
+    def sample(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels = torch.randn(count, *shape, device="cuda")
+        return pixels, F.normalize(torch.randn(count, PROMPTS, width, device="cuda"), dim=-1)
+
+    def stages(backbone: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        @torch.inference_mode()
+        def tower(pixels: torch.Tensor) -> Any:
+            tokens = backbone.encode_frames(pixels, settings.attention, target=target)
+            return tokens.terms, tokens.class_path
+
+        @torch.inference_mode()
+        def maps(pixels: torch.Tensor, texts: torch.Tensor) -> Any:
+            tokens = backbone.encode_frames(pixels, settings.attention, target=target)
+            similarities = patch_similarities(backbone, tokens, texts, settings)[..., 0]
+            heat = upsample(similarities, (shape[-2], shape[-1])).flatten(2)
+            low, high = heat.amin(-1, keepdim=True), heat.amax(-1, keepdim=True)
+            return ((heat - low) / (high - low)), heat.argmax(-1)
+
+        return tower, maps
+
+    few = sample(8)
+    exact = stages(make(module))[1](*few)[0]
+    if model == "B":
+        one, _ = sample(1)
+        tokens = torch.randint(1, 49000, (PROMPTS, 77), device="cuda")
+        with torch.inference_mode():
+            time = milliseconds(lambda: literal_on_device(module, one, tokens))
+        write(f"{name} literal fp32, one by one: {1e3 / time:.0f}/s")
+    tower32, maps32 = stages(make(module))
+    pixels, texts = sample(min(batch, 32))
+    time, both = milliseconds(lambda: tower32(pixels)), milliseconds(lambda: maps32(pixels, texts))
+    write(
+        f"{name} fp32 b={len(pixels)}: tower {len(pixels) / time * 1e3:.0f}/s, "
+        f"tower+maps {len(pixels) / both * 1e3:.0f}/s"
+    )
+    set_precision(module, "bf16")
+    tower, maps = stages(make(module))
+    pixels, texts = few
+    compiled, compiled_tower = torch.compile(maps), torch.compile(tower)
+    for label, run in (("eager", maps), ("compiled", compiled)):
+        heat = run(pixels, texts)[0]
+        off = (heat - exact).abs()
+        write(
+            f"{name} bf16 {label}: heatmaps off by at most {off.max():.4f}, mean {off.mean():.5f}"
+        )
+    for count in (1, 8, batch):
+        pixels, texts = sample(count)
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        for label, one_stage, all_stages in (
+            ("eager", tower, maps),
+            ("compiled", compiled_tower, compiled),
+        ):
+            time = milliseconds(partial(one_stage, pixels))
+            both = milliseconds(partial(all_stages, pixels, texts))
+            memory = (torch.cuda.max_memory_allocated() - before) / count / 2**20
+            write(
+                f"{name} bf16 {label} b={count}: tower {count / time * 1e3:.0f}/s, tower+maps "
+                f"{count / both * 1e3:.0f}/s, {both:.2f} ms, {memory:.1f} MiB a sample"
+            )
+    write(profile(lambda: compiled(pixels, texts)))
+
+
+def profile(run: Callable[[], Any]) -> str:
+    """Share of device time by kernel."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        run()
+        torch.cuda.synchronize()
+    rows = sorted(profiler.key_averages(), key=lambda row: -row.self_device_time_total)
+    total = sum(row.self_device_time_total for row in rows)
+    return "\n".join(
+        f"    {row.self_device_time_total / total:5.1%} {row.count:4d} x {row.key[:70]}"
+        for row in rows[:10]
+    )
+
+
+def literal_on_device(module: Any, pixels: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    with torch.device("cuda"):
+        return literal_heatmaps(module, pixels, tokens)
+
+
+def main(models: str = "B,L,V") -> None:
+    """Print the figures of each model."""
+    write(
+        f"{date.today()}, {torch.cuda.get_device_name()}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+    peak = peak_tflops()
+    write(f"bf16 matrix product: {peak:.0f} TFLOP/s; kernel off by {kernel_error():.1e} (relative)")
+    for model in models.split(","):
+        measure(model)
+
+
+if __name__ == "__main__":
+    typer.run(main)
