@@ -210,7 +210,14 @@ class VideoGEM(Grounder):
         return ImageTokens.joined([found[key] for key in keys])
 
     def _parse(self, text: str) -> Words:
-        return parse(text, style=self.settings.label_style, spacy_model=self.settings.spacy_model)
+        settings = self.settings
+        return parse(
+            text,
+            style=settings.label_style,
+            words=settings.words,
+            action=settings.action,
+            spacy_model=settings.spacy_model,
+        )
 
     def _select_prompts(
         self, tokens: ImageTokens, words: Sequence[Sequence[Words]]

@@ -15,6 +15,8 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 PromptName = Literal["verb", "object", "action"]
 LabelStyle = Literal["auto", "label", "camel", "narration"]  # how a text is spelled
+WordCut = Literal["everyday", "paper"]  # how verbs and objects are cut out of a narration
+ActionForm = Literal["phrase", "sentence"]  # what of a narration the action prompt says
 
 PROMPT_NAMES: tuple[PromptName, ...] = ("verb", "object", "action")
 

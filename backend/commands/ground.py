@@ -29,6 +29,9 @@ def ground(
     weights: str = typer.Option("combined", help="none, static, dynamic or combined."),
     merge: str = typer.Option("positions", help="positions, maps or product."),
     style: str = typer.Option("auto", help="How to read the text: auto, label, camel, narration."),
+    paper_words: bool = typer.Option(
+        False, "--paper-words", help="Cut words as the paper does, not as people write."
+    ),
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
     step: float = typer.Option(0.25, help="Seconds between the frames a video model sees."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
@@ -52,6 +55,7 @@ def ground(
         weights=weights,
         merge=merge,
         label_style=style,
+        **({"words": "paper", "action": "sentence"} if paper_words else {}),
     )
     clip = read_clip(source, time=time, num_frames=grounder.backbone.num_frames, step=step)
     grounding = Batcher(grounder).ground(clip, [narration])[0]

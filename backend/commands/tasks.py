@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import typer
 
+from backend.commands.support.quick_spacy import import_spacy_alone
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
     from backend.commands.support.task_building import Advance, Kind, Moment
     from videogem.media.sources import VideoInfo
     from videogem.narration.reading import At, Cue, Format
+    from videogem.structures import WordCut
 
-SIDECARS = (".srt", ".vtt", ".json", ".csv", ".tsv", ".txt", ".ass", ".ttml")
+SIDECARS = (
+    ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa", ".ttml", ".dfxp", ".srv3", ".srv2", ".srv1",
+    ".json3", ".smi", ".eaf", ".json", ".csv", ".tsv", ".txt",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +54,10 @@ def tasks(
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Show cues, times and prompts; write nothing."
     ),
+    paper_words: bool = typer.Option(
+        False, "--paper-words", help="Show words cut as the paper does, not as people write."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="With --dry-run: print JSON."),
 ) -> None:
     """Make Label Studio tasks from a video and what was said in it."""
     from backend.commands.support.task_building import build_tasks, choose_best, plan_moments
@@ -56,6 +65,10 @@ def tasks(
     from videogem.narration.action_cues import why_no_action
 
     _check(kind=kind, at=at)
+    if as_json and not dry_run:
+        raise InputError("--json belongs to --dry-run; tasks themselves are written as JSON.")
+    if dry_run and at != "best":
+        import_spacy_alone()
     info = probe(video)
     cues = _read_cues(video, subtitles, format, info)
     moments = plan_moments(
@@ -78,8 +91,14 @@ def tasks(
                 offset=offset,
                 advance=advance,
             )
+    words: WordCut = "paper" if paper_words else "everyday"
+    if dry_run and as_json:
+        rows = [_row(moment, words) for moment in moments]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+    elif dry_run:
+        _show(moments, words)
+    _tell_language(cues)
     if dry_run:
-        _show(moments)
         return
     if all(moment.reason for moment in moments):
         raise InputError("No cue is left to make a task of; --dry-run shows the reason for each.")
@@ -140,7 +159,33 @@ def _scorer(model: str, device: str) -> tuple[Any, int]:
     return score, grounder.backbone.num_frames
 
 
-def _show(moments: Sequence["Moment"]) -> None:
+def _row(moment: "Moment", words: "WordCut") -> dict[str, Any]:
+    from videogem.narration.prompts import parse
+
+    cue = moment.cue
+    kept = moment.reason is None
+    found = parse(cue.text, words=words) if any(map(str.isalnum, cue.text)) else None
+    return {
+        "start": cue.start,
+        "end": cue.end,
+        "text": cue.text,
+        "time": moment.time if kept else None,
+        "verb": found.verbs[0] if found and found.verbs else None,
+        "object": found.objects[0] if found and found.objects else None,
+        "kept": kept,
+        "reason": moment.reason,
+    }
+
+
+def _tell_language(cues: Sequence["Cue"]) -> None:
+    from videogem.narration.language import why_not_english
+
+    foreign = why_not_english(" ".join(cue.text for cue in cues[:200]))
+    if foreign is not None:
+        typer.echo(f"Note: {foreign}", err=True)
+
+
+def _show(moments: Sequence["Moment"], words: "WordCut") -> None:
     """Print a table: what is said when, the moment looked at, the prompts, or why not."""
     from rich.console import Console
     from rich.table import Table
@@ -156,7 +201,7 @@ def _show(moments: Sequence["Moment"]) -> None:
         if moment.reason is not None:
             table.add_row(span, "-", "left out", cue.text, moment.reason)
             continue
-        prompts = parse(cue.text).select()
+        prompts = parse(cue.text, words=words).select()
         table.add_row(span, f"{moment.time:.2f}", moment.choice, cue.text, *prompts.texts)
     console = Console()
     if not console.is_terminal:

@@ -19,7 +19,7 @@ from videogem.errors import InputError
 from videogem.media.sources import FrameReader, VideoInfo
 from videogem.media.video import clips_from, open_frames
 from videogem.narration.prompts import parse
-from videogem.narration.reading import Cue, read_cues
+from videogem.narration.reading import Cue, parse_cues
 from videogem.structures import Clip
 from videogem.tracks import STEP as KEY_STEP
 from videogem.tracks import frame_rate_warning, plan_keys
@@ -92,13 +92,12 @@ def _cues(
     if isinstance(value, str):
         if "\n" not in value.strip():
             return [_whole(value.strip(), task, target, info)]
-        value += "\n"  # a text with a line break is never taken for a file's name
     elif not isinstance(value, list | dict):
         raise InputError(
             f"The task's field {target.narration_field!r} must hold a text or a list of "
             f'{{"start", "end", "text"}}, got {value!r}.'
         )
-    cues = [cue for cue in read_cues(value, duration=info.duration) if cue.text.strip()]
+    cues = [cue for cue in parse_cues(value, duration=info.duration) if cue.text.strip()]
     if not cues:
         raise InputError(f"The task's field {target.narration_field!r} holds no narration.")
     if len(cues) > MAX_CUES:

@@ -1,6 +1,8 @@
-"""The words a task is about: narration, verb, object, video. Plain look-ups, no language model.
+"""The words a task is about: narration, verb, object, video.
 
-Datasets name their fields in many ways; what a task says itself wins over what can be guessed.
+Verb and object are those the prompts are made of, one row per word: 'cutting' and 'cut' are one
+verb. Datasets name their fields in many ways; what a task says itself wins over what can be
+guessed.
 """
 
 import re
@@ -11,13 +13,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from backend.qa.events import number
+from videogem.narration.prompts import base_words
 
 NARRATION = ("narration", "text", "caption", "sentence", "prompt", "step_name", "label")
 VIDEO = ("video_id", "vid", "video", "clip", "source")
 MEDIA = ("image", "frame", "frames", "images", "video", "img")
 TIMES = ("time", "second", "frame_index", "frame_number")
-SKIPPED = {"a", "an", "the", "some", "now", "then", "you", "we", "i", "he", "she", "they", "and"}
-CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,14 @@ class Words:
     """What a task is about; '' where the task does not say."""
 
     narration: str = ""
-    verb: str = ""
-    object: str = ""
+    told_verb: str = ""  # by the task or its prediction
+    told_object: str = ""
     video: str = ""
     media: str = ""
     time: float | None = None  # seconds or frame number: orders the frames of a video
 
     def row(self) -> dict[str, str]:
+        """The words as values; only here the narration is taken apart, which costs milliseconds."""
         return {
             "narration": self.narration,
             "verb": self.verb,
@@ -40,29 +42,49 @@ class Words:
             "media": self.media,
         }
 
+    @property
+    def verb(self) -> str:
+        """In its base form, with its particle.
+
+        >>> Words("she is cutting up the tomatoes").verb
+        'cut up'
+        """
+        if self.told_verb:
+            return base_words(f"you are {self.told_verb.lower()}")[0] or self.told_verb.lower()
+        return base_words(self.narration)[0] if self.narration else ""
+
+    @property
+    def object(self) -> str:
+        """In its base form, with its compound."""
+        if self.told_object:
+            return (
+                base_words(f"you take the {self.told_object.lower()}")[1]
+                or self.told_object.lower()
+            )
+        return base_words(self.narration)[1] if self.narration else ""
+
 
 def words_of(data: Mapping[str, Any], result: Sequence[Mapping[str, Any]] = ()) -> Words:
     """Read a task's data and the texts in its prediction.
 
-    Without fields ``verb`` and ``object`` the first word of the narration that is no article or
-    pronoun is taken as the verb and the last as the object, the form of step names.
-
-    >>> words_of({"narration": "now cut the red tomato", "video": "/data/a/v7.mp4"}).row()["object"]
+    >>> words_of({"narration": "now cut the red tomatoes"}).row()["object"]
     'tomato'
     """
     chosen = _choices(result)
     narration = _first(data, NARRATION)
-    plain = CAMEL.sub(" ", narration).replace("_", " ").lower()
-    found = [word for word in re.findall(r"[\w'-]+", plain) if word not in SKIPPED]
-    verb = _text(data.get("verb")) or chosen.get("verb") or (found[0] if found else "")
-    thing = _text(data.get("object")) or chosen.get("object")
-    thing = thing or (found[-1] if len(found) > 1 else "")
     media = _first(data, MEDIA)
     media = "" if media.startswith("data:") else media  # the picture itself, not its name
     video = _name(_first(data, VIDEO)) or _folder(media)
     times = (number(data.get(name)) for name in TIMES)
     time = next((t for t in times if t is not None), None)
-    return Words(narration, verb, thing, video, media, time if time is not None else _frame(media))
+    return Words(
+        narration,
+        _text(data.get("verb")) or chosen.get("verb", ""),
+        _text(data.get("object")) or chosen.get("object", ""),
+        video,
+        media,
+        time if time is not None else _frame(media),
+    )
 
 
 def _choices(result: Sequence[Mapping[str, Any]]) -> dict[str, str]:

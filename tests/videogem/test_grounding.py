@@ -169,7 +169,7 @@ def test_equal_settings_give_equal_versions_and_others_do_not():
         ({"merge_weights": (0.0, 0.0, 0.0)}, "not all 0"),
         ({"box_threshold": 1.5}, r"box_threshold must lie in \(0, 1\], got 1.5"),
         ({"temperature": -1.0}, "temperature must be above 0"),
-        ({"colour": 1}, "Unknown method setting 'colour'; there are: box_threshold"),
+        ({"colour": 1}, "Unknown method setting 'colour'; there are: action, box_threshold"),
     ],
 )
 def test_settings_out_of_range_are_told(settings, message):

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from videogem.datasets.base import Dataset, Item
 from videogem.evaluation import Skipped, read_clips
+from videogem.evaluation.methods import parse_method
 from videogem.evaluation.paper import DEPTH, FIGURES, figure_3_methods
 from videogem.evaluation.report import line_chart
 from videogem.evaluation.run import Advance, RunOptions, run
@@ -99,6 +100,7 @@ def similarity_losses(
 ) -> Float[np.ndarray, "n P K"]:
     """For every item and prompt: cosine with the prompt, less the cosine without each block."""
     depth = min(DEPTH, backbone.num_blocks)
+    settings = parse_method("videogem").settings
     skipped: list[Skipped] = []
     losses: list[Float[np.ndarray, "P K"]] = []
     for start in range(0, len(items), batch_size):
@@ -109,7 +111,7 @@ def similarity_losses(
             tokens = backbone.encode_frames(pixels, AttentionSettings(depth=depth))
             for index, item in enumerate(readable):
                 sample = tokens.sample(index)
-                texts = backbone.encode_texts(words_of(item).select().texts)[None]
+                texts = backbone.encode_texts(words_of(item, settings).select().texts)[None]
                 whole = frame_similarities(backbone, sample, texts)
                 without = ablated_similarities(backbone, sample, texts, depth)
                 losses.append((whole[..., None] - without)[0].cpu().numpy())

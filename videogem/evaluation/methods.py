@@ -28,7 +28,8 @@ PROMPT_CHOICES = {
 MERGE_ALIASES = {"avg-pos": "positions", "avg-map": "maps", "mul-map": "product"}
 _TUPLES = ("static_weights", "merge_weights")
 _INTEGERS = ("depth", "iterations", "dynamic_blocks")
-_TEXTS = ("scope", "weights", "merge", "spacy_model")
+_TEXTS = ("scope", "weights", "merge", "spacy_model", "words", "action")
+_OF_DATASETS = {"words": "paper", "action": "sentence"}  # words are cut as the paper does
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def parse_method(text: str) -> MethodSpec:
     base, _, options = text.partition(":")
     if base not in METHODS:
         raise InputError(f"There is no method '{base}'; choose one of {', '.join(METHODS)}.")
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = dict(_OF_DATASETS)
     repeat_target = False
     for option in filter(None, options.split(",")):
         if option == "repeat":

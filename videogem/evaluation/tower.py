@@ -12,7 +12,7 @@ from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import MethodSpec
 from videogem.grounding import VideoGEM
 from videogem.method.backbone import Backbone, ImageTokens
-from videogem.method.settings import AttentionSettings
+from videogem.method.settings import AttentionSettings, MethodSettings
 from videogem.narration.prompts import Words, parse
 from videogem.structures import Clip
 
@@ -56,8 +56,9 @@ class TowerPredictor:
             encoded = self._encode(different, settings) if different else []
             tokens = {id(clip): t for clip, t in zip(different, encoded, strict=True)}
             for item, clip in zip(readable, clips, strict=True):
-                sample, words = tokens[id(clip)], words_of(item)
+                sample = tokens[id(clip)]
                 for spec, grounder in members:
+                    words = words_of(item, spec.settings)
                     ((found,),) = grounder.ground_tokens(
                         [clip], sample, [[item.narration]], [[words]]
                     )
@@ -101,8 +102,14 @@ def _any_baseline(members: Sequence[tuple[MethodSpec, VideoGEM]]) -> bool:
     return any(spec.settings.attention.baselines for spec, _ in members)
 
 
-def words_of(item: Item) -> Words:
+def words_of(item: Item, settings: MethodSettings) -> Words:
     """The item's own verb and object where the dataset names them, else those of its narration."""
     if item.verb is not None:
         return Words((item.verb,), (item.object,) if item.object else (), item.narration)
-    return parse(item.narration, style=item.style)
+    return parse(
+        item.narration,
+        style=item.style,
+        words=settings.words,
+        action=settings.action,
+        spacy_model=settings.spacy_model,
+    )

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from videogem import __version__
 from videogem.errors import InputError
-from videogem.structures import LabelStyle
+from videogem.structures import ActionForm, LabelStyle, WordCut
 
 Method = Literal["videogem", "clip", "maskclip", "clip_surgery", "gem", "gem6"]
 Scope = Literal["all", "patches", "stripe", "other-stripes", "stripes-average", "official-eval"]
@@ -29,6 +29,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "scope": SCOPES,
     "merge": MERGES,
     "label_style": get_args(LabelStyle),
+    "words": get_args(WordCut),
+    "action": get_args(ActionForm),
 }
 
 STATIC_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.9, 0.9)
@@ -67,6 +69,8 @@ class MethodSettings:
     merge_weights: tuple[float, float, float] = (0.2, 0.2, 0.6)  # verb, object, action
     box_threshold: float = 0.5
     label_style: LabelStyle = "auto"
+    words: WordCut = "everyday"  # datasets are read by the paper's cut, see evaluation/methods.py
+    action: ActionForm = "phrase"
     spacy_model: str | None = None
 
     def __post_init__(self) -> None:

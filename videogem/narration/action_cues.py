@@ -3,7 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
-from videogem.narration.prompts import parse, shared_spacy
+from videogem.narration.prompts import every_base_verb, shared_spacy
+from videogem.narration.spoken import without_marks
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -20,10 +21,11 @@ _UNSEEN = frozenset(
         """,
     )
 )
-_SOUND = re.compile(r"[\[(♪♫*][^\])]*[\])♪♫*]")
 _TO_AUDIENCE = re.compile(
     r"\b(thank(s| you)( guys)?( so much)?( you)? for|subscribe|welcome( back)? to"
-    r"|see you (next|later|soon|in)|hit the (like|bell)|don't forget to|in the comments"
+    r"|see you (next|later|soon|in)|hit the (like|bell)"
+    r"|don't forget to (like|share|follow|check|comment|hit)"
+    r"|in the comments"
     r"|this (video|channel))\b",
     re.IGNORECASE,
 )
@@ -40,25 +42,25 @@ def why_no_action(text: str, *, spacy_model: str | None = None) -> str | None:
     Raises:
         InputError: no spaCy model is installed.
     """
-    spoken = _SOUND.sub(" ", text)
+    spoken = without_marks(text)
     if not any(character.isalpha() for character in spoken):
         return "no words, only sound"
     if _TO_AUDIENCE.search(spoken):
         return "spoken to the audience, not about the picture"
-    verbs = [
-        token
-        for token in shared_spacy(spacy_model)(" ".join(spoken.split()))
-        if token.pos_ == "VERB"
-    ]
-    if not verbs:
-        return None if parse(spoken, spacy_model=spacy_model).verbs else "no verb"
+    verbs = [token for token in shared_spacy(spacy_model)(spoken) if token.pos_ == "VERB"]
     denied = [token for token in verbs if _negated(token)]
-    seen = [token for token in verbs if token.lemma_.lower() not in _UNSEEN and token not in denied]
-    if seen:
+    if any(token.lemma_.lower() not in _UNSEEN for token in verbs if token not in denied):
         return None
     if any(token.lemma_.lower() not in _UNSEEN for token in denied):
         return f"says what is not done ({', '.join(token.text for token in denied)})"
-    return f"no verb that can be seen (only {', '.join(token.text for token in verbs)})"
+    # 'Place chicken in oven' has no verb for the tagger, but one when it is read as an imperative.
+    offered = every_base_verb(spoken, spacy_model=spacy_model)
+    if any(verb.split()[0] not in _UNSEEN for verb in offered):
+        return None
+    if not verbs and not offered:
+        return "no verb"
+    named = [token.text for token in verbs] or list(offered)
+    return f"no verb that can be seen (only {', '.join(named)})"
 
 
 def _negated(token: "Token") -> bool:

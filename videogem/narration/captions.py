@@ -33,8 +33,32 @@ def parse_captions(text: str) -> list[Cue]:
     Rolling captions, as YouTube makes them, show each line two or three times while it scrolls up;
     each line is kept once, at the time it first appears.
     """
-    shown = _read_blocks(text)
+    shown = _without_highlights(_read_blocks(text))
     return _unrolled(shown) if _rolls(shown) else [_cue(one, one.lines) for one in shown]
+
+
+def captioned(text: str) -> bool:
+    """Whether a text has lines of SRT or WebVTT timings."""
+    return any(_TIMING.match(line) for line in text.splitlines())
+
+
+def _without_highlights(shown: Sequence[_Shown]) -> list[_Shown]:
+    """Cues that show the same words with another one marked are one cue, however many there are."""
+    done: list[_Shown] = []
+    for one in shown:
+        last = done[-1] if done else None
+        marked = last is not None and last.plain == one.plain and any(one.plain)
+        if (
+            last is not None
+            and marked
+            and one.start <= last.end + _TOUCHING
+            and not any(_WORD_TIME.search(line) for line in (*last.lines, *one.lines))
+            and any("<" in line or "{" in line for line in (*last.lines, *one.lines))
+        ):
+            done[-1] = _Shown(last.start, max(last.end, one.end), last.lines)
+        else:
+            done.append(one)
+    return done
 
 
 def _read_blocks(text: str) -> list[_Shown]:

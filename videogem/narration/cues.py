@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from videogem.errors import InputError
 from videogem.media.sources import Seconds
+from videogem.narration.spoken import without_marks
 
 _GUESSED_LENGTH = 3.0  # s; a cue without an end that nothing follows
 _TAGS = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]*\}")
@@ -69,7 +70,7 @@ def tidy(cues: Iterable[Cue], *, duration: Seconds | None = None) -> list[Cue]:
     the same words twice in a row at touching times are one cue. Cues that overlap are kept as they
     are: two people may talk at once. Word times that are missing are interpolated.
     """
-    cleaned = [replace(cue, text=plain_text(cue.text), start=max(0.0, cue.start)) for cue in cues]
+    cleaned = [replace(cue, text=_said(cue.text), start=max(0.0, cue.start)) for cue in cues]
     spoken = sorted((cue for cue in cleaned if cue.text), key=lambda cue: cue.start)
     starts = [cue.start for cue in spoken]
     ended = [replace(cue, end=_end(cue, starts, duration)) for cue in spoken]
@@ -80,6 +81,19 @@ def tidy(cues: Iterable[Cue], *, duration: Seconds | None = None) -> list[Cue]:
             continue
         done.append(replace(cue, words=timed_words(cue.words, cue.start, cue.end)))
     return done
+
+
+def _said(text: str) -> str:
+    """Words without the speaker's name and sound marks, but '[Music]' where there is nothing else.
+
+    >>> _said("- ANN: (laughs) She cooks."), _said("[Music]")
+    ('She cooks.', '[Music]')
+    """
+    plain = plain_text(text)
+    said = without_marks(plain)
+    while said != (once_more := without_marks(said)):
+        said = once_more
+    return said if any(character.isalpha() for character in said) else plain
 
 
 def _end(cue: Cue, starts: Sequence[Seconds], duration: Seconds | None) -> Seconds:

@@ -7,7 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from videogem.errors import InputError
-from videogem.structures import LabelStyle, Prompts
+from videogem.narration.everyday import Read, read_everyday
+from videogem.narration.spoken import without_marks
+from videogem.structures import ActionForm, LabelStyle, Prompts, WordCut
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -54,13 +56,23 @@ class Words:
         )
 
 
-def parse(text: str, *, style: LabelStyle = "auto", spacy_model: str | None = None) -> Words:
+def parse(
+    text: str,
+    *,
+    style: LabelStyle = "auto",
+    words: WordCut = "everyday",
+    action: ActionForm = "phrase",
+    spacy_model: str | None = None,
+) -> Words:
     """Find the words of a narration or label.
 
     Styles: ``label`` is 'cut tomato' or 'cut_tomato' (first word verb, rest object), ``camel`` is
     'TakingPhotosOrVideos' (as in DALY, split before capitals), ``narration`` is free text. ``auto``
-    sees underscores and inner capitals, and takes all else as narration; a short text in which no
-    verb is found ('stir soup', tagged as two nouns) is then read as a label.
+    sees inner capitals and underscores.
+
+    ``words`` is how free text is cut: ``everyday`` reads speech and labels as people write them
+    (`everyday.py`), ``paper`` is the paper's rule. The action is the ``phrase`` of the verbs or the
+    whole ``sentence``; the paper's rule always takes the sentence.
 
     Raises:
         InputError: the text is empty, or no spaCy model is installed.
@@ -70,18 +82,70 @@ def parse(text: str, *, style: LabelStyle = "auto", spacy_model: str | None = No
         raise InputError(
             f"The narration is empty (got {text!r}); give the sentence that says what to ground."
         )
-    if style == "auto":
-        style = _guess_style(cleaned)
-        if style == "narration":
-            words = parse_narration(cleaned, spacy_model=spacy_model)
-            if not words.verbs and _reads_as_label(cleaned, spacy_model):
-                return parse_label(cleaned)
-            return words
-    if style == "camel":
-        return parse_label(re.sub(r"(?<=[^\W_])(?=[A-Z])", " ", cleaned))
     if style == "label":
         return parse_label(cleaned)
-    return parse_narration(cleaned, spacy_model=spacy_model)
+    if style == "camel":
+        return parse_label(_split_camel(cleaned))
+    if words == "paper":
+        return _paper(cleaned, style, spacy_model)
+    if style == "auto" and _guess_style(cleaned) == "camel":
+        cleaned = _split_camel(cleaned).lower()
+    return _everyday(cleaned, action, spacy_model)
+
+
+def _everyday(text: str, action: ActionForm, spacy_model: str | None) -> Words:
+    said = without_marks(text)
+    if not any(character.isalpha() for character in said):
+        said = text  # nothing but '[Music]': better that than nothing
+    if shared_spacy(spacy_model).lang != "en":
+        return parse_narration(said, spacy_model=spacy_model)
+    read = read_everyday(said, lambda one: _tagged(one, spacy_model))
+    if not (read.action and read.verbs) and not read.objects:
+        return parse_narration(said, spacy_model=spacy_model)
+    whole = said.strip().rstrip(".!?,;:").strip()
+    return Words(
+        _unique(read.verbs), _unique(read.objects), read.action if action == "phrase" else whole
+    )
+
+
+@lru_cache(maxsize=65536)
+def base_words(text: str, *, spacy_model: str | None = None) -> tuple[str, str]:
+    """The verb and the object offered first, in the form a dictionary has; '' where none is.
+
+    >>> base_words("She is cutting the ripe tomatoes.")
+    ('cut', 'tomato')
+    """
+    read = _read(text, spacy_model)
+    return next(iter(read.base_verbs), ""), next(iter(read.base_objects), "")
+
+
+def every_base_verb(text: str, *, spacy_model: str | None = None) -> tuple[str, ...]:
+    """All verbs a text offers, in the form a dictionary has."""
+    return _read(text, spacy_model).base_verbs
+
+
+def _read(text: str, spacy_model: str | None) -> Read:
+    if _guess_style(text) == "camel":
+        text = _split_camel(text).lower()
+    return read_everyday(text, lambda one: _tagged(one, spacy_model))
+
+
+def _paper(text: str, style: LabelStyle, spacy_model: str | None) -> Words:
+    if style == "auto":
+        style = _guess_style(text)
+        if style == "label":
+            return parse_label(text)
+        if style == "camel":
+            return parse_label(_split_camel(text))
+        words = parse_narration(text, spacy_model=spacy_model)
+        if not words.verbs and _reads_as_label(text, spacy_model):
+            return parse_label(text)
+        return words
+    return parse_narration(text, spacy_model=spacy_model)
+
+
+def _split_camel(text: str) -> str:
+    return re.sub(r"(?<=[^\W_])(?=[A-Z])", " ", text)
 
 
 def parse_label(label: str) -> Words:
@@ -104,9 +168,7 @@ def parse_narration(text: str, *, spacy_model: str | None = None) -> Words:
     doc = _tagged(" ".join(text.split()), spacy_model)
     verbs = [token.text for token in doc if token.pos_ == "VERB"]
     objects = [
-        _adjective_and_head(chunk)
-        for chunk in doc.noun_chunks
-        if chunk.root.pos_ in ("NOUN", "PROPN")
+        _adjective_and_head(chunk) for chunk in _chunks(doc) if chunk.root.pos_ in ("NOUN", "PROPN")
     ]
     action = doc.text.strip().rstrip(".!?,;:").strip()
     return Words(_unique(verbs), _unique(objects), action)
@@ -154,6 +216,13 @@ def _reads_as_label(text: str, model: str | None) -> bool:
     doc = _tagged(text, model)
     starts_like_verb = doc[0].pos_ in ("NOUN", "PROPN", "ADJ", "INTJ", "X") and not doc[0].is_stop
     return len(doc) <= 3 and starts_like_verb
+
+
+def _chunks(doc: "Doc") -> list["Span"]:
+    try:
+        return list(doc.noun_chunks)
+    except NotImplementedError:  # a language for which spaCy has no rule: every noun by itself
+        return [doc[token.i : token.i + 1] for token in doc]
 
 
 def _adjective_and_head(chunk: "Span") -> str:

@@ -1,8 +1,8 @@
 """What was said and when: subtitles, transcripts and annotation files → cues; a cue → a time."""
 
-import codecs
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +10,30 @@ from typing import Any, Literal, get_args
 
 from videogem.errors import InputError
 from videogem.media.sources import Seconds
-from videogem.narration.captions import parse_captions
+from videogem.narration.captions import captioned, parse_captions
 from videogem.narration.cues import Cue, Word, tidy
-from videogem.narration.transcripts import parse_csv, parse_json, parse_plain
+from videogem.narration.decoding import decode
+from videogem.narration.markup import parse_sami, parse_xml
+from videogem.narration.timed_text import has_times, parse_timed_text
+from videogem.narration.transcripts import is_table, parse_csv, parse_json, parse_plain
 
-__all__ = ["At", "Cue", "Format", "Word", "candidate_times", "cue_time", "read_cues"]
+__all__ = [
+    "At", "Cue", "Format", "Word", "candidate_times", "cue_time", "parse_cues", "read_cues",
+]  # fmt: skip
 
-Format = Literal["srt", "vtt", "json", "csv", "plain", "ass", "ttml"]
+Format = Literal[
+    "srt", "vtt", "sbv", "lrc", "json", "csv", "plain", "ass", "ttml", "xml", "sami", "text"
+]
+"""``plain`` has a time with each line or none at all; ``text`` takes every line as it is."""
 At = Literal["start", "middle", "end"]
 
 _BY_SUFFIX: dict[str, Format] = {
     ".srt": "srt",
     ".vtt": "vtt",
+    ".sbv": "sbv",
+    ".lrc": "lrc",
     ".json": "json",
+    ".json3": "json",
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "plain",
@@ -30,51 +41,83 @@ _BY_SUFFIX: dict[str, Format] = {
     ".ssa": "ass",
     ".ttml": "ttml",
     ".dfxp": "ttml",
-}
-# The longer marks first: that of UTF-32 begins like that of UTF-16.
-_BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+    ".xml": "xml",
+    ".eaf": "xml",
+    ".srv1": "xml",
+    ".srv2": "xml",
+    ".srv3": "xml",
+    ".smi": "sami",
+    ".sami": "sami",
 }
 _MAX_BYTES = 64 * 2**20
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?:\{[^{}]*\\p0[^{}]*\}|$)")
 
 
 def read_cues(
-    source: str | Path | Sequence[Any] | Mapping[str, Any],
+    path: str | Path,
     format: Format | None = None,
     *,
     video: str | None = None,
     duration: Seconds | None = None,
 ) -> list[Cue]:
-    """Read the cues of one video, sorted by start.
-
-    ``source`` is a file, the text of one, or task data (``[{"start", "end", "text"}]``). Files:
-    SRT, WebVTT (also YouTube's rolling captions), ASS, TTML, JSON of Whisper, whisper.cpp,
-    WhisperX, HowTo100M or YouCook2, CSV with start, end and text columns, and plain text with one
-    sentence a line. ``format`` overrides what name and content suggest. ``video`` is the key (or
-    file name) of the video in files about many. ``duration`` limits cues without an end; plain
-    text without times is spread evenly over it.
+    """Read the cues of one video from a file, sorted by start; see `parse_cues`.
 
     Raises:
-        InputError: not a narration in any known form, or the video is not in the file.
+        InputError: there is no such file, it is no narration in any known form, or the video is
+            not in it.
     """
-    if not isinstance(source, str | Path):
-        return tidy(parse_json(source, video=video), duration=duration)
-    text, name, suffix = _load(source)
+    path = Path(path)
+    return parse_cues(
+        read_text(path),
+        format,
+        video=video,
+        duration=duration,
+        suffix=path.suffix.lower(),
+        name=path.name,
+    )
+
+
+def parse_cues(
+    source: str | Sequence[Any] | Mapping[str, Any],
+    format: Format | None = None,
+    *,
+    video: str | None = None,
+    duration: Seconds | None = None,
+    suffix: str = "",
+    name: str = "The text",
+) -> list[Cue]:
+    """Cues of the text of a file, or of task data (``[{"start", "end", "text"}]``).
+
+    Content decides what it is; ``suffix`` helps where it may be several things, ``format``
+    overrides both. ``video`` is the key (or file name) of the video in files about many.
+    ``duration`` limits cues without an end and tells milliseconds from seconds; plain text without
+    times is spread evenly over it. docs/narration.md lists the forms.
+
+    Raises:
+        InputError: not a narration in any known form, or the video is not in it.
+    """
     key = Path(video).stem if video is not None else None
-    kind = format or _guess(text, suffix)
+    if not isinstance(source, str):
+        return tidy(parse_json(source, video=key, duration=duration), duration=duration)
+    text = source.removeprefix("\ufeff")
+    kind = format or guess_format(text, suffix)
+    cues: list[Cue]
     if kind in ("srt", "vtt"):
         cues = parse_captions(text)
     elif kind == "json":
-        cues = parse_json(_json(text, name), video=key)
+        cues = parse_json(_json(text, name), video=key, duration=duration)
     elif kind == "csv":
-        cues = parse_csv(text, video=key)
-    elif kind in ("ass", "ttml"):
-        cues = _other_subtitles(text, kind, name)
-    elif kind == "plain":
-        cues = parse_plain(text, duration=duration)
+        cues = parse_csv(text, video=key, duration=duration)
+    elif kind == "ass":
+        cues = _substation(text, name)
+    elif kind in ("ttml", "xml"):
+        cues = parse_xml(text, name)
+    elif kind == "sami":
+        cues = parse_sami(text)
+    elif kind in ("sbv", "lrc"):
+        cues = parse_timed_text(text)
+    elif kind in ("plain", "text"):
+        cues = parse_plain(text, duration=duration, untimed=kind == "text")
     else:
         raise InputError(f"Unknown narration format {kind!r}; use one of {get_args(Format)}.")
     found = tidy(cues, duration=duration)
@@ -84,6 +127,54 @@ def read_cues(
             f"format: {', '.join(get_args(Format))}."
         )
     return found
+
+
+def read_text(path: Path) -> str:
+    """The text of a narration file, whatever its encoding.
+
+    Raises:
+        InputError: there is no such file, it is too large, or no text.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no narration file {path}; check the path.")
+    if path.stat().st_size > _MAX_BYTES:
+        raise InputError(f"{path.name} has more than {_MAX_BYTES // 2**20} MiB; is it subtitles?")
+    return decode(path.read_bytes(), path.name)
+
+
+def guess_format(text: str, suffix: str = "") -> Format:
+    """Content decides where it is plain to see; the name only settles the rest."""
+    head = text.lstrip()[:2000]
+    if head.startswith("WEBVTT"):
+        return "vtt"
+    if head.startswith(("<?xml", "<tt", "<transcript", "<timedtext", "<ANNOTATION_DOCUMENT")):
+        return "xml"
+    if re.match(r"<sami\b", head, re.IGNORECASE):
+        return "sami"
+    if head.startswith("[Script Info]") or re.search(r"^Dialogue: ", head, re.MULTILINE):
+        return "ass"
+    if captioned(text):
+        return "srt"
+    if head.startswith(("{", "[{", "[\n", "[ ")) and (
+        suffix not in (".srt", ".vtt", ".txt") or _is_json(text)
+    ):
+        return "json"
+    if suffix not in (".txt", "") or not is_table(text):
+        known = _BY_SUFFIX.get(suffix)
+        # A table by name that has none inside, as a transcript saved as .csv, is read as text.
+        if known is not None and not (known == "csv" and not is_table(text) and has_times(text)):
+            return known
+    if is_table(text):
+        return "csv"
+    return "json" if head.startswith(("{", "[")) and not has_times(text) else "plain"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return True
 
 
 def cue_time(cue: Cue, at: At = "middle", offset: Seconds = 0) -> float:
@@ -113,72 +204,44 @@ def candidate_times(cue: Cue, count: int, offset: Seconds = 0) -> list[float]:
     return [max(0.0, cue.start + (place + 0.5) / count * length + offset) for place in range(count)]
 
 
-def _load(source: str | Path) -> tuple[str, str, str]:
-    """Text, name for messages, and suffix of a path or of literal text."""
-    if isinstance(source, str) and _is_text(source):
-        return source.removeprefix("\ufeff"), "The text", ""
-    path = Path(source)
-    if not path.is_file():
-        raise InputError(f"There is no narration file {path}; check the path.")
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError(f"{path.name} has more than {_MAX_BYTES // 2**20} MiB; is it subtitles?")
-    return _decode(path.read_bytes(), path.name), path.name, path.suffix.lower()
-
-
-def _is_text(source: str) -> bool:
-    if "\n" in source or source.lstrip("\ufeff \t").startswith(("{", "[", "WEBVTT")):
-        return True
-    return " " in source.strip() and not Path(source).is_file()
-
-
-def _decode(data: bytes, name: str) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if data.startswith(mark):
-            return data.decode(encoding, errors="replace")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")  # what old subtitle editors on Windows write
-    if "\0" in text:
-        raise InputError(f"{name} is not a text file; give subtitles or a transcript.")
-    return text
-
-
-def _guess(text: str, suffix: str) -> Format:
-    """Content decides where it is plain to see; the name only settles the rest."""
-    head = text.lstrip()[:2000]
-    if head.startswith("WEBVTT"):
-        return "vtt"
-    if head.startswith(("{", "[{", "[\n", "[ ")) and suffix not in (".srt", ".vtt", ".txt"):
-        return "json"
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
-    if head.startswith("[Script Info]"):
-        return "ass"
-    if "-->" in text:
-        return "srt"
-    if head.startswith(("{", "[")):
-        return "json"
-    return "plain"
-
-
 def _json(text: str, name: str) -> Any:
     try:
-        return json.loads(text)
+        return _documents(text)
     except (json.JSONDecodeError, RecursionError) as error:
         reason = error if isinstance(error, json.JSONDecodeError) else "nested too deeply"
         raise InputError(f"{name} is not valid JSON ({reason}); export it again.") from None
 
 
-def _other_subtitles(text: str, kind: str, name: str) -> list[Cue]:
+def _documents(text: str) -> Any:
+    """One JSON value; several in a row, as Vosk and JSON lines have them, make a list."""
+    decoder = json.JSONDecoder()
+    text = text.strip()
+    value, place = decoder.raw_decode(text)
+    if place == len(text):
+        return value
+    values = [value]
+    while place < len(text):
+        value, place = decoder.raw_decode(text, _skip_blanks(text, place))
+        values.append(value)
+    return values
+
+
+def _skip_blanks(text: str, place: int) -> int:
+    return place + len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
+
+
+def _substation(text: str, name: str) -> list[Cue]:
+    """ASS and SSA, without the shapes they draw."""
     import pysubs2  # only needed for rare formats
 
     try:
-        subtitles = pysubs2.SSAFile.from_string(text, format_=kind)
+        subtitles = pysubs2.SSAFile.from_string(text, format_="ass")
     except (pysubs2.exceptions.Pysubs2Error, ValueError, SyntaxError) as error:
-        raise InputError(f"{name} cannot be read as {kind} subtitles ({error}).") from None
+        raise InputError(f"{name} cannot be read as ass subtitles ({error}).") from None
+    for event in subtitles:
+        event.text = _DRAWING.sub("", event.text)
     return [
-        Cue(event.start / 1000, event.end / 1000, event.plaintext)
+        Cue(event.start / 1000, event.end / 1000, event.plaintext.replace("\\h", " "))
         for event in subtitles
         if not event.is_comment
     ]

@@ -174,3 +174,33 @@ class TestCommand:
     def test_bad_options_are_told(self, video, args, said):
         with pytest.raises(InputError, match=said):
             run(video, *args)
+
+
+def test_a_dry_run_as_json(video, tmp_path):
+    (tmp_path / "a.srt").write_text(
+        "1\n00:00:00,200 --> 00:00:01,000\nPlace chicken in oven.\n\n"
+        "2\n00:00:01,200 --> 00:00:02,000\n[Music]\n"
+    )
+    args = (video, "--subtitles", tmp_path / "a.srt", "--actions-only", "--dry-run", "--json")
+    assert json.loads(run(*args).stdout) == [
+        {
+            "start": 0.2,
+            "end": 1.0,
+            "text": "Place chicken in oven.",
+            "time": 0.6,
+            "verb": "place",
+            "object": "chicken",
+            "kept": True,
+            "reason": None,
+        },
+        {
+            "start": 1.2,
+            "end": 2.0,
+            "text": "[Music]",
+            "time": None,
+            "verb": None,
+            "object": "Music",
+            "kept": False,
+            "reason": "no words, only sound",
+        },
+    ]

@@ -1,10 +1,14 @@
 """Cues that show an action are kept, the others are left out with a reason."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from videogem.narration.action_cues import why_no_action
+from videogem.narration.reading import read_cues
+
+DATA = Path(__file__).parents[2] / "data" / "narration"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +25,8 @@ from videogem.narration.action_cues import why_no_action
         "she is riding a bicycle",
         "cut_tomato",
         "TakingPhotosOrVideos",
+        "Don't forget to wash the spinach.",
+        "SPEAKER_00: Cut carrots into slices",
     ],
 )
 def test_kept(text):
@@ -44,3 +50,9 @@ def test_kept(text):
 def test_left_out(text, reason):
     found = why_no_action(text)
     assert found is not None and re.search(reason, found)
+
+
+def test_every_imperative_is_kept():
+    cues = read_cues(DATA / "captions" / "actions.srt")
+    assert [(cue.text, why_no_action(cue.text)) for cue in cues] == [(c.text, None) for c in cues]
+    assert len(cues) == 6

@@ -1,5 +1,8 @@
 """Narrations and labels to prompts, with the real spaCy model."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +10,8 @@ from hypothesis import strategies as st
 from videogem.errors import InputError
 from videogem.narration import prompts
 from videogem.narration.prompts import Words, load_spacy, parse, parse_narration
+
+DATA = Path(__file__).parents[2] / "data" / "narration"
 
 
 @pytest.mark.parametrize(
@@ -26,9 +31,90 @@ from videogem.narration.prompts import Words, load_spacy, parse, parse_narration
         ("  now\tyou \n cook the carrots ", ("cook",), ("carrots",)),
     ],
 )
-def test_words(text, verbs, objects):
+def test_words_by_the_papers_cut(text, verbs, objects):
+    words = parse(text, words="paper")
+    assert (words.verbs, words.objects) == (verbs, objects)
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs", "objects"),
+    [
+        ("put_egg_to_plate", ("put",), ("egg", "plate")),
+        ("TakingPhotosOrVideos", ("taking",), ("photos", "videos")),
+        ("Drinking", ("drinking",), ()),
+        ("on the plate", (), ("plate",)),
+        ("stir well", ("stir",), ()),
+        ("you rub it with the red cloth.", ("rub",), ("red cloth",)),
+        ("The dough is being rolled out.", ("rolled out",), ("dough",)),
+        ("Once the oil is hot, add the onions.", ("add",), ("onions", "oil")),
+        ("In a large bowl, whisk the eggs", ("whisk",), ("eggs", "large bowl")),
+        ("Let the dough rest.", ("rest",), ("dough",)),
+        ("Cook the dumplings.", ("cook",), ("dumplings",)),
+        ("cook it", ("cook",), ()),
+        ("The cook slices the bread.", ("slices",), ("bread",)),
+        ("Take the lid off and stir", ("take off", "stir"), ("lid",)),
+        ("John pours the wine.", ("pours",), ("wine",)),
+        ("Step 2: Boil the water.", ("boil",), ("water",)),
+        ("[Music]", (), ("Music",)),  # no words at all: better these than none
+    ],
+)
+def test_words_of_everyday_sentences(text, verbs, objects):
     words = parse(text)
     assert (words.verbs, words.objects) == (verbs, objects)
+
+
+def _first_right(path):
+    """How often the verb and the object offered first are right ones, and what is wrong."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    wrong = {"verb": [], "object": []}
+    for line in lines:
+        words = parse(line["text"])
+        for kind, offered in (("verb", words.verbs), ("object", words.objects)):
+            right = line[kind] or [""]
+            if (offered or ("",))[0].lower() not in right:
+                wrong[kind].append((line["text"], offered, right))
+    return {kind: 1 - len(misses) / len(lines) for kind, misses in wrong.items()}, wrong
+
+
+@pytest.mark.parametrize(("name", "at_least"), [("narrations", 0.95), ("everyday", 0.95)])
+def test_sentences_as_people_write_them(name, at_least):
+    right, wrong = _first_right(DATA / f"{name}.jsonl")
+    assert min(right.values()) >= at_least, wrong
+
+
+def test_labels_of_two_words_with_a_full_stop():
+    verbs = "cut chop peel wash stir boil fry close iron paint water season toast crack squeeze"
+    things = "tomato onions bread eggs plate shirt box plants"
+    pairs = [(verb, thing) for verb in verbs.split() for thing in things.split()]
+    read = [parse(f"{verb.capitalize()} {thing}.") for verb, thing in pairs]
+    right = [
+        (words.verbs, words.objects) == ((verb,), (thing,))
+        for words, (verb, thing) in zip(read, pairs, strict=True)
+    ]
+    assert sum(right) >= 0.97 * len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("Now you cook the dumplings.", "cook the dumplings"),
+        ("He is cutting the baguette bread.", "cutting the baguette bread"),
+        ("SPEAKER_00: gonna go ahead and cut the tomato", "cut the tomato"),
+        ("Place chicken in oven", "place chicken in oven"),
+        ("put_egg to plate", "put egg to plate"),
+        ("Cut the tomato. Then stir the soup.", "cut the tomato, stir the soup"),
+        ("The onions are chopped.", "the onions are chopped"),
+        ("over there", "over there"),
+    ],
+)
+def test_the_action_is_the_phrase_of_its_verb(text, action):
+    assert parse(text).action == action
+
+
+def test_the_action_can_stay_the_whole_sentence():
+    text = "Now you cook the dumplings."
+    assert parse(text, action="sentence").action == "Now you cook the dumplings"
+    assert parse(text, words="paper").action == "Now you cook the dumplings"
 
 
 def test_prompts_are_the_papers_templates():

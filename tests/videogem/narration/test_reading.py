@@ -17,6 +17,7 @@ from videogem.narration.reading import (
     best_times,
     candidate_times,
     cue_time,
+    parse_cues,
     read_cues,
     shift,
 )
@@ -64,14 +65,14 @@ class TestCaptions:
             "\ufeff00:00:01,000 --> 00:00:02,000\r\n<i>cut</i> the {\\an8}tomato\r\n\r\n"
             "7\r\n00:00:03.5 --> 00:00:04,25 X1:10 X2:20\r\nstir &amp; taste\r\nthe soup\r\n"
         )
-        assert read_cues(text) == [
+        assert parse_cues(text) == [
             Cue(1.0, 2.0, "cut the tomato"),
             Cue(3.5, 4.25, "stir & taste the soup"),
         ]
 
     def test_no_empty_lines_between_cues(self):
         text = "1\n00:00:01,000 --> 00:00:02,000\ncut\n2\n00:00:03,000 --> 00:00:04,000\nstir 2\n"
-        assert texts(read_cues(text)) == ["cut", "stir 2"]
+        assert texts(parse_cues(text)) == ["cut", "stir 2"]
 
     def test_webvtt_parts_that_are_no_cues(self):
         text = (
@@ -79,14 +80,14 @@ class TestCaptions:
             "intro\n00:01.000 --> 00:02.000 line:0 position:20%\n<v Ann>cut the tomato\n\n"
             "NOTE\nnothing here\n\n01:00:03.000 --> 01:00:04.000\nstir\n"
         )
-        assert read_cues(text) == [Cue(1.0, 2.0, "cut the tomato"), Cue(3603.0, 3604.0, "stir")]
+        assert parse_cues(text) == [Cue(1.0, 2.0, "cut the tomato"), Cue(3603.0, 3604.0, "stir")]
 
     def test_unsorted_and_overlapping(self):
         text = (
             "1\n00:00:05,000 --> 00:00:09,000\nstir\n\n2\n00:00:01,000 --> 00:00:06,000\ncut\n\n"
             "3\n00:00:07,000 --> 00:00:06,000\npour\n"
         )
-        assert read_cues(text) == [
+        assert parse_cues(text) == [
             Cue(1.0, 6.0, "cut"),
             Cue(5.0, 9.0, "stir"),
             Cue(7.0, 10.0, "pour"),  # its end lies before its start, and nothing follows
@@ -99,7 +100,7 @@ class TestCaptions:
                 ["now we cut", "now we cut\nthe tomato", "the tomato\nand stir", "and stir"]
             )
         )
-        assert [(cue.start, cue.text) for cue in read_cues(text)] == [
+        assert [(cue.start, cue.text) for cue in parse_cues(text)] == [
             (0.0, "now we cut"),
             (1.0, "the tomato"),
             (2.0, "and stir"),
@@ -111,14 +112,14 @@ class TestCaptions:
             for n, line in enumerate(["cut", "cut the", "cut the tomato"])
         )
         # Only a file whose lines repeat is taken as rolling; here no line is shown twice.
-        assert texts(read_cues(text)) == ["cut", "cut the", "cut the tomato"]
+        assert texts(parse_cues(text)) == ["cut", "cut the", "cut the tomato"]
 
     def test_a_line_said_twice_is_no_rolling_caption(self):
         text = (
             "1\n00:00:01,000 --> 00:00:02,000\nstir\n\n2\n00:00:05,000 --> 00:00:06,000\nstir\n\n"
             "3\n00:00:07,000 --> 00:00:08,000\npour\n"
         )
-        assert texts(read_cues(text)) == ["stir", "stir", "pour"]
+        assert texts(parse_cues(text)) == ["stir", "stir", "pour"]
 
     def test_utf16_and_windows_encodings(self, tmp_path):
         text = "1\n00:00:01,000 --> 00:00:02,000\ncouper la crème\n"
@@ -140,7 +141,7 @@ class TestCaptions:
 class TestTranscripts:
     def test_whisper(self):
         segments = [{"id": 0, "start": 1, "end": 2.5, "text": " cut it"}]
-        assert read_cues({"text": " cut it", "segments": segments}) == [Cue(1.0, 2.5, "cut it")]
+        assert parse_cues({"text": " cut it", "segments": segments}) == [Cue(1.0, 2.5, "cut it")]
 
     def test_whisper_cpp(self):
         item = {
@@ -148,9 +149,9 @@ class TestTranscripts:
             "offsets": {"from": 1000, "to": 2500},
             "text": " cut it",
         }
-        assert read_cues({"transcription": [item]}) == [Cue(1.0, 2.5, "cut it")]
+        assert parse_cues({"transcription": [item]}) == [Cue(1.0, 2.5, "cut it")]
         del item["offsets"]
-        assert read_cues({"transcription": [item]}) == [Cue(1.0, 2.5, "cut it")]
+        assert parse_cues({"transcription": [item]}) == [Cue(1.0, 2.5, "cut it")]
 
     def test_whisper_tsv(self, tmp_path):
         path = tmp_path / "a.tsv"
@@ -162,13 +163,13 @@ class TestTranscripts:
             {"start": 3, "end": 4, "text": "stir"},
             {"start": "0:01", "end": "2,5", "text": "cut"},
         ]
-        assert read_cues(data) == [Cue(1.0, 2.5, "cut"), Cue(3.0, 4.0, "stir")]
-        assert read_cues(json.dumps(data)) == read_cues(data)
+        assert parse_cues(data) == [Cue(1.0, 2.5, "cut"), Cue(3.0, 4.0, "stir")]
+        assert parse_cues(json.dumps(data)) == parse_cues(data)
 
     def test_missing_ends(self):
         data = [{"start": 1, "text": "cut"}, {"start": 4, "text": "stir"}]
-        assert read_cues(data) == [Cue(1.0, 4.0, "cut"), Cue(4.0, 7.0, "stir")]
-        assert read_cues(data, duration=5)[1] == Cue(4.0, 5.0, "stir")
+        assert parse_cues(data) == [Cue(1.0, 4.0, "cut"), Cue(4.0, 7.0, "stir")]
+        assert parse_cues(data, duration=5)[1] == Cue(4.0, 5.0, "stir")
 
     def test_youcook_csv(self, tmp_path):
         path = tmp_path / "validation_youcook.csv"
@@ -182,25 +183,25 @@ class TestTranscripts:
             "a": {"text": ["cut"], "start": [1], "end": [2]},
             "b": {"text": [], "start": [], "end": []},
         }
-        assert read_cues(json.dumps(data), video="/videos/a.mp4") == [Cue(1.0, 2.0, "cut")]
+        assert parse_cues(json.dumps(data), video="/videos/a.mp4") == [Cue(1.0, 2.0, "cut")]
         with pytest.raises(InputError, match=r"2 videos \(a, b, …\), not 'c'"):
-            read_cues(json.dumps(data), video="c.webm")
+            parse_cues(json.dumps(data), video="c.webm")
 
     def test_plain_text_with_times(self):
         text = "0:01 cut the tomato\n[0:04] - stir\n1:02:03 serve"
-        assert [(cue.start, cue.end, cue.text) for cue in read_cues(text)] == [
+        assert [(cue.start, cue.end, cue.text) for cue in parse_cues(text)] == [
             (1.0, 4.0, "cut the tomato"),
             (4.0, 3723.0, "stir"),
             (3723.0, 3726.0, "serve"),
         ]
 
     def test_plain_text_is_spread_over_the_video(self):
-        assert read_cues("cut the tomato\nstir", duration=10) == [
+        assert parse_cues("cut the tomato\nstir", duration=10) == [
             Cue(0.0, 5.0, "cut the tomato"),
             Cue(5.0, 10.0, "stir"),
         ]
         with pytest.raises(InputError, match="without times"):
-            read_cues("cut the tomato\nstir")
+            parse_cues("cut the tomato\nstir")
 
 
 class TestTimes:
@@ -244,7 +245,7 @@ class TestErrors:
     )
     def test_say_what_is_wrong(self, text, said):
         with pytest.raises(InputError, match=said):
-            read_cues(text)
+            parse_cues(text)
 
     def test_missing_file(self):
         with pytest.raises(InputError, match="There is no narration file"):
@@ -294,26 +295,26 @@ class TestFuzz:
     @given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
     def test_captions(self, lines, newline):
         with suppress(InputError):
-            check(read_cues(newline.join(lines) + "\n", "srt"))
+            check(parse_cues(newline.join(lines) + "\n", "srt"))
 
     @settings(max_examples=40)
     @given(st.recursive(NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
     def test_any_json(self, data):
         with suppress(InputError):
-            check(read_cues(json.dumps(data), "json"))
+            check(parse_cues(json.dumps(data), "json"))
 
     @given(st.lists(ITEMS, max_size=5))
     def test_items(self, items):
         for data in (items, {"segments": items}, {"database": {"a": {"annotations": items}}}):
             with suppress(InputError):
-                check(read_cues(data))
+                check(parse_cues(data))
 
     @given(
         st.text(max_size=80), st.sampled_from(["srt", "vtt", "json", "csv", "plain", "ass", None])
     )
     def test_any_text(self, text, format):
         with suppress(InputError):
-            check(read_cues(text + "\n", format, duration=10))
+            check(parse_cues(text + "\n", format, duration=10))
 
     @given(
         st.lists(
@@ -343,7 +344,7 @@ class TestFuzz:
             blocks.append(f"{_stamp(end)} --> {_stamp(end + 0.01)} align:start\n{line}\n \n")
             truth.append((now, line))
             now, before = end + 0.01, line
-        cues = read_cues("\n".join(blocks))
+        cues = parse_cues("\n".join(blocks))
         assert texts(cues) == [line for _, line in truth]
         for cue, (start, _) in zip(cues, truth, strict=True):
             assert cue.start == pytest.approx(start, abs=2e-3)

@@ -1,0 +1,78 @@
+"""What of a narration is said: no speaker, sound marks, tags, emoji or words of hesitation."""
+
+import html
+import re
+import unicodedata
+
+_BREAKS = re.compile(r"<\s*/?\s*(?:br|p|div|li)\b[^<>]{0,200}>", re.IGNORECASE)
+_TAGS = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]*\}")
+_SOUND = re.compile(
+    r"\[[^\]\n]{0,80}\]|\([^()\n]{0,80}\)|♪[^♪\n]*?♪|\*[a-z ]{2,30}\*", re.IGNORECASE
+)
+_SPEAKER = re.compile(
+    r"^\s*(?:[-\u2013\u2014]\s*)?(?:>>+\s*)?"
+    r"(?:\[[\w .-]{1,30}\]\s*:"
+    r"|(?:speaker|spk|person|host|narrator|man|woman)[ _]?\w{0,3}\s*:"
+    r"|[A-Z][A-Z0-9_.]*(?: [A-Z0-9_.]+){0,2}\s*:"
+    r"|[A-Z][a-z]+(?: [A-Z][a-z.]+)?\s*:(?=\s+\S))\s*",
+)
+_SPEAKER_ANY_CASE = re.compile(
+    r"^\s*(?:[-\u2013\u2014]\s*)?speaker[ _]?\w{0,3}\s*:\s*", re.IGNORECASE
+)
+_DASH = re.compile(r"^\s*(?:[-\u2013\u2014]|>>+)\s*")
+# Ego4D: '#C C' is who wears the camera, '#O person X' somebody else.
+_EGO = re.compile(r"^\s*#\s*(?:C\s+C|unsure|summary|O\s+(?:a\s+)?(?:\w+\s+)?[A-Z]|[CO])\b\s*")
+_EGO_BARE = re.compile(r"^\s*C\s+(?=[a-z]+s\b)")
+_HESITATION = re.compile(
+    r"(?:,\s*)?\b(?:u+h+m*|u+m+|e+r+m*|hm+|mhm|you know)\b\s*,?", re.IGNORECASE
+)
+_REPEATED = re.compile(r"\b(\w+)(?:\s+\1\b)+", re.IGNORECASE)
+_SHORTENED = (
+    (re.compile(r"\bgonna\b", re.I), "going to"),
+    (re.compile(r"\bwanna\b", re.I), "want to"),
+    (re.compile(r"\bgotta\b", re.I), "got to"),
+    (re.compile(r"\blemme\b", re.I), "let me"),
+    (re.compile(r"\bim\b(?=\s+(?:going|gonna|\w+ing)\b)", re.I), "i'm"),
+)
+
+
+def without_marks(text: str) -> str:
+    """Tags, entities, emoji, sound marks and who speaks are no words.
+
+    >>> without_marks("- ANN: (laughs) cut<br>the&nbsp;<b>tomato</b> \\N{TOMATO}")
+    'cut the tomato'
+    """
+    # Entities twice: what Label Studio shows as HTML is often escaped on top.
+    plain = html.unescape(_TAGS.sub("", _BREAKS.sub(" ", text)))
+    plain = _TAGS.sub("", _BREAKS.sub(" ", plain))
+    plain = _SPEAKER.sub("", _SPEAKER_ANY_CASE.sub("", plain), count=1)
+    plain = _SOUND.sub(" ", plain)
+    plain = _SPEAKER.sub("", _DASH.sub("", plain), count=1)
+    plain = "".join(" " if _is_picture(character) else character for character in plain)
+    return " ".join(plain.split())
+
+
+def spoken(text: str) -> str:
+    """Words as they are to be tagged: no marks, no hesitation, no shouting, no underscores.
+
+    >>> spoken("UM, PUT_EGG TO THE THE PLATE")
+    'put egg to the plate'
+    """
+    plain = without_marks(text).replace("_", " ")
+    plain = _EGO_BARE.sub("someone ", _EGO.sub("someone ", plain))
+    letters = [character for character in plain if character.isalpha()]
+    if len(letters) > 3 and all(character.isupper() for character in letters):
+        plain = plain.lower()
+    plain = plain.replace("\u2019", "'")
+    plain = _HESITATION.sub(" ", plain)
+    for short, long in _SHORTENED:
+        plain = short.sub(long, plain)
+    plain = _REPEATED.sub(r"\1", plain)
+    return " ".join(plain.split()).strip(' ,;:-\u2013\u2014\u2022\u00b7*"\u201c\u201d')
+
+
+def _is_picture(character: str) -> bool:
+    """Emoji and what glues them together, notes and the like."""
+    if character in "\u200b\u200d\ufe0e\ufe0f\u20e3\ufeff":
+        return True
+    return unicodedata.category(character) in ("So", "Sk", "Cf", "Co", "Cc", "Cs")
