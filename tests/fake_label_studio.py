@@ -1,5 +1,6 @@
 """The few calls of Label Studio's API that the backend makes, in memory."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,24 +22,33 @@ class FakeLabelStudio:
         self.predictions: list[dict[str, Any]] = []
         self.last_number = 0
         self.down = False
-        server.routes["/api/projects/1/"] = lambda request: Answer({"label_config": config})
+        server.routes["/api/projects/1/"] = lambda request: Answer({"label_config": self.config})
         server.routes["/api/tasks/"] = self._list_tasks
         server.routes["/api/predictions/"] = self._list_predictions
         server.routes["/api/projects/1/import/predictions"] = self._import
 
     def _list_tasks(self, request: Request) -> Answer:
-        page = int(parse_qs(request.query)["page"][0])
-        some = self.tasks[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+        query = parse_qs(request.query)
+        page, size = int(query["page"][0]), int(query.get("page_size", [PAGE_SIZE])[0])
+        tasks = self.tasks
+        if "query" in query:
+            [item] = json.loads(query["query"][0])["filters"]["items"]
+            assert (item["filter"], item["operator"]) == ("filter:tasks:id", "in")
+            tasks = [
+                task for task in tasks if item["value"]["min"] <= task["id"] <= item["value"]["max"]
+            ]
+        some = tasks[(page - 1) * size : page * size]
+        versions: dict[int, list[str]] = {}
+        for one in list(self.predictions):
+            versions.setdefault(one["task"], []).append(one["model_version"])
         rows = [
             {
                 **task,
-                "predictions_model_versions": ",".join(
-                    one["model_version"] for one in self.predictions if one["task"] == task["id"]
-                ),
+                "predictions_model_versions": ",".join(versions.get(task["id"], [])),
             }
             for task in some
         ]
-        return Answer({"tasks": rows, "total": len(self.tasks)})
+        return Answer({"tasks": rows, "total": len(tasks)})
 
     def _list_predictions(self, request: Request) -> Answer:
         task = int(parse_qs(request.query)["task"][0])

@@ -72,7 +72,7 @@ def annotate(
             project,
             models=Models(model, project_models(settings, model)),
             media=Media(settings, connections),
-            store=configured_store(settings),
+            record=configured_store(settings).record_all,
             score_threshold=settings.score_threshold,
             limit=limit,
             overwrite=overwrite,

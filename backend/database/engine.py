@@ -1,6 +1,7 @@
 """Opening the database: one engine, settings for SQLite, migrations."""
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from videogem.errors import InputError
 
 _ALEMBIC = threading.Lock()  # its context is one per process
 WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
+_WRITERS: dict[str, threading.Lock] = {}
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -35,15 +37,25 @@ def open_engine(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")  # the driver this project installs
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        return sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     if parsed.database in (None, "", ":memory:"):
         raise InputError("The quality store needs a file, such as sqlite:///qa.db, not memory.")
     Path(str(parsed.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
     parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser()))
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30})
+    engine = sa.create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def writer_lock(engine: sa.Engine) -> AbstractContextManager[Any]:
+    """What this process's writers to one database hold.
+
+    SQLite has one writer and polls for its turn; waiting here is fair and quick.
+    """
+    if engine.dialect.name != "sqlite":
+        return nullcontext()
+    return _WRITERS.setdefault(str(engine.url), threading.Lock())
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

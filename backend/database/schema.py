@@ -1,4 +1,4 @@
-"""Tables of the quality store.
+"""Tables of the quality store and of the job list.
 
 ``inbox`` is the truth: every webhook as it came, in order of arrival. ``projects``, ``tasks``,
 ``annotations`` and ``predictions`` are the state those events lead to, ``scores`` and ``flags`` are
@@ -9,6 +9,10 @@ Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys
 
 Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
 of strings is the order of time on every database.
+
+``jobs`` are wishes for predictions. What a project asks for now, its version and the hash of its
+labeling config, is in ``job_projects``; the configs' texts are in ``job_configs``. Their times are
+Unix seconds, since they are only ever compared with the clock.
 """
 
 import sqlalchemy as sa
@@ -110,4 +114,43 @@ facts = sa.Table(
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+)
+
+job_configs = sa.Table(
+    "job_configs",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+job_projects = sa.Table(
+    "job_projects",
+    metadata,
+    sa.Column("server", sa.Text, primary_key=True),
+    sa.Column("project", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("config_hash", sa.String(64), nullable=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("server", sa.Text, nullable=False),
+    sa.Column("project", sa.Integer, nullable=False),
+    sa.Column("task", sa.Integer, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("config_hash", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("leased_until", sa.Float, nullable=False, default=0.0),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("reason", sa.Text),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prediction", sa.Text),
+    sa.Column("not_before", sa.Float, nullable=False, default=0.0),
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.UniqueConstraint("server", "project", "task", "version", name="one_job"),
+    sa.Index("jobs_by_state", "state", "id"),
+    sqlite_autoincrement=True,
 )

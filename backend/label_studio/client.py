@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,11 +26,13 @@ from videogem.errors import InputError
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 100  # tasks; larger pages make Label Studio slow
+LOOK_UP_SIZE = 500  # tasks without their data: 0.2 s
 TIMEOUT = (5, 60)  # seconds to connect, and between bytes
 ANSWER_S = 120.0  # seconds one answer may take in all
 MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
 CHUNK = 1 << 16
 ASK_TIMEOUT = (1, 1.5)  # during /setup, which Label Studio gives 3 seconds
+SAVING = (5, 110)  # while predictions are saved: then it counts for all tasks anew
 EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
 
 
@@ -163,10 +165,22 @@ class LabelStudio:
         """
         return self._send(method, path, headers=self.authorization(), **options)
 
-    def has_prediction(self, task: int, version: str) -> bool:
-        """Whether a task carries a prediction of this version already."""
-        predictions = self.call("GET", "/api/predictions/", params={"task": task})
-        return any(one.get("model_version") == version for one in predictions)
+    def predicted(self, project: int, tasks: Sequence[int], version: str) -> set[int]:
+        """Which of these tasks carry a prediction of this version; asked for by the page."""
+        if not tasks:
+            return set()
+        between = {"min": min(tasks), "max": max(tasks)}
+        of_id = {
+            "filter": "filter:tasks:id", "operator": "in", "type": "Number", "value": between
+        }  # fmt: skip
+        query = json.dumps({"filters": {"conjunction": "and", "items": [of_id]}})
+        pages = self.task_pages(
+            project, page_size=LOOK_UP_SIZE, include="id,predictions_model_versions", query=query
+        )
+        found = {
+            task["id"] for page in pages for task in page.tasks if version in page.versions(task)
+        }
+        return found & set(tasks)
 
     def add_predictions(self, project: int, predictions: list[dict[str, Any]]) -> None:
         """Save predictions, each with its ``task``, in one request.
@@ -174,7 +188,9 @@ class LabelStudio:
         Raises:
             LabelStudioError: nothing was saved.
         """
-        self.call("POST", f"/api/projects/{project}/import/predictions", json=predictions)
+        self.call(
+            "POST", f"/api/projects/{project}/import/predictions", json=predictions, timeout=SAVING
+        )
 
     def remove_predictions(self, task: int, version: str) -> None:
         """Delete the predictions of one version from a task."""
@@ -187,7 +203,9 @@ class LabelStudio:
         """All tasks of a project, page by page, each with the model versions it has."""
         return self.task_pages(project, include="id,data,predictions_model_versions")
 
-    def task_pages(self, project: int, **fields: str) -> Iterator[TaskPage]:
+    def task_pages(
+        self, project: int, *, page_size: int = PAGE_SIZE, **fields: str
+    ) -> Iterator[TaskPage]:
         """All tasks of a project with their annotations and predictions, page by page.
 
         Raises:
@@ -195,7 +213,7 @@ class LabelStudio:
         """
         page, read = 1, 0
         while True:
-            params = {"project": project, "page": page, "page_size": PAGE_SIZE, "fields": "all"}
+            params = {"project": project, "page": page, "page_size": page_size, "fields": "all"}
             found = self.call("GET", "/api/tasks/", params={**params, **fields})
             tasks = found.get("tasks") if isinstance(found, dict) else None
             total = found.get("total") if isinstance(found, dict) else None

@@ -12,15 +12,14 @@ from typing import Any
 from backend.label_studio.client import LabelStudio, TaskPage
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
-from backend.prediction.delivery import deliver
+from backend.prediction.delivery import Record, deliver, record_quietly
 from backend.prediction.loading import Project, Task
 from backend.prediction.model import Models
 from backend.prediction.predict import Outcome, predict_many
-from backend.prediction.runner import chunk_size
-from backend.store import EventStore
 
 logger = logging.getLogger(__name__)
 
+SAVED_TOGETHER = 8  # tasks; so many are lost at most when a run is killed
 Report = Callable[["Tally"], None]
 
 
@@ -44,7 +43,7 @@ def annotate(
     *,
     models: Models,
     media: Media,
-    store: EventStore,
+    record: Record,
     score_threshold: float = 0.0,
     limit: int | None = None,
     overwrite: bool = False,
@@ -72,7 +71,7 @@ def annotate(
             tally.done += len(chunk)
         else:
             outcomes = predict_many(chunk, project, batcher=model.batcher(), media=media)
-            _save(label_studio, project, outcomes, tally, store, overwrite=overwrite)
+            _save(label_studio, project, outcomes, tally, record, overwrite=overwrite)
         report(tally)
     report(tally)
     return tally
@@ -89,7 +88,6 @@ def _chunks(
     """The tasks to predict, some at a time; the others are counted as skipped."""
     left = limit
     chunk: list[Task] = []
-    size = chunk_size(project.labeling)
     for page in label_studio.tasks(project.id or 0):
         tally.total = page.total
         for task in page.tasks:
@@ -100,7 +98,7 @@ def _chunks(
                 continue
             left = None if left is None else left - 1
             chunk.append(task)
-            if len(chunk) == size:
+            if len(chunk) == SAVED_TOGETHER:
                 yield chunk
                 chunk = []
         if left == 0:
@@ -114,7 +112,7 @@ def _save(
     project: Project,
     outcomes: Sequence[Outcome],
     tally: Tally,
-    store: EventStore,
+    record: Record,
     *,
     overwrite: bool,
 ) -> None:
@@ -129,10 +127,12 @@ def _save(
         ready.append((task_id, outcome.prediction))
     if not ready:
         return
-    for delivery in deliver(label_studio, project.id or 0, ready):
+    deliveries = deliver(label_studio, project.id or 0, ready)
+    for delivery in deliveries:
         if delivery.error is not None:
             tally.failures.append((delivery.task, delivery.error))
             continue
         tally.done += 1
-        if delivery.new:
-            store.record_predictions(project.key, delivery.task, [delivery.prediction])
+    key = project.key or label_studio.key(project.id or 0)
+    new = [(each.task, each.prediction) for each in deliveries if each.new and not each.error]
+    record_quietly(record, key, new)

@@ -1,21 +1,30 @@
 """One /predict request, whatever its size: answered within its time budget, the rest queued.
 
-Label Studio sends all selected tasks in one request and gives up after 100 s with everything lost.
-So tasks are predicted until the budget is spent; what is left goes to the job list and reaches
-Label Studio through its API. An item without ``result`` makes Label Studio store nothing for that
-task (an empty ``result`` would mark it as predicted).
+Label Studio sends all selected tasks in one request and gives up after 100 s with everything lost;
+what is answered it saves at 3 predictions a second, what comes through its API a hundred times as
+fast. So a large request is queued as a whole where the API can be used; of others, tasks are
+predicted until the budget is spent, and what is left goes to the job list. An item without
+``result`` makes Label Studio store nothing for that task (an empty ``result`` would mark it as
+predicted).
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from backend.prediction.jobs import Job
+import sqlalchemy as sa
+
+from backend.database.keys import ProjectKey
+from backend.label_studio.client import Connections
+from backend.media.media import Media
+from backend.prediction.delivery import Pair, Record, record_quietly
+from backend.prediction.jobs import Job, Jobs
 from backend.prediction.loading import Project, Task
-from backend.prediction.model import ModelLoadingError, ModelNotReadyError
+from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
 from backend.prediction.predict import Outcome, Prediction, predict_each
-from backend.web.service import Service
+from backend.prediction.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -24,81 +33,119 @@ SPARE_THREADS = 3
 LABEL_STUDIO_WAITS = 95.0  # seconds; 100 in truth, with some for the way back
 SAVE_TIME = 0.4  # seconds Label Studio takes to save one prediction (0.3 measured)
 MAX_SAVE_TIME = 30.0  # longer, and deleting predictions to get new ones would be held up
+DIRECT = 20  # tasks; larger requests are queued where there is a token
 PENDING = "Queued: it will be saved through Label Studio's API, see /jobs."
+WITHOUT_ID = "The time was up, and without ids the task cannot be queued."
+NOT_QUEUED = "The time was up, and the job list cannot be written: see the backend's log."
 KEPT = "Still being predicted: press 'Retrieve predictions' again later, see /jobs."
 
 
-def answer(tasks: Sequence[Task], project: Project, service: Service) -> list[dict[str, Any]]:
-    """One item for every task, in order: a prediction, or ``error`` where there is none (yet)."""
-    batch = _Batch(tasks, project, service)
-    try:
-        with service.traffic as active:
-            batch.settle_known()
-            # Some threads stay free, so that /health and /setup always find one.
-            if active <= service.settings.threads - SPARE_THREADS:
-                batch.predict()
-    finally:
-        batch.queue_rest()  # after a defect too: nothing stays claimed by a request that is gone
-    return batch.items()
+@dataclass(frozen=True)
+class Batches:
+    """Answers requests for predictions; what it needs of the running backend."""
+
+    jobs: Jobs
+    models: Models
+    media: Media
+    connections: Connections
+    record: Record
+    traffic: Traffic
+    threads: int
+    predict_budget: float
+
+    def answer(self, tasks: Sequence[Task], project: Project) -> list[dict[str, Any]]:
+        """One item for every task, in order: a prediction, or ``error`` where there is none (yet).
+
+        Raises:
+            SQLAlchemyError: many tasks came, and the job list cannot be written.
+        """
+        batch = _Batch(tasks, project, self)
+        if batch.can_deliver and len(tasks) > DIRECT:
+            return batch.queue_all()
+        try:
+            with self.traffic as active:
+                batch.settle_known()
+                # Some threads stay free, so that /health and /setup always find one.
+                if active <= self.threads - SPARE_THREADS:
+                    batch.predict()
+        finally:
+            batch.queue_rest()  # after a defect too: nothing stays claimed
+        return batch.items()
 
 
 class _Batch:
     """The state of one request: which positions are settled, and which are still to do."""
 
-    def __init__(self, tasks: Sequence[Task], project: Project, service: Service) -> None:
+    def __init__(self, tasks: Sequence[Task], project: Project, parts: Batches) -> None:
         self.started = time.monotonic()
-        self.deadline = self.started + service.settings.predict_budget
+        self.deadline = self.started + parts.predict_budget
         self.tasks = tasks
         self.project = project
-        self.service = service
-        self.jobs = service.jobs
+        self.key = project.key or (None if project.id is None else ProjectKey("", project.id))
+        self.parts = parts
+        self.jobs = parts.jobs
         self._items: dict[int, dict[str, Any]] = {}
         self._todo = list(range(len(tasks)))
-        label_studio = service.connections.get(project.key)
+        self._claimed: dict[int, Job] = {}  # by task; those of this request
+        label_studio = parts.connections.get(self.key)
         self.can_deliver = label_studio is not None and label_studio.has_token
+
+    def queue_all(self) -> list[dict[str, Any]]:
+        """Leave all of it to the runner; tasks without ids cannot be queued."""
+        keyed = [task for index, task in enumerate(self.tasks) if self._is_keyed(index)]
+        if self.key is not None:
+            self.jobs.enqueue(self.key, self.project.config, self.project.version, keyed)
+        logger.info("project %s: %d tasks queued", self.project.id, len(keyed))
+        return [
+            self._no_result(PENDING if self._is_keyed(index) else WITHOUT_ID)
+            for index in range(len(self.tasks))
+        ]
 
     def settle_known(self) -> None:
         """Answer what the job list knows, and claim the rest for this request."""
+        keyed = [index for index in self._todo if self._is_keyed(index)]
+        if self.key is None or not keyed:
+            return
         saving = min(1.5 + SAVE_TIME * len(self.tasks), MAX_SAVE_TIME)
-        with self.jobs.exclusive():  # two requests at once must not claim the same task
-            self._settle_known(saving)
-
-    def _settle_known(self, saving: float) -> None:
-        todo, again = [], []
-        for index in self._todo:
-            key = self._key(index)
-            state, since = (key and self.jobs.state(*key)) or ("new", 0.0)
-            if key and state == "ready" and (kept := self.jobs.take_ready(*key)):
-                self._settle(index, kept)
-            elif state in ("queued", "running"):
+        scope = self.key, self.project.config, self.project.version
+        try:
+            claimed = self.jobs.begin(*scope, [self.tasks[i] for i in keyed], saving=saving)
+        except sa.exc.SQLAlchemyError:
+            # Somebody waits for these few: they get their predictions all the same.
+            logger.exception("the job list cannot be written; the request goes on without it")
+            return
+        self._claimed = claimed.jobs
+        kept: list[Pair] = []
+        for index in keyed:
+            task = int(self.tasks[index]["id"])
+            if task in claimed.kept:
+                self._items[index] = claimed.kept[task]
+                kept.append((task, claimed.kept[task]))
+            elif task in claimed.pending:
                 self._items[index] = self._no_result(PENDING)
-            elif state == "done" and self.can_deliver and time.time() - since < saving:
-                # Just answered: Label Studio may be saving it this moment. The job list looks
-                # before it saves, so that the task gets its prediction once.
-                self._items[index] = self._no_result(PENDING)
-                again.append(index)
-            else:
-                todo.append(index)
-        self._todo = todo
-        self._enqueue(again, delay=saving)
-        self.jobs.begin(*self._scope(), [self.tasks[i] for i in todo if self._key(i)])
+        record_quietly(self.parts.record, self.key, kept)
+        self._todo = [index for index in self._todo if index not in self._items]
 
     def predict(self) -> None:
         """Predict while the time lasts; it counts for fetching too."""
-        model = self.service.models.for_labeling(self.project.labeling)
+        if not self._todo:
+            return
+        model = self.parts.models.for_labeling(self.project.labeling)
         try:
             batcher = model.batcher(timeout=min(MODEL_WAIT, self.deadline - time.monotonic()))
         except ModelLoadingError:
             return  # the queue waits for it
         except ModelNotReadyError as error:
-            self._fail_rest(str(error))
+            for index in self._todo:
+                self._settle(index, None, str(error))
+            self._todo = []
             return
         todo, self._todo = self._todo, []
         found = predict_each(
             [self.tasks[index] for index in todo],
             self.project,
             batcher=batcher,
-            media=self.service.media,
+            media=self.parts.media,
             deadline=self.deadline,
         )
         for place, outcome in found:
@@ -107,11 +154,12 @@ class _Batch:
     def queue_rest(self) -> None:
         """Hand over what the time did not suffice for."""
         self._todo = [index for index in range(len(self.tasks)) if index not in self._items]
-        keyed = [index for index in self._todo if self._key(index)]
-        self.jobs.requeue([self._job(index) for index in keyed])
+        jobs = [job for index in self._todo if (job := self._job(index)) is not None]
+        if jobs:
+            self._note(lambda: self.jobs.requeue(jobs))
         for index in self._todo:
-            if self._key(index) is None:
-                reason = "The time was up, and without ids the task cannot be queued."
+            if self._job(index) is None:
+                reason = WITHOUT_ID if not self._is_keyed(index) else NOT_QUEUED
             else:
                 reason = PENDING if self.can_deliver else KEPT
             self._items[index] = self._no_result(reason)
@@ -130,51 +178,44 @@ class _Batch:
         return items
 
     def _settle_outcome(self, index: int, outcome: Outcome) -> None:
-        if outcome.prediction is not None:
-            self._settle(index, outcome.prediction)
-        else:
-            self._fail(index, outcome.error or "unknown")
-
-    def _settle(self, index: int, prediction: Prediction) -> None:
-        key = self._key(index)
-        if key is not None and time.monotonic() - self.started > LABEL_STUDIO_WAITS:
+        job = self._job(index)
+        late = time.monotonic() - self.started > LABEL_STUDIO_WAITS
+        if late and outcome.prediction is not None and job is not None:
             # One video can take longer than Label Studio waits: the job list delivers it.
+            pair = job, outcome.prediction
+            self._note(lambda: self.jobs.keep([pair], reason="Took longer than a request may."))
             self._items[index] = self._no_result(PENDING if self.can_deliver else KEPT)
-            self.jobs.keep(self._job(index), prediction, reason="Took longer than a request may.")
+            return
+        self._settle(index, outcome.prediction, outcome.error or "unknown")
+
+    def _settle(self, index: int, prediction: Prediction | None, reason: str) -> None:
+        job = self._job(index)
+        if prediction is None:
+            self._items[index] = self._no_result(reason)
+            if job is not None:
+                self._note(lambda: self.jobs.fail([(job, reason)]))
             return
         self._items[index] = prediction
-        if key is not None:
-            self.service.store.record_predictions(self.project.key, key[1], [prediction])
-            self.jobs.finish(self._job(index))
+        if job is not None:
+            self._note(lambda: self.jobs.finish([job]))
+        if self.key is not None and self._is_keyed(index):
+            task = int(self.tasks[index]["id"])
+            record_quietly(self.parts.record, self.key, [(task, prediction)])
 
-    def _fail(self, index: int, reason: str) -> None:
-        self._items[index] = self._no_result(reason)
-        if self._key(index) is not None:
-            self.jobs.fail(self._job(index), reason)
+    def _note(self, change: Callable[[], None]) -> None:
+        """Change the job list; if that fails the leases end, and the runner looks what is there."""
+        try:
+            change()
+        except sa.exc.SQLAlchemyError:
+            logger.exception("the job list cannot be written; its jobs are looked at again later")
 
-    def _fail_rest(self, reason: str) -> None:
-        for index in self._todo:
-            self._fail(index, reason)
-        self._todo = []
+    def _is_keyed(self, index: int) -> bool:
+        """Whether the job list can know a task: some were never saved, and have no id."""
+        return self.key is not None and isinstance(self.tasks[index].get("id"), int)
 
-    def _enqueue(self, indices: Sequence[int], *, delay: float) -> None:
-        tasks = [self.tasks[index] for index in indices]
-        if tasks:
-            self.jobs.enqueue(*self._scope(), tasks, delay=delay)
-
-    def _scope(self) -> tuple[int, str, str]:
-        return self.project.id or 0, self.project.config, self.project.version
-
-    def _key(self, index: int) -> tuple[int, int, str] | None:
-        """What the job list knows a task by; None for tasks that were never saved."""
-        task_id = self.tasks[index].get("id")
-        if self.project.id is None or not isinstance(task_id, int):
-            return None
-        return self.project.id, task_id, self.project.version
-
-    def _job(self, index: int) -> Job:
-        project, config, version = self._scope()
-        return Job(project, self.tasks[index], version, config)
+    def _job(self, index: int) -> Job | None:
+        task = self.tasks[index].get("id")
+        return self._claimed.get(task) if isinstance(task, int) else None
 
     def _no_result(self, reason: str) -> dict[str, Any]:
         return {"error": reason, "model_version": self.project.version}

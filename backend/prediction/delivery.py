@@ -1,13 +1,17 @@
 """Predictions -> Label Studio through its API, each task's at most once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.prediction.predict import Prediction
 
 logger = logging.getLogger(__name__)
+
+Pair = tuple[int, Prediction]  # a task's id and its prediction
+Record = Callable[[ProjectKey, Sequence[Pair]], None]  # what keeps them for the quality figures
 
 
 @dataclass(frozen=True)
@@ -21,45 +25,61 @@ class Delivery:
 
 
 def deliver(
-    label_studio: LabelStudio, project: int, predictions: Sequence[tuple[int, Prediction]]
+    label_studio: LabelStudio,
+    project: int,
+    predictions: Sequence[Pair],
+    *,
+    sending: Callable[[Sequence[int]], set[int]] = set,
 ) -> list[Delivery]:
     """Save predictions, leaving out tasks that have one of the same version already.
 
     Looking first is what makes this safe to repeat after a crash between saving and noting it.
+    ``sending`` is told the tasks right before they are sent, and gives those that still may be.
 
     Raises:
         LabelStudioError: Label Studio cannot be reached or does not work just now.
     """
     done: list[Delivery] = []
-    missing: list[tuple[int, Prediction]] = []
-    for task, prediction in predictions:
-        if label_studio.has_prediction(task, str(prediction["model_version"])):
-            done.append(Delivery(task, prediction, new=False))
-        else:
-            missing.append((task, prediction))
-    if not missing:
-        return done
-    try:
-        _save(label_studio, project, missing)
-        return done + [Delivery(task, prediction) for task, prediction in missing]
-    except LabelStudioError as error:
-        if not error.is_about_the_request:
-            raise
-    # One bad task (deleted meanwhile, say) refuses them all: find out which.
-    for task, prediction in missing:
-        try:
-            _save(label_studio, project, [(task, prediction)])
-            done.append(Delivery(task, prediction))
-        except LabelStudioError as error:
-            if not error.is_about_the_request:
-                raise
-            done.append(Delivery(task, prediction, error=str(error)))
+    for version in dict.fromkeys(str(one["model_version"]) for _, one in predictions):
+        pairs = [pair for pair in predictions if pair[1]["model_version"] == version]
+        there = label_studio.predicted(project, [task for task, _ in pairs], version)
+        done += [Delivery(*pair, new=False) for pair in pairs if pair[0] in there]
+        missing = [pair for pair in pairs if pair[0] not in there]
+        allowed = sending([task for task, _ in missing])
+        done += _save(label_studio, project, [pair for pair in missing if pair[0] in allowed])
     return done
 
 
-def _save(
-    label_studio: LabelStudio, project: int, predictions: Sequence[tuple[int, Prediction]]
-) -> None:
-    label_studio.add_predictions(
-        project, [{"task": task, **prediction} for task, prediction in predictions]
-    )
+def _save(label_studio: LabelStudio, project: int, pairs: Sequence[Pair]) -> list[Delivery]:
+    """Save all in one request; one bad task refuses them all, and is found by halving."""
+    if not pairs:
+        return []
+    try:
+        label_studio.add_predictions(project, [{"task": task, **one} for task, one in pairs])
+    except LabelStudioError as error:
+        if not error.is_about_the_request:
+            raise
+        if len(pairs) == 1:
+            return [Delivery(*pairs[0], error=str(error))]
+        # Of more than 500 Label Studio may have saved the first before it met the bad one.
+        version = str(pairs[0][1]["model_version"])
+        there = label_studio.predicted(project, [task for task, _ in pairs], version)
+        left = [pair for pair in pairs if pair[0] not in there]
+        half = max(len(left) // 2, 1)
+        return [
+            *(Delivery(*pair) for pair in pairs if pair[0] in there),
+            *_save(label_studio, project, left[:half]),
+            *_save(label_studio, project, left[half:]),
+        ]
+    return [Delivery(*pair) for pair in pairs]
+
+
+def record_quietly(record: Record, key: ProjectKey, pairs: Sequence[Pair]) -> None:
+    """Keep predictions for the quality figures; if that fails, a sync brings them later."""
+    if not pairs:
+        return
+    try:
+        record(key, pairs)
+    except Exception:  # whatever ails the quality store must not lose what was predicted
+        logger.exception("project %s: %d predictions are not in the quality store yet; the next "
+                         "sync with Label Studio brings them", key.id, len(pairs))  # fmt: skip

@@ -152,6 +152,14 @@ class Models:
         model.start()
         return model
 
+    def version_of(self, labeling: Labeling) -> str:
+        """The model version of a project with this labeling config.
+
+        Raises:
+            InputError: it asks for a model that is not offered.
+        """
+        return self.for_labeling(labeling).version + labeling.version_suffix
+
     def versions(self) -> list[str]:
         """Versions this process can predict with, the configured one first."""
         with self._lock:

@@ -5,13 +5,13 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.database.engine import lock_writers, migrate, open_engine
+from backend.database.engine import lock_writers, migrate, open_engine, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.servers import move
 from backend.qa import state
@@ -36,9 +36,7 @@ class Store:
         self.url = url
         self.engine = open_engine(url)
         migrate(self.engine)
-        # SQLite has one writer and polls for its turn; waiting here is fair and quick.
-        one_writer = self.engine.dialect.name == "sqlite"
-        self._write_lock = threading.Lock() if one_writer else nullcontext()
+        self._write_lock = writer_lock(self.engine)
         self._process_lock = threading.Lock()
         self._wake = threading.Event()
         self.closed = threading.Event()
@@ -77,6 +75,27 @@ class Store:
         with self.write() as connection:
             changes = Changes(predictions=rows)
             self._rescore(connection, server, state.merge(connection, server, changes, received_at))
+
+    def record_all(
+        self, project: ProjectKey, predictions: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        """Keep what several tasks of a project got, all in one transaction."""
+        received_at = now()
+        server, project_id = project
+        rows = [
+            prediction_row(p, task_id=task_id, project_id=project_id, received_at=received_at)
+            for task_id, p in predictions
+        ]
+        annotated = schema.annotations.c
+        with self.write() as connection:
+            changes = Changes(predictions=rows)
+            touched = sorted(state.merge(connection, server, changes, received_at))
+            for start in range(0, len(touched), 500):
+                some = touched[start : start + 500]
+                # Without annotations there is nothing to score.
+                query = sa.select(annotated.task_id).distinct()
+                query = query.where(annotated.server == server, annotated.task_id.in_(some))
+                self._rescore(connection, server, connection.execute(query).scalars().all())
 
     def process_pending(self) -> int:
         """Turn stored events into state; the number of events done."""

@@ -1,10 +1,8 @@
 """The backend as a Flask app."""
 
-import importlib
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from flask import Flask
@@ -15,13 +13,15 @@ from backend.label_studio.client import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling import validation
 from backend.media.media import Media
+from backend.prediction.batch import Batches
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import BackgroundModel, Models
+from backend.prediction.old_jobs import take_over
 from backend.prediction.runner import Runner
 from backend.prediction.traffic import Traffic
+from backend.qa.store import Store
 from backend.settings import MEGABYTE, Settings
-from backend.store import EventStore
-from backend.web import service
+from backend.web import quality, service
 from backend.web.auth import basic_auth_header, require_basic_auth
 from backend.web.door import guard_door
 from backend.web.pages import pages
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 def create_app(
     settings: Settings,
     grounder: Grounder | BackgroundModel | None = None,
-    store: EventStore | None = None,
+    store: Store | None = None,
 ) -> Flask:
     """Build the backend; without a grounder the configured model loads in the background.
 
@@ -57,15 +57,26 @@ def create_app(
     models = Models(model, project_models(settings, model) if grounder is None else None)
     connections = connect(settings, store)
     media = Media(settings, connections)
-    jobs = Jobs(settings.data_dir / "jobs.sqlite3")
+    jobs = Jobs(settings.database, settings.data_dir)
+    take_over(jobs, settings.data_dir, connections.key)
     traffic = Traffic()
     runner = Runner(
         jobs,
         models=models,
         media=media,
         connections=connections,
-        store=store,
+        record=store.record_all,
         score_threshold=settings.score_threshold,
+    )
+    batches = Batches(
+        jobs,
+        models,
+        media,
+        connections,
+        store.record_all,
+        traffic,
+        settings.threads,
+        settings.predict_budget,
     )
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
@@ -78,13 +89,14 @@ def create_app(
         jobs,
         runner,
         traffic,
+        batches,
         WebhookKeeper(basic_auth_header(settings)),
     )
     guard_door(app, settings)
     require_basic_auth(app, settings)
     app.register_blueprint(routes)
     app.register_blueprint(pages)
-    _register_dashboard(app, store, settings)
+    app.register_blueprint(quality.create_blueprint(store, settings))
     model.start()
     runner.start()
     Image.init()  # Pillow's readers are found now, not during the first request
@@ -145,37 +157,20 @@ def project_models(
     return make
 
 
-def configured_store(settings: Settings) -> EventStore:
+def configured_store(settings: Settings) -> Store:
     """The quality store of the settings."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    module: Any = importlib.import_module("backend.qa.store")
-    store: EventStore = module.Store(settings.database)
-    return store
+    return Store(settings.database)
 
 
-def connect(settings: Settings, store: EventStore) -> Connections:
+def connect(settings: Settings, store: Store) -> Connections:
     """Whose projects are whose; what was kept before anybody told belongs to the one server."""
-    from backend.qa.store import Store
-
     connections = Connections(settings, known_servers(store))
-    if connections.only_server and isinstance(store, Store):
+    if connections.only_server:
         store.adopt(connections.only_server)
     return connections
 
 
-def known_servers(store: EventStore) -> ProjectServers:
+def known_servers(store: Store) -> ProjectServers:
     """What /setup told of projects' servers, kept beside the quality store's tables."""
-    return ProjectServers(getattr(store, "engine", None))
-
-
-def _register_dashboard(app: Flask, store: EventStore, settings: Settings) -> None:
-    try:
-        dashboard: Any = importlib.import_module("backend.web.quality")
-    except ModuleNotFoundError as error:
-        if error.name != "backend.web.quality":
-            raise
-        logger.warning("this build has no quality page")
-        return
-    quality_store: Any = importlib.import_module("backend.qa.store")
-    if isinstance(store, quality_store.Store):  # any other store only takes events in
-        app.register_blueprint(dashboard.create_blueprint(store, settings))
+    return ProjectServers(store.engine)

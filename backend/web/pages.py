@@ -73,12 +73,13 @@ def job_summary(service: Service, project: int | None = None) -> dict[str, Any]:
     """Counts by state for every project, speed, seconds left, and the failures' reasons."""
     rate = service.runner.per_second()
     projects = []
-    for number, counts in service.jobs.counts(project).items():
+    for key, counts in service.jobs.counts(project).items():
         waiting = counts["queued"] + counts["running"]
         total = sum(counts.values())
         projects.append(
             {
-                "project": number,
+                "project": key.id,
+                "server": key.server,
                 **{str(state): count for state, count in counts.items()},
                 "progress": round(1 - waiting / total, 4) if total else 1.0,
                 "seconds_left": round(waiting / rate, 1) if rate and waiting else None,

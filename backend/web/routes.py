@@ -4,9 +4,10 @@ import logging
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
+from sqlalchemy.exc import SQLAlchemyError
 
+from backend.database.keys import ProjectKey
 from backend.labeling.config import parse_labeling
-from backend.prediction.batch import answer
 from backend.prediction.interactive import context_regions, suggest
 from backend.prediction.loading import Project
 from backend.prediction.model import ModelNotReadyError
@@ -48,16 +49,22 @@ def setup() -> Response:
     told = body.get("hostname"), body.get("access_token")
     key = service.connections.announce(body.get("project"), *told)
     project = key.id if key else None
-    if project is not None:
+    if key is not None:
+        if service.connections.key(key.id) == key:  # no other server has a project of this number
+            service.jobs.adopt(key)
         label_studio = service.connections.get(key)
-        service.webhooks.after_setup(project, request.host, label_studio)
+        service.webhooks.after_setup(key.id, request.host, label_studio)
         if label_studio is not None and label_studio.has_token:
-            service.jobs.wake(project)
-    labeling = parse_labeling(_text(body, "schema"))
+            service.jobs.wake(key)
+    config = _text(body, "schema")
+    labeling = parse_labeling(config)
     labeling.require()
     for note in labeling.notes:
         logger.warning("project %s: %s", project, note)
-    return jsonify(model_version=service.version_of(labeling))
+    version = service.version_of(labeling)
+    if key is not None:
+        _announce(service, key, config, version)
+    return jsonify(model_version=version)
 
 
 @routes.post("/predict")
@@ -84,7 +91,7 @@ def predict() -> Response:
         with service.traffic:
             suggestion = suggest(tasks[0], regions, project, batcher=batcher, media=service.media)
         return jsonify(results=[suggestion])
-    return jsonify(results=answer(tasks, project, service))
+    return jsonify(results=service.batches.answer(tasks, project))
 
 
 @routes.post("/webhook")
@@ -96,9 +103,31 @@ def webhook() -> tuple[Response, int]:
     service = current_service()
     key = service.connections.key(body.get("project"))
     service.store.append_event(body, key.server if key else "")
-    if body["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
-        _prelabel(body, service)
+    try:
+        if body["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
+            _prelabel(body, service)
+        elif body["action"] == "PROJECT_UPDATED":
+            _project_changed(body, service)
+    except SQLAlchemyError:  # the event is kept, which is what the answer is about
+        logger.exception("the job list cannot be written, so the event changed nothing there")
     return jsonify(status="ok"), 201
+
+
+def _project_changed(event: dict[str, Any], service: Service) -> None:
+    """Let go of jobs that a project with another labeling config does not want."""
+    project = event.get("project")
+    config = project.get("label_config") if isinstance(project, dict) else None
+    key = service.connections.key(project)
+    if key is not None and isinstance(config, str):
+        service.jobs.announce(key, config, service.runner.wanted_version(config))
+
+
+def _announce(service: Service, key: ProjectKey, config: str, version: str) -> None:
+    """Tell the job list what a project asks for now; /setup is answered in any case."""
+    try:
+        service.jobs.announce(key, config, version)
+    except SQLAlchemyError:
+        logger.exception("project %s: the job list cannot be written", key.id)
 
 
 def _prelabel(event: dict[str, Any], service: Service) -> None:
@@ -113,8 +142,9 @@ def _prelabel(event: dict[str, Any], service: Service) -> None:
     if labeling.problems or not labeling.targets:
         logger.warning("project %s cannot be pre-labelled: see /setup", project.get("id"))
         return
-    version = service.version_of(labeling)
-    service.jobs.enqueue(int(project["id"]), config, version, tasks)
+    key = service.connections.key(project)
+    if key is not None:
+        service.jobs.enqueue(key, config, service.version_of(labeling), tasks)
 
 
 @routes.get("/versions")

@@ -26,8 +26,8 @@ from backend.prediction.interactive import context_regions, suggest
 from backend.prediction.loading import Project
 from backend.prediction.model import BackgroundModel
 from backend.prediction.predict import predict_many
+from backend.qa.store import Store
 from backend.settings import Settings
-from backend.store import EventStore
 from backend.web.app import configured_model, configured_store, connect
 from videogem.errors import InputError
 
@@ -40,7 +40,7 @@ class Shared:
     model: BackgroundModel
     connections: Connections
     media: Media
-    store: EventStore
+    store: Store
 
 
 @functools.lru_cache(maxsize=1)

@@ -9,12 +9,13 @@ from backend.label_studio.client import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling.controls import Labeling
 from backend.media.media import Media
+from backend.prediction.batch import Batches
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import Models
 from backend.prediction.runner import Runner
 from backend.prediction.traffic import Traffic
+from backend.qa.store import Store
 from backend.settings import Settings
-from backend.store import EventStore
 
 KEY = "videogem"
 
@@ -25,13 +26,20 @@ class Service:
 
     settings: Settings
     models: Models
-    store: EventStore
+    store: Store
     connections: Connections
     media: Media
     jobs: Jobs
     runner: Runner
     traffic: Traffic
+    batches: Batches
     webhooks: WebhookKeeper
+
+    def close(self) -> None:
+        """End the work in the background, give back its jobs, and let go of the database."""
+        self.runner.stop()
+        self.jobs.close()
+        self.store.close()
 
     def version_of(self, labeling: Labeling) -> str:
         """The model version of a project with this labeling config.
@@ -39,7 +47,7 @@ class Service:
         Raises:
             InputError: it asks for a model that is not offered.
         """
-        return self.models.for_labeling(labeling).version + labeling.version_suffix
+        return self.models.version_of(labeling)
 
 
 def current_service() -> Service:

@@ -54,7 +54,8 @@ def serve_here(grounder: Grounder, settings: dict[str, Any]) -> Backend:
     values = Settings(host="127.0.0.1", port=port, **settings)
     values.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(values.database)
-    server = make_server("127.0.0.1", port, create_app(values, grounder, store), threaded=True)
+    app = create_app(values, grounder, store)
+    server = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
 
@@ -62,6 +63,6 @@ def serve_here(grounder: Grounder, settings: dict[str, Any]) -> Backend:
         server.shutdown()
         thread.join()
         server.server_close()
-        store.close()
+        app.extensions["videogem"].close()
 
     return Backend(f"http://localhost:{port}", stop)

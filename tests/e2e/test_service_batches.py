@@ -1,17 +1,26 @@
 """Every size of batch ends with every task predicted, once."""
 
+import logging
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+from label_studio_sdk.client import LabelStudio
+
 from backend.demo.local_label_studio import LabelStudioServer
+from backend.demo.processes import free_port
+from backend.label_studio.project_setup import ensure_backend
 from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import (
+    NARRATION,
     SlowGrounder,
     config,
     counts,
@@ -22,7 +31,10 @@ from tests.e2e.service_helpers import (
     task_ids,
     wait_for,
 )
+from tests.fake_backend import BackendProcess
+from tests.images import image_url
 
+logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 
 
@@ -48,6 +60,57 @@ def test_250_tasks_in_one_request_beyond_the_time_budget(
     assert counts(found) == dict.fromkeys(task_ids(label_studio, project), 1)
     assert all(len(prediction["result"]) == 2 for prediction in found)
     assert {prediction["model_version"] for prediction in found} == {"fake-1"}
+
+
+@pytest.mark.parametrize(
+    ("num_tasks", "kills"),
+    [
+        (300, 3),
+        pytest.param(5000, 0, marks=pytest.mark.slow),
+        pytest.param(5000, 20, marks=pytest.mark.slow),
+    ],
+)
+def test_one_click(
+    label_studio: LabelStudioServer,
+    client: LabelStudio,
+    make_project: Callable[..., int],
+    tmp_path: Path,
+    num_tasks: int,
+    kills: int,
+) -> None:
+    """All predictions are there, one each, also where the backend is killed again and again."""
+    settings = {
+        "data_dir": tmp_path,
+        "label_studio_url": label_studio.url,
+        "label_studio_api_key": label_studio.credentials.token,
+        "qa_sync_minutes": 0,
+        "port": free_port(None),
+    }
+    chance = random.Random(5)
+    backend = BackendProcess(settings, seconds=0.01 if kills else 0.0)
+    try:
+        backend.wait()
+        tasks = [{"frame": image_url(), "narration": NARRATION}] * num_tasks
+        project = make_project(config("frame"), tasks)
+        ensure_backend(client, project, backend.url)
+        started = time.monotonic()
+        retrieve(label_studio, project)
+        for _ in range(kills):
+            time.sleep(chance.uniform(0, 3))
+            backend.kill()
+            backend = BackendProcess(settings, seconds=0.01)
+            backend.wait()
+        wait_for(
+            lambda: jobs(backend, project)["done"] == num_tasks,
+            seconds=600,
+            what="all tasks are done",
+        )
+        logger.info("%d tasks, %d kills: %.1f s", num_tasks, kills, time.monotonic() - started)
+    finally:
+        backend.kill()
+    found = counts(predictions(label_studio, project))
+    assert found == dict.fromkeys(found, 1)
+    assert len(found) == num_tasks
 
 
 def test_failed_tasks_spare_the_others_and_are_tried_again(

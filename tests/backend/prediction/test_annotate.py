@@ -12,7 +12,7 @@ from backend.media.media import Media
 from backend.prediction.annotate import Tally, annotate
 from backend.prediction.model import BackgroundModel, Models
 from backend.settings import Settings
-from tests.backend.prediction.test_batch import CONFIG, Store, make_tasks
+from tests.backend.prediction.test_batch import CONFIG, make_tasks
 from tests.fake_label_studio import FakeLabelStudio, fake_label_studio
 from tests.fakes import FakeGrounder
 
@@ -30,7 +30,7 @@ def run(server: FakeLabelStudio, folder: Path, **options: Any) -> Tally:
         1,
         models=Models(BackgroundModel.of(FakeGrounder())),
         media=Media(settings, Connections(settings)),
-        store=Store(),
+        record=lambda key, pairs: None,
         **options,
     )
 

@@ -1,5 +1,6 @@
 """Batches: every task ends up predicted once, whatever happens meanwhile."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,14 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 
+from backend.database.keys import ProjectKey, server_name
+from backend.label_studio.client import LabelStudio
+from backend.prediction.batch import DIRECT
+from backend.prediction.delivery import deliver
+from backend.prediction.jobs import Jobs
 from backend.prediction.model import BackgroundModel
 from backend.settings import Settings
 from backend.web.app import create_app
@@ -34,15 +42,16 @@ class Slow(FakeGrounder):
         return super().ground(clip, narrations)
 
 
-class Store:
+class Held(FakeGrounder):
+    """Answers only when it is let."""
+
     def __init__(self) -> None:
-        self.tasks: list[int] = []
+        super().__init__()
+        self.free = threading.Event()
 
-    def append_event(self, payload: Any, server: str = "") -> None:
-        """Events do not matter here."""
-
-    def record_predictions(self, project_id: int, task_id: int, predictions: Any) -> None:
-        self.tasks.append(task_id)
+    def ground(self, clip: Clip, narrations: Any) -> list[Grounding]:
+        self.free.wait(60)
+        return super().ground(clip, narrations)
 
 
 def make_tasks(count: int) -> list[dict[str, Any]]:
@@ -67,14 +76,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ) -> FlaskClient:
         if label_studio is not None:
             options |= {"label_studio_url": label_studio.url, "label_studio_api_key": TOKEN}
-        app = create_app(Settings(data_dir=tmp_path, **options), model or Slow(), Store())
+        app = create_app(Settings(data_dir=tmp_path, **options), model or Slow())
         running.append(app.extensions["videogem"])
         return app.test_client()
 
     yield make
     for service in running:
-        service.runner.stop()
-        service.jobs.close()
+        service.close()
 
 
 def predict(client: FlaskClient, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,15 +116,29 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
 def test_what_the_time_does_not_suffice_for_is_delivered_later(
     label_studio: FakeLabelStudio, start: Start
 ) -> None:
-    client = start(label_studio, predict_budget=0.3)
-    tasks = label_studio.tasks
+    model = Held()
+    client = start(label_studio, model, predict_budget=0.3)
+    tasks = label_studio.tasks[:DIRECT]
     results = predict(client, tasks)
-    direct = sum("result" in item for item in results)
-    assert 0 < direct < len(tasks)
+    assert not all("result" in item for item in results)
+    model.free.set()
     assert all("/jobs" in item["error"] for item in results if "result" not in item)
     store_as_label_studio_does(label_studio, tasks, results)
     wait_for(lambda: row(client)["done"] == len(tasks))
+    assert list(label_studio.count().values())[:DIRECT] == [1] * DIRECT
+
+
+def test_a_large_request_is_answered_at_once_and_delivered_in_bulk(
+    label_studio: FakeLabelStudio, start: Start
+) -> None:
+    client = start(label_studio)
+    results = predict(client, label_studio.tasks)
+    assert not any("result" in item for item in results)
+    wait_for(lambda: row(client)["done"] == len(results))
     assert set(label_studio.count().values()) == {1}
+    asked = [request.path for request in label_studio.server.requests]
+    assert "/api/predictions/" not in asked
+    assert asked.count("/api/projects/1/import/predictions") < 10
 
 
 def test_impatient_requests_make_no_duplicates(label_studio: FakeLabelStudio, start: Start) -> None:
@@ -165,7 +187,7 @@ def test_waiting_tasks_survive_a_restart(label_studio: FakeLabelStudio, start: S
     left = row(client)["queued"] + row(client)["ready"]
     assert left > 0
     label_studio.down = False
-    service.jobs._connection.execute("UPDATE jobs SET not_before=0")  # not to wait for the retry
+    service.jobs.wake(ProjectKey(server_name(label_studio.url), 1))  # not to wait for the retry
     again = start(label_studio, predict_budget=0.05)
     wait_for(lambda: row(again)["done"] == 60)
 
@@ -263,6 +285,84 @@ def test_the_quality_page_shows_the_jobs(tmp_path: Path) -> None:
         assert "Doctor" in client.get("/doctor", headers={"Accept": "text/html"}).text
         assert client.get("/doctor").json["checks"][0]["name"] == "data folder"
     finally:
-        service.runner.stop()
-        service.store.close()
-        service.jobs.close()
+        service.close()
+
+
+def test_a_failing_quality_store_loses_no_prediction(
+    label_studio: FakeLabelStudio, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr("backend.qa.store.Store.record_all", fail)
+    client = start(label_studio)
+    assert all("result" in item for item in predict(client, label_studio.tasks[:3]))
+    assert row(client)["done"] == 3
+    predict(client, label_studio.tasks[10:40])
+    wait_for(lambda: row(client)["done"] == 33)
+    assert sum(label_studio.count().values()) == 30
+
+
+def test_a_job_list_that_cannot_be_written_does_not_cost_small_requests_their_answer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    client = start()
+    monkeypatch.setattr(Jobs, "begin", fail)
+    assert all("result" in item for item in predict(client, make_tasks(3)))
+
+
+def test_a_queue_left_by_another_model_is_dropped(
+    label_studio: FakeLabelStudio, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = Held()
+    first = start(label_studio, held)
+    predict(first, label_studio.tasks)
+    service = first.application.extensions["videogem"]
+    held.free.set()
+    service.runner._stop = True
+    service.close()
+    left = [task for task, count in label_studio.count().items() if not count]
+    assert left
+    second = start(label_studio, FakeGrounder(version="other-2"))
+    wait_for(lambda: not any(row(second).get(state) for state in ("queued", "running", "ready")))
+    versions = {one["model_version"] for one in label_studio.predictions}
+    assert "other-2" not in versions
+    assert "jobs dropped" in caplog.text
+    predict(second, label_studio.tasks)
+    wait_for(lambda: row(second)["done"] >= len(label_studio.tasks))
+    assert {one["model_version"] for one in label_studio.predictions} == {*versions, "other-2"}
+
+
+def test_what_was_predicted_for_an_older_config_is_not_delivered(
+    label_studio: FakeLabelStudio, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start(label_studio)
+    label_studio.config = CONFIG.replace("<View>", '<View model_top="2">')  # no webhook tells
+    predict(client, label_studio.tasks)
+    wait_for(lambda: not any(row(client).get(state) for state in ("queued", "running", "ready")))
+    assert label_studio.predictions == []
+    assert "jobs dropped" in caplog.text
+
+
+def test_a_webhook_tells_that_the_config_has_changed(start: Start) -> None:
+    client = start(model=Held())
+    event = {"action": "PROJECT_UPDATED", "project": {"id": 1, "label_config": "<View><A/></View>"}}
+    client.application.extensions["videogem"].jobs.enqueue(
+        ProjectKey("", 1), CONFIG, "fake-1", make_tasks(30)
+    )
+    assert client.post("/webhook", json=event).status_code == 201
+    assert not any(row(client).get(state) for state in ("queued", "running", "ready"))
+
+
+def test_a_bad_task_is_found_by_halving(label_studio: FakeLabelStudio) -> None:
+    pairs = [(task["id"], {"result": [], "model_version": "v"}) for task in label_studio.tasks]
+    found = deliver(
+        LabelStudio(label_studio.url, SecretStr(TOKEN)), 1, [*pairs, (999, pairs[0][1])]
+    )
+    assert [each.task for each in found if each.error] == [999]
+    assert set(label_studio.count().values()) == {1}
+    posts = [r for r in label_studio.server.requests if r.path.endswith("import/predictions")]
+    assert len(posts) < 15

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from backend.settings import Settings
 from backend.web.app import create_app
-from tests.backend.prediction.test_batch import CONFIG, Store
+from tests.backend.prediction.test_batch import CONFIG
 from tests.fakes import FakeGrounder
 
 SETUP = {"project": "1.5", "schema": CONFIG}
@@ -18,7 +18,7 @@ SETUP = {"project": "1.5", "schema": CONFIG}
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
     settings = Settings(data_dir=tmp_path, basic_auth_user="zoë", basic_auth_password="pä:ss")
-    return create_app(settings, FakeGrounder(), Store()).test_client()
+    return create_app(settings, FakeGrounder()).test_client()
 
 
 def header(text: str, encoding: str = "utf-8") -> dict[str, str]:

@@ -1,12 +1,15 @@
 """The five routes, against what Label Studio 1.23.2 really sends."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from backend.database.keys import ProjectKey
+from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web.app import create_app
 from tests.fakes import FakeGrounder
@@ -17,30 +20,35 @@ PREDICTS = sorted(path.stem for path in RECORDINGS.glob("predict_*.json"))
 WEBHOOKS = sorted(path.stem for path in RECORDINGS.glob("webhook_*.json"))
 
 
-class MemoryStore:
-    """Keeps what the routes hand on."""
+class MemoryStore(Store):
+    """Keeps what the routes hand on, beside storing it."""
 
-    def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.predictions: list[tuple[int, int, list[dict[str, Any]]]] = []
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.events: list[Any] = []
+        self.predictions: list[tuple[ProjectKey, list[tuple[int, Any]]]] = []
 
-    def append_event(self, payload: dict[str, Any], server: str = "") -> None:
+    def append_event(self, payload: Any, server: str = "") -> None:
         self.events.append(payload)
+        super().append_event(payload, server)
 
-    def record_predictions(
-        self, project_id: int, task_id: int, predictions: list[dict[str, Any]]
-    ) -> None:
-        self.predictions.append((project_id, task_id, predictions))
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
+    def record_all(self, key: ProjectKey, predictions: Any) -> None:
+        self.predictions.append((key, list(predictions)))
+        super().record_all(key, predictions)
 
 
 @pytest.fixture
-def client(tmp_path: Path, store: MemoryStore) -> FlaskClient:
-    return create_app(Settings(data_dir=tmp_path), FakeGrounder(), store).test_client()
+def store(tmp_path: Path) -> Iterator[MemoryStore]:
+    store = MemoryStore(Settings(data_dir=tmp_path).database)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(tmp_path: Path, store: MemoryStore) -> Iterator[FlaskClient]:
+    app = create_app(Settings(data_dir=tmp_path), FakeGrounder(), store)
+    yield app.test_client()
+    app.extensions["videogem"].close()
 
 
 def exchanges(name: str) -> list[dict[str, Any]]:
@@ -111,7 +119,7 @@ def test_a_broken_task_keeps_its_reason_and_spares_the_others(
     results = client.post("/predict", json=body).json["results"]
     assert [("result" in item) for item in results] == [True, False, True]
     assert "cannot be read" in results[1]["error"]
-    recorded = sorted(task for _, task, _ in store.predictions)
+    recorded = sorted(task for _, pairs in store.predictions for task, _ in pairs)
     assert recorded == sorted(body["tasks"][i]["id"] for i in (0, 2))
 
 

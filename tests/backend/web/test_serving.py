@@ -35,16 +35,12 @@ class Slow(FakeGrounder):
         work(2)
         return super().ground(clip, narrations)
 
-class Store:
-    def append_event(self, payload, server=""): pass
-    def record_predictions(self, project_id, task_id, predictions): pass
-
 def load():
     work(6)
     return Slow()
 
 def create(settings):
-    return create_app(settings, BackgroundModel("fake-1", load), Store())
+    return create_app(settings, BackgroundModel("fake-1", load))
 
 settings = Settings(host="127.0.0.1", port=int(sys.argv[2]), data_dir=sys.argv[3])
 getattr(serving, "run_" + sys.argv[1])(settings, create)

@@ -1,0 +1,92 @@
+"""Backends that are killed, or share their work: every task is predicted once in the end."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.backend.prediction.test_batch import CONFIG, TOKEN, make_tasks
+from tests.fake_backend import BackendProcess
+from tests.fake_label_studio import FakeLabelStudio, fake_label_studio
+from tests.postgres import MISSING, postgres, server_program
+
+
+def settings(label_studio: FakeLabelStudio, folder: Path) -> dict[str, Any]:
+    return {
+        "data_dir": folder,
+        "label_studio_url": label_studio.url,
+        "label_studio_api_key": TOKEN,
+        "qa_sync_minutes": 0,
+    }
+
+
+@contextmanager
+def backend(values: dict[str, Any], seconds: float) -> Iterator[BackendProcess]:
+    process = BackendProcess(values, seconds=seconds)
+    try:
+        process.wait()
+        yield process
+    finally:
+        process.kill()
+
+
+def click(backend: BackendProcess, tasks: list[dict[str, Any]]) -> None:
+    body = {"project": "1.5", "tasks": tasks, "label_config": CONFIG, "params": {"context": None}}
+    answer = requests.post(f"{backend.url}/predict", json=body, timeout=60).json()
+    assert not any("result" in item for item in answer["results"])
+
+
+def wait_until_all_there(label_studio: FakeLabelStudio, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while len({one["task"] for one in list(label_studio.predictions)}) < len(label_studio.tasks):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("num_tasks", "kills"), [(300, 3), pytest.param(5000, 20, marks=pytest.mark.slow)]
+)
+def test_kill_9_at_random_moments(tmp_path: Path, num_tasks: int, kills: int) -> None:
+    chance = random.Random(5)
+    with fake_label_studio(CONFIG, make_tasks(num_tasks)) as label_studio:
+        values = settings(label_studio, tmp_path)
+        for kill in range(kills):
+            with backend(values, seconds=0.005) as process:
+                if kill == 0:
+                    click(process, label_studio.tasks)
+                time.sleep(chance.uniform(0, 1.5))
+        with backend(values, seconds=0.0):
+            wait_until_all_there(label_studio)
+        assert set(label_studio.count().values()) == {1}
+
+
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
+def test_two_backends_share_1000_tasks_and_one_is_killed(tmp_path: Path, database: str) -> None:
+    if database == "postgresql" and server_program("initdb") is None:
+        pytest.skip(MISSING)
+    with fake_label_studio(CONFIG, make_tasks(1000)) as label_studio:
+        values = settings(label_studio, tmp_path)
+        if database == "sqlite":
+            share(label_studio, values)
+            return
+        with postgres() as url:
+            share(label_studio, values | {"database_url": url})
+
+
+def share(label_studio: FakeLabelStudio, values: dict[str, Any]) -> None:
+    """Two backends work at one click; the first is killed half way."""
+    with backend(values, seconds=0.01) as survivor:
+        with backend(values, seconds=0.01) as victim:
+            click(victim, label_studio.tasks)
+            deadline = time.monotonic() + 60
+            while len(label_studio.predictions) < 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        wait_until_all_there(label_studio)
+        assert survivor.process.poll() is None
+    assert set(label_studio.count().values()) == {1}
