@@ -113,6 +113,26 @@ def test_one_click(
     assert len(found) == num_tasks
 
 
+@pytest.mark.slow
+def test_250_tasks_with_the_demo_model(
+    label_studio: LabelStudioServer,
+    make_project: Callable[..., int],
+    start_backend: Callable[..., Backend],
+    frames: Path,
+    frame_url: Callable[[Path], str],
+) -> None:
+    backend = start_backend(
+        label_studio_url=label_studio.url, label_studio_api_key=label_studio.credentials.token
+    )
+    project = make_project(config("frame"), frame_tasks(frames, frame_url, 250), backend)
+    started = time.monotonic()
+    retrieve(label_studio, project)
+    wait_for(lambda: jobs(backend, project)["done"] == 250, seconds=300, what="all tasks are done")
+    logger.info("250 tasks, demo model: %.1f s", time.monotonic() - started)
+    found = counts(predictions(label_studio, project))
+    assert found == dict.fromkeys(task_ids(label_studio, project), 1)
+
+
 def test_failed_tasks_spare_the_others_and_are_tried_again(
     label_studio: LabelStudioServer,
     make_project: Callable[..., int],

@@ -348,13 +348,15 @@ def test_what_was_predicted_for_an_older_config_is_not_delivered(
 
 
 def test_a_webhook_tells_that_the_config_has_changed(start: Start) -> None:
-    client = start(model=Held())
+    model = Held()
+    client = start(model=model)
     event = {"action": "PROJECT_UPDATED", "project": {"id": 1, "label_config": "<View><A/></View>"}}
     client.application.extensions["videogem"].jobs.enqueue(
         ProjectKey("", 1), CONFIG, "fake-1", make_tasks(30)
     )
     assert client.post("/webhook", json=event).status_code == 201
     assert not any(row(client).get(state) for state in ("queued", "running", "ready"))
+    model.free.set()
 
 
 def test_a_bad_task_is_found_by_halving(label_studio: FakeLabelStudio) -> None:
