@@ -4,9 +4,14 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 # Model hubs are never reached by a test; code that needs one is tested with a local stand-in.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture

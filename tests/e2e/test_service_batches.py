@@ -66,8 +66,8 @@ def test_250_tasks_in_one_request_beyond_the_time_budget(
     ("num_tasks", "kills"),
     [
         (300, 3),
-        pytest.param(5000, 0, marks=pytest.mark.slow),
-        pytest.param(5000, 20, marks=pytest.mark.slow),
+        pytest.param(5000, 0, marks=pytest.mark.soak),
+        pytest.param(5000, 20, marks=pytest.mark.soak),
     ],
 )
 def test_one_click(
@@ -113,7 +113,7 @@ def test_one_click(
     assert len(found) == num_tasks
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_250_tasks_with_the_demo_model(
     label_studio: LabelStudioServer,
     make_project: Callable[..., int],

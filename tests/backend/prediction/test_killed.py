@@ -49,7 +49,7 @@ def wait_until_all_there(label_studio: FakeLabelStudio, seconds: float = 180) ->
 
 
 @pytest.mark.parametrize(
-    ("num_tasks", "kills"), [(300, 3), pytest.param(5000, 20, marks=pytest.mark.slow)]
+    ("num_tasks", "kills"), [(300, 3), pytest.param(5000, 20, marks=pytest.mark.soak)]
 )
 def test_kill_9_at_random_moments(tmp_path: Path, num_tasks: int, kills: int) -> None:
     chance = random.Random(5)
@@ -65,7 +65,7 @@ def test_kill_9_at_random_moments(tmp_path: Path, num_tasks: int, kills: int) ->
         assert set(label_studio.count().values()) == {1}
 
 
-@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"])
 def test_two_backends_share_1000_tasks_and_one_is_killed(tmp_path: Path, database: str) -> None:
     if database == "postgresql" and server_program("initdb") is None:
         pytest.skip(MISSING)
