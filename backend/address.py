@@ -5,9 +5,11 @@ and part of a user name to the other). So an address is brought to its final for
 library that also connects, and everything about it is decided on that form.
 """
 
+import contextlib
 import ipaddress
 import posixpath
 import re
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin
 
@@ -17,6 +19,7 @@ import urllib3
 from videogem.errors import InputError
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters and backslashes
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
 
@@ -58,7 +61,7 @@ def read_address(text: str) -> Address:
         raise AddressError("An address must not hold backslashes or control characters.")
     text = text.strip().replace(" ", "%20")  # as file names have them
     if not re.match(r"https?://[^/]", text, re.IGNORECASE):
-        raise AddressError(f"{text[:200]!r} is no http or https address.")
+        raise AddressError(f"{_cut(text)!r} is no http or https address.")
     authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
     if "@" in authority:
         raise AddressError("An address must not hold a user or a password ('@' before the host).")
@@ -66,15 +69,20 @@ def read_address(text: str) -> Address:
         prepared = requests.Request("GET", text).prepare().url or ""
         parts = urllib3.util.parse_url(prepared)
     except (requests.RequestException, urllib3.exceptions.LocationParseError, UnicodeError):
-        raise AddressError(f"{text[:200]!r} is no address that can be read.") from None
+        raise AddressError(f"{_cut(text)!r} is no address that can be read.") from None
     scheme, host = (parts.scheme or "").lower(), (parts.host or "").lower()
     if parts.auth is not None or scheme not in _PORTS or not _HOST.fullmatch(host):
-        raise AddressError(f"{text[:200]!r} has no plain host name.")
+        raise AddressError(f"{_cut(text)!r} has no plain host name.")
     if parts.port == 0 or re.search(r":0*$", authority):
-        raise AddressError(f"{text[:200]!r} has no valid port.")
+        raise AddressError(f"{_cut(text)!r} has no valid port.")
     return Address(
         prepared, scheme, host.rstrip("."), parts.port or _PORTS[scheme], parts.path or "/"
     )
+
+
+def _cut(text: str) -> str:
+    """For messages: short, and without the query, where secrets are."""
+    return re.split(r"[?#]", text, maxsplit=1)[0][:200]
 
 
 def follow(address: Address, location: str) -> Address:
@@ -83,9 +91,18 @@ def follow(address: Address, location: str) -> Address:
     Raises:
         AddressError: as for `read_address`.
     """
+    with contextlib.suppress(UnicodeError):  # headers come as Latin-1, servers write UTF-8
+        location = location.encode("latin-1").decode("utf-8")
     if _FORBIDDEN.search(location):
         raise AddressError("A redirect must not hold backslashes or control characters.")
-    return read_address(urljoin(address.url, location))
+    if _SCHEME.match(location):  # urljoin would take "http:/x" for a path of this host
+        return read_address(location)
+    try:
+        return read_address(urljoin(address.url, location))
+    except ValueError as error:
+        if isinstance(error, AddressError):
+            raise
+        raise AddressError("A redirect leads to no address that can be read.") from None
 
 
 @dataclass(frozen=True)
@@ -117,12 +134,18 @@ class Origin:
         for _ in range(4):  # servers and proxies decode once or twice
             if not _is_below(path, self.prefix):
                 return False
-            path = unquote(path)
-        return path == unquote(path)  # encoded deeper than that, it is nobody's path
+            path = unquote(path, errors="surrogateescape")
+        # Encoded deeper than that, it is nobody's path. Nor is one that is no text or has control
+        # characters: servers differ about those.
+        return path == unquote(path, errors="surrogateescape") and not any(
+            unicodedata.category(letter) in ("Cc", "Cs") for letter in path
+        )
 
 
 def _is_below(path: str, prefix: str) -> bool:
-    plain = posixpath.normpath(path.replace("\\", "/"))
+    # Some servers drop what follows a semicolon, and fold wide dots: "..;x" climbs there.
+    plain = re.sub(r";[^/]*", "", unicodedata.normalize("NFKC", path).replace("\\", "/"))
+    plain = posixpath.normpath(plain)
     return plain == prefix or plain.startswith(prefix + "/")
 
 

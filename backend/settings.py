@@ -90,6 +90,12 @@ class Settings(BaseSettings):
         description="comma-separated host names, addresses or networks that task media may come "
         "from although they are private",
     )
+    media_proxy: str | None = Field(
+        None,
+        description="proxy that media from elsewhere are fetched through, like "
+        "`http://proxy.example:3128`; names are still resolved and checked here, and Label Studio "
+        "and allowed hosts are reached directly",
+    )
     max_media_mb: float = Field(500.0, gt=0, description="largest file fetched for one task")
     media_timeout: float = Field(60.0, gt=0, description="seconds one file may take to fetch")
     max_redirects: int = Field(5, ge=0, le=20, description="redirects followed for one file")
@@ -127,6 +133,14 @@ class Settings(BaseSettings):
                     raise ValueError(
                         f"must hold host names, addresses or networks like 10.0.0.0/8, got {host!r}"
                     ) from None
+        return value
+
+    @field_validator("media_proxy")
+    @classmethod
+    def _check_proxy(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an address like http://proxy.example:3128")
         return value
 
     @field_validator("label_studio_url")

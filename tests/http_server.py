@@ -38,7 +38,9 @@ class Server:
 
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
+        self.fallback: Route | None = None  # for every other path
         self.requests: list[Request] = []
+        self.targets: list[str] = []  # as they stood in the first lines
         self.port = 0
 
     @property
@@ -47,7 +49,7 @@ class Server:
 
     def answer(self, request: Request) -> Answer:
         self.requests.append(request)
-        route = self.routes.get(request.path)
+        route = self.routes.get(request.path, self.fallback)
         return route(request) if route else Answer({"detail": "not found"}, 404)
 
 
@@ -58,6 +60,7 @@ def http_server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
+            state.targets.append(self.path)
             parts = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
             raw = self.rfile.read(length)
@@ -82,7 +85,7 @@ def http_server() -> Iterator[Server]:
             except (BrokenPipeError, ConnectionResetError):
                 pass
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle
+        do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = _handle
 
         def log_message(self, format: str, *args: Any) -> None:
             """Keep the test's output clean."""

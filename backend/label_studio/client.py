@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from backend.address import Origin
 from backend.database.keys import ProjectKey, is_this_machine, server_name
 from backend.database.servers import ProjectServers
-from backend.guard import LOCAL_NETWORKS, open_session
+from backend.guard import LOCAL_NETWORKS, Session, open_session
 from backend.settings import MEGABYTE, Settings
 from videogem.errors import InputError
 
@@ -80,7 +80,7 @@ class LabelStudio:
         self._networks = LOCAL_NETWORKS if announced else None
         self._session = self.open_session()
 
-    def open_session(self) -> requests.Session:
+    def open_session(self) -> Session:
         """A session for requests to this server."""
         return open_session(self._networks)
 

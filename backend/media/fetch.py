@@ -12,7 +12,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import HTTPError
 
 from backend.address import Address, AddressError, follow, read_address
-from backend.guard import open_session
+from backend.guard import Session, open_session
 from backend.label_studio.client import LabelStudio
 from backend.media.range_file import RangeFile
 from backend.settings import MEGABYTE, Settings
@@ -41,6 +41,8 @@ class Fetcher:
         self._networks = tuple(
             ipaddress.ip_network(host) for host in settings.allowed_hosts if "/" in host
         )
+        proxy = settings.media_proxy
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
 
     def fetch(self, url: str, into: BinaryIO, label_studio: LabelStudio | None) -> None:
         """Write the bytes behind ``url`` into a file.
@@ -135,8 +137,15 @@ class Fetcher:
             session = label_studio.open_session()
         else:
             trusted = address.host.strip("[]") in self._hosts
-            session = open_session(None if trusted else self._networks)
+            session = open_session(None) if trusted else open_session(self._networks, self._proxies)
         left = max(0.1, deadline - time.monotonic())
+        with session, session.limited(left):
+            yield from self._send(session, address, headers, left, own=own)
+
+    def _send(
+        self, session: Session, address: Address, headers: dict[str, str], left: float, *, own: bool
+    ) -> Iterator[requests.Response]:
+        deadline = time.monotonic() + left
         try:
             response = session.get(
                 address.url,
@@ -151,17 +160,14 @@ class Fetcher:
                 f"fetched; if it is meant, add {address.host} to VIDEOGEM_ALLOWED_HOSTS."
             ) from None
         except requests.RequestException as error:
-            if isinstance(error, requests.Timeout) and time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 raise self._too_slow(address) from None
             hint = "check VIDEOGEM_LABEL_STUDIO_URL" if own else "check the address"
             raise MediaError(
                 f"{address.shown} cannot be reached ({type(error).__name__}); {hint}."
             ) from None
-        try:
+        with response:
             yield response
-        finally:
-            response.close()
-            session.close()
 
     def _check_status(
         self, address: Address, response: requests.Response, label_studio: LabelStudio | None
@@ -215,7 +221,11 @@ class Fetcher:
                     raise self._too_slow(address)
                 into.write(chunk)
         except (requests.RequestException, HTTPError) as error:
+            if time.monotonic() > deadline:
+                raise self._too_slow(address) from None
             raise MediaError(f"{address.shown} broke off ({type(error).__name__}).") from None
+        if time.monotonic() > deadline:  # cut, the body may look as if it had ended
+            raise self._too_slow(address)
 
 
 def _read(url: str) -> Address:

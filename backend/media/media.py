@@ -72,7 +72,7 @@ class Media:
         return self.cache.open(url, write)
 
     def _address(self, reference: str, label_studio: LabelStudio | None, task: int | None) -> str:
-        if reference.startswith(("http://", "https://")):
+        if reference[:8].lower().startswith(("http://", "https://")):
             return reference
         if reference.startswith(STORAGES):
             server = self._need(label_studio, reference)

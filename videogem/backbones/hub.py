@@ -4,12 +4,17 @@ A file in the cache is used without asking the hub, so that a machine that has t
 network and loses no time waiting for one.
 """
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from huggingface_hub import constants, hf_hub_download, snapshot_download, try_to_load_from_cache
+import httpx2  # what the hub's client is built on, and comes with it
+from huggingface_hub import (
+    constants,
+    get_session,
+    hf_hub_download,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from videogem.errors import InputError
@@ -87,11 +92,10 @@ def _check_reachable(what: str) -> None:
     """Fail at once where there is no network; the hub's own client tries for minutes."""
     if constants.HF_HUB_OFFLINE:
         raise _not_fetched(what, OSError("HF_HUB_OFFLINE is set"))
-    address = urlsplit(constants.ENDPOINT)
-    port = address.port or (443 if address.scheme == "https" else 80)
     try:
-        socket.create_connection((address.hostname or "", port), CONNECT_TIMEOUT).close()
-    except OSError as error:
+        # By the hub's own client, which knows the proxies; whatever it answers, it is there.
+        get_session().head(constants.ENDPOINT, timeout=CONNECT_TIMEOUT)
+    except (OSError, httpx2.HTTPError) as error:
         raise _not_fetched(what, error) from error
 
 

@@ -1,6 +1,9 @@
 """Media: from every kind of reference, and from nowhere else."""
 
 import base64
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +100,50 @@ def test_private_addresses_may_be_allowed(tmp_path: Path, elsewhere: Server, all
     assert read(reader, f"http://127.0.0.1:{elsewhere.port}/a.jpg") == b"file"
 
 
+class TestProxy:
+    """Media from elsewhere through a proxy; the address it is asked for is checked here."""
+
+    @pytest.fixture
+    def proxy(self) -> Iterator[Server]:
+        with http_server() as server:
+            server.fallback = lambda request: Answer(b"by proxy")
+            yield server
+
+    def test_the_proxy_is_asked_for_the_checked_address(
+        self, tmp_path: Path, proxy: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = [(2, 1, 6, "", ("93.184.216.34", 80))]
+        resolve = socket.getaddrinfo
+
+        def fake(host: Any, *given: Any, **named: Any) -> Any:
+            return found if host == "media.example" else resolve(host, *given, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", fake)
+        reader = media(tmp_path, None, media_proxy=proxy.url)
+        assert read(reader, "http://media.example/a.jpg") == b"by proxy"
+        assert proxy.targets == ["http://93.184.216.34/a.jpg"]
+        assert proxy.requests[0].headers["host"].startswith("media.example")
+
+    def test_private_addresses_are_refused_behind_it_too(
+        self, tmp_path: Path, proxy: Server, elsewhere: Server
+    ) -> None:
+        reader = media(tmp_path, None, media_proxy=proxy.url)
+        with pytest.raises(MediaError, match="private address"):
+            read(reader, f"{elsewhere.url}/a.jpg")
+        assert proxy.requests == elsewhere.requests == []
+
+    @pytest.mark.parametrize("allowed", ["127.0.0.1", "127.0.0.0/8"])
+    def test_label_studio_and_allowed_hosts_are_reached_without_it(
+        self, tmp_path: Path, proxy: Server, label_studio: Server, elsewhere: Server, allowed: str
+    ) -> None:
+        label_studio.routes["/data/a.jpg"] = signed_in
+        elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file")
+        reader = media(tmp_path, label_studio.url, media_proxy=proxy.url, allowed_hosts=allowed)
+        assert read(reader, "/data/a.jpg") == b"file"
+        assert read(reader, f"{elsewhere.url}/a.jpg") == b"file"
+        assert proxy.requests == []
+
+
 def test_redirects_are_checked_anew(
     tmp_path: Path, label_studio: Server, elsewhere: Server
 ) -> None:
@@ -136,6 +183,28 @@ def test_slow_files_are_given_up(tmp_path: Path, label_studio: Server) -> None:
     with pytest.raises(MediaError, match=r"MEDIA_TIMEOUT|broke off"):
         read(media(tmp_path, label_studio.url, media_timeout=0.5), "/a")
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mp4"])
+def test_headers_that_never_end_are_given_up(tmp_path: Path, name: str) -> None:
+    """Each byte comes in time, so only the time of the whole ends it."""
+    stop = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not stop.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=[listener], daemon=True)
+        thread.start()
+        reader = media(tmp_path, None, media_timeout=0.5, allowed_hosts="127.0.0.1")
+        with pytest.raises(MediaError, match="MEDIA_TIMEOUT"):
+            read(reader, f"http://127.0.0.1:{listener.getsockname()[1]}/{name}")
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 from safetensors.torch import save_file
 
+from tests.http_server import http_server
 from tests.towers import tiny_clip
 from videogem.backbones import hub
 from videogem.backbones.hub import cached, fetch, open_clip_files
@@ -121,6 +122,22 @@ def test_an_unreachable_hub_is_told_at_once(hub_cache, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(InputError, match="could not be fetched from the hub"):
         fetch("some/repository", ["weights.safetensors"])
+
+
+def test_the_hub_is_asked_through_the_proxy_that_its_client_uses(hub_cache, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://hub.example")  # no such name
+    with http_server() as proxy:
+        for name in ("http_proxy", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        close_session()  # the client reads the environment when it is made
+        try:
+            hub._check_reachable("'weights'")
+        finally:
+            close_session()
+        assert [target.rstrip("/") for target in proxy.targets] == ["http://hub.example"]
 
 
 @pytest.mark.slow
