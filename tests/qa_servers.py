@@ -25,7 +25,7 @@ def check_two_servers(store: Store) -> None:
     project = {"id": 1, "title": "kitchen", "label_config": "<View/>"}
     for key in (ONE, TWO):
         store.append_event({"action": "PROJECT_UPDATED", "project": project}, key.server)
-        store.record_predictions(key, 6, [{**GUESS, "id": None}])
+        store.record_all(key, [(6, {**GUESS, "id": None})])
     store.process_pending()
     assert (summary(store, ONE)["hits"], summary(store, TWO)["hits"]) == (1, 0)
     assert (summary(store, ONE)["n"], summary(store, TWO)["n"], summary(store)["n"]) == (1, 1, 2)

@@ -1,7 +1,9 @@
 """Opening the database: one engine, settings for SQLite, migrations."""
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,48 @@ from videogem.errors import InputError
 
 _ALEMBIC = threading.Lock()  # its context is one per process
 WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
-_WRITERS: dict[str, threading.Lock] = {}
+PATIENCE = 30.0  # seconds that work in the background waits for others to let go of the database
+CONNECT_S = 3  # seconds; a database machine that is gone answers nothing
+SILENCE_MS = 10_000  # milliseconds after which a connection without any answer is given up
+_WRITERS: dict[str, "_Turn"] = {}
+_patience: ContextVar[float] = ContextVar("patience", default=PATIENCE)
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseBusyError(sa.exc.SQLAlchemyError):
+    """Others in this process write for longer than this caller waits."""
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Wait at most about so long for locks of the database within: somebody waits for us.
+
+    Within another ``patience`` the shorter one counts.
+    """
+    token = _patience.set(min(seconds, _patience.get()))
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+def current_patience() -> float:
+    """Seconds that the caller may wait."""
+    return _patience.get()
+
+
+class _Turn:
+    """A lock whose holder-to-be gives up when its patience ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=_patience.get()):
+            raise DatabaseBusyError("the database is being written by others")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -37,14 +79,27 @@ def open_engine(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")  # the driver this project installs
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        return _open_server(parsed)
     if parsed.database in (None, "", ":memory:"):
         raise InputError("The quality store needs a file, such as sqlite:///qa.db, not memory.")
     Path(str(parsed.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
     parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser()))
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": PATIENCE}, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _open_server(url: sa.URL) -> sa.Engine:
+    given = {"connect_timeout": CONNECT_S, "tcp_user_timeout": SILENCE_MS}
+    options = {}
+    if url.get_backend_name() == "postgresql":
+        options = {name: value for name, value in given.items() if name not in url.query}
+    engine = sa.create_engine(
+        url, pool_pre_ping=True, connect_args=options, pool_timeout=CONNECT_S, hide_parameters=True
+    )
+    if url.get_backend_name() == "postgresql":
+        sa.event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -55,19 +110,25 @@ def writer_lock(engine: sa.Engine) -> AbstractContextManager[Any]:
     """
     if engine.dialect.name != "sqlite":
         return nullcontext()
-    return _WRITERS.setdefault(str(engine.url), threading.Lock())
+    return _WRITERS.setdefault(str(engine.url), _Turn())
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN comes too late for a lock
-    for pragma in "journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000":
+    for pragma in "journal_mode=WAL", "synchronous=FULL":
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A writer that starts as a reader fails with "database is locked" instead of waiting.
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(1000 * _patience.get())}")
     immediate = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if (seconds := _patience.get()) < PATIENCE:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(1000 * seconds)}")
 
 
 def lock_writers(connection: sa.Connection) -> None:

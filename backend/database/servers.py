@@ -51,6 +51,13 @@ class ProjectServers:
             self._seen[project, created] = server
         if self._engine is None:
             return
+        try:
+            self._put(project, created, server)
+        except sa.exc.SQLAlchemyError as error:  # the next /setup tells it again
+            logger.warning("the server of a project cannot be kept: %s", type(error).__name__)
+
+    def _put(self, project: int, created: int, server: str) -> None:
+        assert self._engine is not None
         key = {"project_id": project, "created": created}
         where = [table.c[name] == value for name, value in key.items()]
         known, update = sa.select(table.c.server).where(*where), table.update().where(*where)
@@ -76,12 +83,17 @@ class ProjectServers:
 
     def all(self) -> set[ProjectKey]:
         """Every project that was announced."""
-        if self._engine is None:
-            with self._lock:
-                return {ProjectKey(server, id) for (id, _), server in self._seen.items()}
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(table.c.server, table.c.project_id)).all()
-        return {ProjectKey(server, id) for server, id in found}
+        if self._engine is not None:
+            query = sa.select(table.c.server, table.c.project_id)
+            try:
+                with self._engine.connect() as connection:
+                    found = connection.execute(query).all()
+            except sa.exc.SQLAlchemyError as error:
+                logger.warning("the servers of projects cannot be read: %s", type(error).__name__)
+            else:
+                return {ProjectKey(server, id) for server, id in found}
+        with self._lock:
+            return {ProjectKey(server, id) for (id, _), server in self._seen.items()}
 
 
 def move(connection: sa.Connection, old: str, new: str, project: int | None = None) -> int:

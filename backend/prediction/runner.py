@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from backend.label_studio.client import Connections, LabelStudio, LabelStudioError
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CLAIM = 64  # tasks taken at once
 NOTE_EVERY = 0.5  # seconds after which finished predictions are noted, and so can be delivered
+NOTE_AGAIN = 1.0  # seconds until the database is tried again
 DELIVERY = 5000  # predictions in one request to Label Studio
 # After every request Label Studio counts anew for all tasks of the project (0.8 ms a task), so
 # while more is being predicted few large requests are made:
@@ -180,7 +183,23 @@ class Runner:
         left.clear()
 
     def _note(self, outcomes: list[tuple[Job, Outcome]], left: list[Job]) -> None:
-        """Write down what became of jobs; the predictions wait for the other thread."""
+        """Write down what became of jobs; the predictions wait for the other thread.
+
+        While the database is locked or gone they wait here: predicting them was the dear part.
+        """
+        while True:
+            try:
+                self._write_down(outcomes, left)
+                return
+            except SQLAlchemyError as error:
+                if self._stop:
+                    raise
+                logger.warning("%d finished predictions wait for the database: %s",
+                               len(outcomes), error)  # fmt: skip
+                with self._jobs.changed:
+                    self._jobs.changed.wait_for(lambda: self._stop, NOTE_AGAIN)
+
+    def _write_down(self, outcomes: list[tuple[Job, Outcome]], left: list[Job]) -> None:
         settled = {job.id for job, _ in outcomes}
         found = [(job, each.prediction) for job, each in outcomes if each.prediction is not None]
         failed = [

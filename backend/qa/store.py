@@ -4,25 +4,39 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.database.engine import lock_writers, migrate, open_engine, writer_lock
+from backend.database.engine import (
+    DatabaseBusyError,
+    current_patience,
+    lock_writers,
+    migrate,
+    open_engine,
+    patience,
+    writer_lock,
+)
 from backend.database.keys import ProjectKey
 from backend.database.servers import move
 from backend.qa import state
 from backend.qa.events import Changes, Row, clean, prediction_row, read_event, redact
 from backend.qa.scoring import SCORING_VERSION, score_task
+from backend.qa.spool import NotKeptError, Spool
 from backend.qa.times import now
 
 logger = logging.getLogger(__name__)
 BATCH = 20  # events in one transaction at most
 STARTS = 3  # of the process, that one event may have been in when it ended
 BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
+WAIT_S = 0.3  # seconds for the database until an event goes to the spool: its sender waits 1 s
+WORKER_S = 5.0  # seconds the worker waits for others; requests wait behind it meanwhile
+REFUSED = (KeyError, TypeError, ValueError, sa.exc.DataError, sa.exc.IntegrityError)
+DRAIN_S = 1.0  # seconds until the spool is looked at again
 
 
 class Store:
@@ -30,10 +44,16 @@ class Store:
 
     Webhooks are appended and committed before ``append_event`` returns; a thread turns them into
     state and scores. Whoever needs the newest figures calls ``process_pending`` first.
+
+    Where the database is locked or gone, events and predictions go to the ``spool`` until it is
+    back. ``when_late`` is told of each event that did (payload, server), before it counts as kept
+    in the database: it may come more than once.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, spool: Path | None = None) -> None:
         self.url = url
+        self.spool = None if spool is None else Spool(spool)
+        self.when_late: Callable[[dict[str, Any], str], None] = lambda payload, server: None
         self.engine = open_engine(url)
         migrate(self.engine)
         self._write_lock = writer_lock(self.engine)
@@ -46,8 +66,14 @@ class Store:
         self._worker = threading.Thread(target=self._work, name="qa-worker", daemon=True)
         self._worker.start()
 
-    def append_event(self, payload: object, server: str = "") -> None:
-        """Store one webhook of a server; it survives the end of this process on return."""
+    def append_event(self, payload: object, server: str = "") -> bool:
+        """Store one webhook of a server; it survives the end of this process on return.
+
+        Returns whether it is in the database; else it is in the spool.
+
+        Raises:
+            NotKeptError: it is nowhere.
+        """
         payload = clean(redact(payload))
         action = str(payload.get("action") or "") if isinstance(payload, Mapping) else ""
         row = {
@@ -56,53 +82,134 @@ class Store:
             "action": action[:64],
             "payload": json.dumps(payload, separators=(",", ":")),
         }
-        with self._append() as connection:
-            connection.execute(schema.inbox.insert().values(**row))
-        self._wake.set()
 
-    def record_predictions(
-        self, project: ProjectKey | None, task_id: int, predictions: Sequence[Mapping[str, Any]]
+        def insert(connection: sa.Connection) -> None:
+            connection.execute(schema.inbox.insert().values(**row))
+
+        kept = self._keep(insert, self._append, {"kind": "event", **row})
+        self._wake.set()
+        return kept
+
+    def set_aside(self, payload: Mapping[str, Any], server: str) -> None:
+        """Bring an event once more when the database can be written: something else it asks for
+        could not be done.
+
+        Raises:
+            NotKeptError: there is no spool, or it cannot be written.
+        """
+        self._spool({"kind": "late", "server": server, "payload": clean(redact(payload))})
+
+    def record_all(
+        self, project: ProjectKey | None, predictions: Sequence[tuple[int, Mapping[str, Any]]]
     ) -> None:
-        """Keep what /predict answered for a task (result, score, model_version)."""
+        """Keep what tasks of a project got (result, score, model_version), in one transaction."""
         received_at = now()
         server, project_id = project or ("", None)
         rows = [
             prediction_row(
                 clean(dict(p)), task_id=task_id, project_id=project_id, received_at=received_at
             )
-            for p in predictions
-        ]
-        with self.write() as connection:
-            changes = Changes(predictions=rows)
-            self._rescore(connection, server, state.merge(connection, server, changes, received_at))
-
-    def record_all(
-        self, project: ProjectKey, predictions: Sequence[tuple[int, Mapping[str, Any]]]
-    ) -> None:
-        """Keep what several tasks of a project got, all in one transaction."""
-        received_at = now()
-        server, project_id = project
-        rows = [
-            prediction_row(p, task_id=task_id, project_id=project_id, received_at=received_at)
             for task_id, p in predictions
         ]
+
+        def merge(connection: sa.Connection) -> None:
+            self._merge_predictions(connection, server, rows, received_at)
+
+        self._keep(merge, self.write, {"kind": "predictions", "server": server, "rows": rows})
+
+    def _merge_predictions(
+        self, connection: sa.Connection, server: str, rows: list[Row], received_at: str
+    ) -> None:
         annotated = schema.annotations.c
+        changes = Changes(predictions=rows)
+        touched = sorted(state.merge(connection, server, changes, received_at))
+        for start in range(0, len(touched), 500):
+            some = touched[start : start + 500]
+            # Without annotations there is nothing to score.
+            query = sa.select(annotated.task_id).distinct()
+            query = query.where(annotated.server == server, annotated.task_id.in_(some))
+            self._rescore(connection, server, connection.execute(query).scalars().all())
+
+    def _keep(
+        self,
+        put: Callable[[sa.Connection], None],
+        transaction: Callable[[], AbstractContextManager[sa.Connection]],
+        entry: Mapping[str, Any],
+    ) -> bool:
+        """Put into the database, or the entry into the spool; whether it is in the database."""
+        # While something waits in the spool everything goes there: in its order, and at once.
+        if self.spool is None:
+            with transaction() as connection:
+                put(connection)
+            return True
+        if not self.spool.holds():
+            try:
+                with patience(WAIT_S), transaction() as connection:
+                    put(connection)
+                return True
+            except sa.exc.SQLAlchemyError as error:
+                logger.warning("the quality store is busy or gone, so the spool keeps what comes "
+                               "until it is back: %s", _short(error))  # fmt: skip
+        self._spool(entry)
+        return False
+
+    def _spool(self, entry: Mapping[str, Any]) -> None:
+        if self.spool is None:
+            raise NotKeptError("The database cannot be written, and there is no spool.")
+        self.spool.add(entry)
+        self._wake.set()
+
+    def drain(self) -> int:
+        """Bring what waits in the spool into the database; returns how many entries.
+
+        Raises:
+            SQLAlchemyError: the database still cannot be written; what waits stays.
+        """
+        if self.spool is None or not self.spool.holds():
+            return 0
+        done = self.spool.drain(self._take_from_spool)
+        if done:
+            logger.info("%d entries of the spool are in the quality store now", done)
+        return done
+
+    def _take_from_spool(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        assert self.spool is not None
         with self.write() as connection:
-            changes = Changes(predictions=rows)
-            touched = sorted(state.merge(connection, server, changes, received_at))
-            for start in range(0, len(touched), 500):
-                some = touched[start : start + 500]
-                # Without annotations there is nothing to score.
-                query = sa.select(annotated.task_id).distinct()
-                query = query.where(annotated.server == server, annotated.task_id.in_(some))
-                self._rescore(connection, server, connection.execute(query).scalars().all())
+            for entry in entries:
+                try:
+                    with connection.begin_nested():
+                        self._take(connection, entry)
+                except REFUSED as error:
+                    self.spool.refuse(entry, f"{type(error).__name__}: {error}"[:500])
+        for entry in entries:
+            payload = entry.get("payload")
+            payload = json.loads(payload) if isinstance(payload, str) else payload
+            if isinstance(payload, dict):
+                self.when_late(payload, str(entry.get("server") or ""))
+
+    def _take(self, connection: sa.Connection, entry: Mapping[str, Any]) -> None:
+        if entry["kind"] == "event":
+            names = ("received_at", "server", "action", "payload")
+            row = {name: entry[name] for name in names}
+            connection.execute(schema.inbox.insert().values(**row))
+        elif entry["kind"] == "predictions":
+            self._merge_predictions(connection, entry["server"], entry["rows"], now())
 
     def process_pending(self) -> int:
-        """Turn stored events into state; the number of events done."""
+        """Turn stored events into state; the number of events done.
+
+        Raises:
+            SQLAlchemyError: the database cannot be written; the events stay where they are.
+        """
         done = 0
-        with self._process_lock:
+        if not self._process_lock.acquire(timeout=current_patience()):
+            raise DatabaseBusyError("stored events are being read by another thread")
+        try:
+            self.drain()
             while batch := self._process_batch():
                 done += batch
+        finally:
+            self._process_lock.release()
         return done
 
     def merge(self, server: str, changes: Changes, listed_at: str | None = None) -> None:
@@ -199,13 +306,19 @@ class Store:
 
     def _work(self) -> None:
         while not self.closed.is_set():
-            try:
-                self.process_pending()
-            except sa.exc.SQLAlchemyError:
-                logger.exception("quality store: events stay in the inbox, trying again in 5 s")
-                self.closed.wait(5)
-            self._wake.wait(timeout=60)  # a second process may have stored events
             self._wake.clear()
+            try:
+                with patience(WORKER_S):
+                    self.process_pending()
+            except (sa.exc.SQLAlchemyError, OSError) as error:
+                logger.warning("quality store: what came waits, trying again in %g s: %s",
+                               DRAIN_S, _short(error))  # fmt: skip
+                self.closed.wait(DRAIN_S)
+                continue
+            except Exception:  # the top of a thread: one defect must not stop it for good
+                logger.exception("quality store: the worker stumbled")
+                self.closed.wait(DRAIN_S)
+            self._wake.wait(timeout=60)  # a second process may have stored events
 
     def _process_batch(self) -> int:
         inbox = schema.inbox
@@ -304,3 +417,8 @@ class Store:
             again = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
             connection.execute(again.values(processed_at=None, error=None))
             state.put_fact(connection, "scoring_version", SCORING_VERSION)
+
+
+def _short(error: BaseException) -> str:
+    """An error in one line: where the database is gone it comes every second."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]

@@ -1,5 +1,6 @@
 """The backend as a Flask app."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from backend.web import quality, service
 from backend.web.auth import basic_auth_header, require_basic_auth
 from backend.web.door import guard_door
 from backend.web.pages import pages
-from backend.web.routes import routes
+from backend.web.routes import heed_late, routes
 from backend.web.service import Service
 from videogem.backbones.names import planned_version
 from videogem.errors import InputError
@@ -80,7 +81,7 @@ def create_app(
     )
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
-    app.extensions[service.KEY] = Service(
+    parts = app.extensions[service.KEY] = Service(
         settings,
         models,
         store,
@@ -92,6 +93,7 @@ def create_app(
         batches,
         WebhookKeeper(basic_auth_header(settings)),
     )
+    store.when_late = functools.partial(heed_late, parts)
     guard_door(app, settings)
     require_basic_auth(app, settings)
     app.register_blueprint(routes)
@@ -160,7 +162,7 @@ def project_models(
 def configured_store(settings: Settings) -> Store:
     """The quality store of the settings."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return Store(settings.database)
+    return Store(settings.database, settings.data_dir / "spool")
 
 
 def connect(settings: Settings, store: Store) -> Connections:

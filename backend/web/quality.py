@@ -1,5 +1,6 @@
 """The quality pages: what the store knows, as HTML, JSON, downloads and metrics."""
 
+import logging
 from collections import OrderedDict
 from typing import Any
 from urllib.parse import urlencode
@@ -7,7 +8,9 @@ from urllib.parse import urlencode
 import flask
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
+from sqlalchemy.exc import SQLAlchemyError
 
+from backend.database.engine import patience
 from backend.database.keys import ProjectKey
 from backend.prediction.model import ModelNotReadyError
 from backend.qa import exports
@@ -22,7 +25,10 @@ from backend.settings import Settings
 from backend.web import service as backend_service
 from videogem.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 KEEP = 8  # reports in memory
+CATCH_UP_S = 2.0  # seconds a page waits to include events that came this moment
 
 
 def create_blueprint(store: Store, settings: Settings) -> Blueprint:
@@ -43,9 +49,17 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     kept: OrderedDict[tuple[object, ...], dict[str, Any]] = OrderedDict()
 
+    def catch_up() -> None:
+        """Bring in what came; where the database is written by others, show what is there."""
+        try:
+            with patience(CATCH_UP_S):
+                store.process_pending()
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("figures may lack the latest events: %s", type(error).__name__)
+
     def report(filters: Filters) -> dict[str, Any]:
         """The report, from memory while nothing has happened since: it takes a while for many."""
-        store.process_pending()
+        catch_up()
         key = (filters, store.revision())
         found = kept.get(key)
         if found is None:
@@ -84,7 +98,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     @pages.get("/qa/summary.json")
     def summary_json() -> Response:
-        store.process_pending()
+        catch_up()
         return jsonify(summary(store, Filters.of(request.args).project))
 
     @pages.get("/qa/figures.json")
@@ -120,7 +134,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     @pages.get("/metrics")
     def metrics() -> Response:
-        store.process_pending()
+        catch_up()
         return Response(metrics_text(store), mimetype="text/plain")
 
     @pages.errorhandler(InputError)

@@ -1,16 +1,20 @@
 """The five routes Label Studio calls: health, setup, predict, webhook, versions."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 
+from backend.database.engine import patience
 from backend.database.keys import ProjectKey
 from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, suggest
 from backend.prediction.loading import Project
 from backend.prediction.model import ModelNotReadyError
+from backend.qa.spool import NotKeptError
 from backend.web.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
@@ -19,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 routes = Blueprint("label_studio", __name__)
 
+EVENT_WAIT = 0.3  # seconds for the database, of the 1 that Label Studio waits for /webhook
+SETUP_WAIT = 0.5  # seconds, of the 3 that it waits for /setup
+ANSWER_WAIT = 2.0  # seconds that somebody waits for the job list while predictions are at hand
 PREDICT_WAIT = 10.0  # seconds somebody with a smart tool waits for weights that are still loading
 
 
@@ -44,18 +51,24 @@ def health() -> Response:
 @routes.post("/setup")
 def setup() -> Response:
     """Check a project's labeling config and tell the model version; never touches weights."""
-    service = current_service()
     body = _json_body()
+    with patience(SETUP_WAIT):
+        return _set_up(body, current_service())
+
+
+def _set_up(body: dict[str, Any], service: Service) -> Response:
     told = body.get("hostname"), body.get("access_token")
     key = service.connections.announce(body.get("project"), *told)
     project = key.id if key else None
     if key is not None:
-        if service.connections.key(key.id) == key:  # no other server has a project of this number
-            service.jobs.adopt(key)
         label_studio = service.connections.get(key)
         service.webhooks.after_setup(key.id, request.host, label_studio)
-        if label_studio is not None and label_studio.has_token:
-            service.jobs.wake(key)
+        reachable = label_studio is not None and label_studio.has_token
+        with _job_list_is_spared(key):
+            if service.connections.key(key.id) == key:  # no other server has one of this number
+                service.jobs.adopt(key)
+            if reachable:
+                service.jobs.wake(key)
     config = _text(body, "schema")
     labeling = parse_labeling(config)
     labeling.require()
@@ -63,8 +76,18 @@ def setup() -> Response:
         logger.warning("project %s: %s", project, note)
     version = service.version_of(labeling)
     if key is not None:
-        _announce(service, key, config, version)
+        with _job_list_is_spared(key):
+            service.jobs.announce(key, config, version)
     return jsonify(model_version=version)
+
+
+@contextmanager
+def _job_list_is_spared(key: ProjectKey) -> Iterator[None]:
+    """/setup is answered in any case; the job list looks again before it delivers."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        logger.error("project %s: the job list cannot be written: %s", key.id, error)
 
 
 @routes.post("/predict")
@@ -91,7 +114,8 @@ def predict() -> Response:
         with service.traffic:
             suggestion = suggest(tasks[0], regions, project, batcher=batcher, media=service.media)
         return jsonify(results=[suggestion])
-    return jsonify(results=service.batches.answer(tasks, project))
+    with patience(ANSWER_WAIT):
+        return jsonify(results=service.batches.answer(tasks, project))
 
 
 @routes.post("/webhook")
@@ -101,16 +125,32 @@ def webhook() -> tuple[Response, int]:
     if not isinstance(body.get("action"), str):
         raise BadRequestError("A webhook body is a JSON object with an 'action'.")
     service = current_service()
-    key = service.connections.key(body.get("project"))
-    service.store.append_event(body, key.server if key else "")
-    try:
-        if body["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
-            _prelabel(body, service)
-        elif body["action"] == "PROJECT_UPDATED":
-            _project_changed(body, service)
-    except SQLAlchemyError:  # the event is kept, which is what the answer is about
-        logger.exception("the job list cannot be written, so the event changed nothing there")
+    with patience(EVENT_WAIT):
+        key = service.connections.key(body.get("project"))
+        server = key.server if key else ""
+        if service.store.append_event(body, server):
+            try:
+                _heed(body, service)
+            except SQLAlchemyError as error:
+                logger.warning("the job list is busy or gone; the event is heeded later: %s", error)
+                service.store.set_aside(body, server)
     return jsonify(status="ok"), 201
+
+
+def heed_late(service: Service, event: dict[str, Any], _server: str) -> None:
+    """Do what an event of the spool asks for, now that the database can be written again."""
+    try:
+        _heed(event, service)
+    except InputError as error:
+        logger.warning("a %s could not be heeded: %s", event.get("action"), error)
+
+
+def _heed(event: dict[str, Any], service: Service) -> None:
+    """Let the job list know of what concerns it."""
+    if event["action"] == "TASKS_CREATED" and service.settings.prelabel_on_import:
+        _prelabel(event, service)
+    elif event["action"] == "PROJECT_UPDATED":
+        _project_changed(event, service)
 
 
 def _project_changed(event: dict[str, Any], service: Service) -> None:
@@ -120,14 +160,6 @@ def _project_changed(event: dict[str, Any], service: Service) -> None:
     key = service.connections.key(project)
     if key is not None and isinstance(config, str):
         service.jobs.announce(key, config, service.runner.wanted_version(config))
-
-
-def _announce(service: Service, key: ProjectKey, config: str, version: str) -> None:
-    """Tell the job list what a project asks for now; /setup is answered in any case."""
-    try:
-        service.jobs.announce(key, config, version)
-    except SQLAlchemyError:
-        logger.exception("project %s: the job list cannot be written", key.id)
 
 
 def _prelabel(event: dict[str, Any], service: Service) -> None:
@@ -157,6 +189,20 @@ def versions() -> Response:
 def bad_input(error: InputError) -> Response:
     """Tell the reason in the status line too: the only text Label Studio shows to its users."""
     return _refusal(400, str(error))
+
+
+@routes.app_errorhandler(NotKeptError)
+def not_kept(error: NotKeptError) -> Response:
+    """An answer of 2xx to a webhook would say that its event is kept."""
+    logger.error("%s", error)
+    return _refusal(503, str(error))
+
+
+@routes.app_errorhandler(SQLAlchemyError)
+def no_database(error: SQLAlchemyError) -> Response:
+    reason = str(error).partition("\n")[0]
+    logger.error("%s: the database cannot be used: %s", request.path, reason)
+    return _refusal(503, "The database cannot be used just now; see /health?details and the log.")
 
 
 @routes.app_errorhandler(ModelNotReadyError)

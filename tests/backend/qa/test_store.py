@@ -126,7 +126,7 @@ def test_ground_truth_wins_over_the_task_s_other_annotations(store):
 
 def test_an_annotation_that_moves_to_another_task_is_scored_there_alone(store):
     for task in (1, 2):
-        store.record_predictions(ProjectKey("", 1), task, [prediction([point(30, 30)])])
+        store.record_all(ProjectKey("", 1), [(task, prediction([point(30, 30)]))])
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], task=2, second=1)))
     store.process_pending()
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], task=1, second=2)))
@@ -138,7 +138,7 @@ def test_an_annotation_that_moves_to_another_task_is_scored_there_alone(store):
 def test_predictions_recorded_at_predict_time_are_used_and_kept_once(store):
     guess = prediction([point(30, 30), box(20, 20, 20, 20)])
     for _ in range(3):
-        store.record_predictions(ProjectKey("", 1), 1, [guess])
+        store.record_all(ProjectKey("", 1), [(1, guess)])
     store.append_event(created(annotation(1, [point(31, 31), box(20, 20, 20, 20)])))
     store.process_pending()
     assert len(store.rows(schema.predictions)) == 1
@@ -146,7 +146,7 @@ def test_predictions_recorded_at_predict_time_are_used_and_kept_once(store):
     # Late predictions count too: the webhook may overtake them.
     store.append_event(created(annotation(9, [box(0, 0, 5, 5)], task=5)))
     store.process_pending()
-    store.record_predictions(ProjectKey("", 1), 5, [prediction([point(50, 50)])])
+    store.record_all(ProjectKey("", 1), [(5, prediction([point(50, 50)]))])
     assert summary(store, ProjectKey("", 1))["n"] == 2
 
 

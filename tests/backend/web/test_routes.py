@@ -28,9 +28,9 @@ class MemoryStore(Store):
         self.events: list[Any] = []
         self.predictions: list[tuple[ProjectKey, list[tuple[int, Any]]]] = []
 
-    def append_event(self, payload: Any, server: str = "") -> None:
+    def append_event(self, payload: Any, server: str = "") -> bool:
         self.events.append(payload)
-        super().append_event(payload, server)
+        return super().append_event(payload, server)
 
     def record_all(self, key: ProjectKey, predictions: Any) -> None:
         self.predictions.append((key, list(predictions)))
