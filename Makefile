@@ -10,12 +10,13 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help install demo test soak lint format docs pictures clean
+.PHONY: help install demo test soak hub-check lint format docs pictures clean
 
 help:
 	@echo 'make demo     Label Studio with pre-labelled frames on this machine; Ctrl-C ends it'
 	@echo 'make test     all tests, with a real Label Studio and a headless Chromium'
 	@echo 'make soak     the long forms of tests: 5,000 tasks, 20 kills (some 15 minutes)'
+	@echo 'make hub-check  ask the Hugging Face hub whether the listed weights are there'
 	@echo 'make lint     style, types, import rules, Dockerfile'
 	@echo "make docs     the README's tables, from the code"
 	@echo "make pictures the README's pictures, after 'make test'"
@@ -45,6 +46,9 @@ test: install
 
 soak: install
 	$(BIN)/python -m pytest -m soak
+
+hub-check: install
+	$(BIN)/python -m videogem.backbones.hub_check
 
 lint: install
 	$(BIN)/ruff check

@@ -1,5 +1,9 @@
 """Tiny random towers: the real classes at sizes a test can afford."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import torch
 from open_clip import CLIP, SimpleTokenizer
 
@@ -8,18 +12,23 @@ from videogem.backbones.viclip import ViCLIP, ViCLIPBackbone, ViCLIPConfig
 
 TEXT = {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 
+VISION = {"image_size": 64, "layers": 8, "width": 32, "head_width": 16, "patch_size": 16}
+TINY_CONFIG = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
 
-def tiny_clip(*, layers: int = 8, quick_gelu: bool = False, scale: float | None = None) -> CLIP:
+
+def write_config(folder: Path, config: dict[str, Any], **pictures: Any) -> Path:
+    """A config as the hub has it, beside the weights of a folder."""
+    path = folder / "open_clip_config.json"
+    path.write_text(json.dumps({"model_cfg": config, "preprocess_cfg": pictures}))
+    return path
+
+
+def tiny_clip(
+    *, layers: int = 8, quick_gelu: bool = False, scale: float | None = None, seed: int = 0
+) -> CLIP:
     """A random open_clip model: 64 px, patch 16, width 32; ``scale`` adds layer scales."""
-    torch.manual_seed(0)
-    vision = {
-        "image_size": 64,
-        "layers": layers,
-        "width": 32,
-        "head_width": 16,
-        "patch_size": 16,
-        "ls_init_value": scale,
-    }
+    torch.manual_seed(seed)
+    vision = VISION | {"layers": layers, "ls_init_value": scale}
     return CLIP(24, vision, TEXT, quick_gelu=quick_gelu).eval()
 
 

@@ -18,15 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videogem.backbones.base import fit_clip
-from videogem.backbones.names import planned_version
 from videogem.backbones.token_cache import TokenCache, pixels_key
+from videogem.backbones.versions import planned_version
 from videogem.backbones.zoo import load_backbone
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.boxes import action_box
 from videogem.method.confidence import agreement_score
 from videogem.method.heatmaps import merge_points, min_max_normalize, peak
-from videogem.method.settings import MethodSettings, method_settings, version_string
+from videogem.method.settings import Dtype, MethodSettings, method_settings, version_string
 from videogem.method.similarity import frame_similarities, patch_similarities, upsample
 from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
@@ -268,6 +268,7 @@ def load_grounder(
     *,
     device: str = "auto",
     image_size: int | None = None,
+    dtype: Dtype = "fp32",
     **settings: Any,
 ) -> VideoGEM:
     """A grounder by model name (see `videogem.backbones.names`) and method, other settings by name.
@@ -275,6 +276,6 @@ def load_grounder(
     Raises:
         InputError: unknown model or method, missing weights, or a setting out of its range.
     """
-    version = planned_version(model, method, image_size=image_size, **settings)
-    backbone = load_backbone(model, device=device, image_size=image_size)
+    backbone = load_backbone(model, device=device, image_size=image_size, dtype=dtype)
+    version = planned_version(model, method, image_size=image_size, dtype=dtype, **settings)
     return VideoGEM(backbone, method_settings(method, **settings), version=version)

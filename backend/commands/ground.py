@@ -47,6 +47,7 @@ def ground(
     from videogem.narration.prompts import parse
 
     parse(narration)  # an empty narration is told before weights are loaded
+    cut: dict[str, Any] = {"words": "paper", "action": "sentence"} if paper_words else {}
     grounder = load_grounder(
         model,
         method,
@@ -55,7 +56,7 @@ def ground(
         weights=weights,
         merge=merge,
         label_style=style,
-        **({"words": "paper", "action": "sentence"} if paper_words else {}),
+        **cut,
     )
     clip = read_clip(source, time=time, num_frames=grounder.backbone.num_frames, step=step)
     grounding = Batcher(grounder).ground(clip, [narration])[0]

@@ -69,7 +69,10 @@ class BackgroundModel:
         try:
             grounder = self._load()
             if grounder.version != self.version:
-                raise RuntimeError(f"{self.version} was announced, {grounder.version} was loaded")
+                raise InputError(
+                    f"The weights changed while the backend started: {self.version} was announced, "
+                    f"{grounder.version} was loaded. Start it again."
+                )
             self._grounder = grounder
             logger.info("model %s is ready", self.version)
         except InputError as error:

@@ -28,7 +28,7 @@ from backend.web.door import guard_door
 from backend.web.pages import pages
 from backend.web.routes import heed_late, routes
 from backend.web.service import Service
-from videogem.backbones.names import planned_version
+from videogem.backbones.versions import planned_version, weights_identity
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.method.settings import method_settings
@@ -101,6 +101,9 @@ def create_app(
     app.register_blueprint(quality.create_blueprint(store, settings))
     model.start()
     runner.start()
+    threading.Thread(
+        target=_read_identities, args=(settings,), name="read-weights", daemon=True
+    ).start()
     Image.init()  # Pillow's readers are found now, not during the first request
     threading.Thread(target=validation.warm_up, name="import-sdk", daemon=True).start()
     return app
@@ -120,6 +123,15 @@ def configured_model(settings: Settings) -> BackgroundModel:
     return BackgroundModel(version, load)
 
 
+def _read_identities(settings: Settings) -> None:
+    """Read the weights that projects may choose, so that /setup names their version in time."""
+    for name in settings.project_models:
+        try:
+            weights_identity(name)
+        except InputError as error:
+            logger.warning("VIDEOGEM_PROJECT_MODELS: %s", error)
+
+
 def warm_up(grounder: Grounder) -> None:
     """Ground something once, so that spaCy and the kernels are there when somebody waits."""
     blank = np.zeros((64, 64, 3), np.uint8)
@@ -130,6 +142,7 @@ def project_models(
     settings: Settings, default: BackgroundModel
 ) -> Callable[[str | None, str | None], BackgroundModel]:
     """What makes the models that labeling configs ask for by model_weights and model_method."""
+    identity = weights_identity(settings.model)
 
     def make(weights: str | None, method: str | None) -> BackgroundModel:
         name = weights or settings.model
@@ -140,7 +153,10 @@ def project_models(
                 "(VIDEOGEM_PROJECT_MODELS)."
             )
         method = method or settings.method
-        version = planned_version(name, method)
+        # The configured weights are in memory; their file may have been replaced since.
+        version = planned_version(
+            name, method, identity=identity if name == settings.model else None
+        )
         if version == default.version:
             return default
 

@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.literal import heatmaps as literal_heatmaps
 from tests.towers import tiny_backbone, tiny_clip, tiny_viclip_backbone
-from videogem.backbones.names import planned_version
 from videogem.backbones.openclip import OpenCLIPBackbone
+from videogem.backbones.versions import planned_version
 from videogem.errors import InputError
 from videogem.grounding import VideoGEM
 from videogem.method.heatmaps import min_max_normalize

@@ -5,6 +5,7 @@ side by side from the same queries, keys and values. Nothing is patched or hooke
 own ``encode_image`` stays as it was, and several threads may walk at once.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -114,6 +115,27 @@ def check_depth(settings: AttentionSettings, num_blocks: int, name: str) -> None
             f"The depth must lie between 1 and the number of blocks of the image tower; "
             f"'{name}' has {num_blocks} blocks, the depth asked for is {settings.depth}."
         )
+
+
+def check_image_size(image_size: int | None, patch_size: int, name: str) -> None:
+    """Raise InputError unless whole patches fill the input; None is the weights' own size."""
+    if image_size is not None and (image_size < patch_size or image_size % patch_size):
+        raise InputError(
+            f"The image size must be a multiple of the patch size of '{name}', "
+            f"{patch_size}; got {image_size}."
+        )
+
+
+def tower_fingerprint(tower: nn.Module, *inputs: object) -> str:
+    """Equal for image towers that give equal tokens.
+
+    That is weights, layers and precision, and with ``inputs`` what prepares their pictures.
+    """
+    digest = hashlib.blake2b(repr((str(tower), inputs)).encode(), digest_size=16)
+    for name, tensor in tower.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.device.type}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def resize_positions(

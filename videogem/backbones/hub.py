@@ -1,39 +1,38 @@
 """Weights on the Hugging Face hub: found in its cache, or fetched once.
 
 A file in the cache is used without asking the hub, so that a machine that has the weights needs no
-network and loses no time waiting for one.
+network and loses no time waiting for one. Everything goes through the hub's own client, which knows
+proxies, tokens and mirrors.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import httpx2  # what the hub's client is built on, and comes with it
 from huggingface_hub import (
+    HfApi,
     constants,
     get_session,
     hf_hub_download,
     snapshot_download,
     try_to_load_from_cache,
 )
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from videogem.errors import InputError
 
 CONNECT_TIMEOUT = 5.0  # seconds
+CONFIG_FILE = "open_clip_config.json"
 
 # What open_clip calls its weights in a hub repository, best first.
-_OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-
-
-def open_clip_files(architecture: str, tag: str) -> tuple[str, list[str]]:
-    """Hub repository and candidate file names of one of open_clip's pretrained tags."""
-    import open_clip
-
-    hub = str((open_clip.get_pretrained_cfg(architecture, tag) or {}).get("hf_hub", ""))
-    repository, _, file = hub.rpartition("/")
-    if file.endswith((".bin", ".pt")):
-        return repository, [f"{Path(file).stem}.safetensors", file]
-    return repository, [file] if file else list(_OPEN_CLIP_FILES)
+OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def cached(repository: str, files: Sequence[str]) -> Path | None:
@@ -45,11 +44,29 @@ def cached(repository: str, files: Sequence[str]) -> Path | None:
     return None
 
 
+def revision(repository: str, files: Sequence[str]) -> str | None:
+    """Commit of the files in the cache, else the one the hub would send; None if it says nothing.
+
+    The cache keeps a file as ``snapshots/COMMIT/FILE``.
+    """
+    if (path := cached(repository, files)) is not None:
+        return path.parents[len(Path(files[0]).parts) - 1].name
+    return None if constants.HF_HUB_OFFLINE else _asked_revision(repository)
+
+
+@lru_cache(maxsize=64)
+def _asked_revision(repository: str) -> str | None:
+    try:
+        return HfApi().model_info(repository, timeout=CONNECT_TIMEOUT).sha
+    except (OSError, ValueError, httpx2.HTTPError, HfHubHTTPError):
+        return None  # fetching says why
+
+
 def fetch(repository: str, files: Sequence[str]) -> Path:
     """The first of the files that the repository has, from the cache or the hub.
 
     Raises:
-        InputError: the hub cannot be reached or does not have them.
+        InputError: the hub cannot be reached, does not have them, or wants terms accepted.
     """
     if (path := cached(repository, files)) is not None:
         return path
@@ -58,10 +75,12 @@ def fetch(repository: str, files: Sequence[str]) -> Path:
     for file in files:
         try:
             return Path(hf_hub_download(repository, file))
+        except LocalEntryNotFoundError as error:  # neither here nor told by the hub
+            raise _refused(repository, what, error) from error
         except EntryNotFoundError:
             continue
         except (OSError, ValueError, HfHubHTTPError) as error:
-            raise _not_fetched(what, error) from error
+            raise _refused(repository, what, error) from error
     raise InputError(f"The hub has no {what}; the repository may have changed.")
 
 
@@ -69,10 +88,10 @@ def fetch_repository(name: str) -> Path:
     """Folder of a whole open_clip model repository, ``hf-hub:org/name``.
 
     Raises:
-        InputError: the hub cannot be reached or does not have it.
+        InputError: the hub cannot be reached, does not have it, or wants terms accepted.
     """
     repository = name.removeprefix("hf-hub:")
-    patterns = ["*.json", "*.txt", "*.model", *_OPEN_CLIP_FILES]
+    patterns = ["*.json", "*.txt", "*.model", *OPEN_CLIP_FILES]
     try:
         return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=True))
     except LocalEntryNotFoundError:
@@ -80,7 +99,7 @@ def fetch_repository(name: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=patterns))
     except (OSError, ValueError, HfHubHTTPError) as error:
-        raise _not_fetched(name, error) from error
+        raise _refused(repository, name, error) from error
 
 
 def first_line(error: Exception) -> str:
@@ -93,10 +112,37 @@ def _check_reachable(what: str) -> None:
     if constants.HF_HUB_OFFLINE:
         raise _not_fetched(what, OSError("HF_HUB_OFFLINE is set"))
     try:
-        # By the hub's own client, which knows the proxies; whatever it answers, it is there.
+        # Whatever it answers, it is there.
         get_session().head(constants.ENDPOINT, timeout=CONNECT_TIMEOUT)
     except (OSError, httpx2.HTTPError) as error:
         raise _not_fetched(what, error) from error
+
+
+def _refused(repository: str, what: str, error: Exception) -> InputError:
+    """What to do about an error of the hub's: a refusal is not a missing network."""
+    page = f"{constants.ENDPOINT}/{repository}"
+    if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
+        return InputError(
+            f"The hub shows no repository '{repository}': check the name; if it is private, set "
+            f"HF_TOKEN to an access token of an account that may see it."
+        )
+    if isinstance(error, GatedRepoError) or _status(error) in (401, 403):
+        return InputError(
+            f"The weights {what} are given to those who accepted their terms ({_status(error)}): "
+            f"sign in at {page}, accept the terms on that page, and set HF_TOKEN to an access "
+            f"token of that account."
+        )
+    return _not_fetched(what, error)
+
+
+def _status(error: BaseException | None) -> int | None:
+    """HTTP status of the answer an error was raised for, or of the error it was raised from."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None:
+            return int(status)
+        error = error.__cause__
+    return None
 
 
 def _not_fetched(what: str, error: Exception) -> InputError:

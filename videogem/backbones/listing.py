@@ -1,33 +1,46 @@
 """Which models can be asked for by name, and whether their weights are on this machine."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-import open_clip
+from videogem.backbones.hub import cached
+from videogem.backbones.manifest import hub_weights
+from videogem.backbones.names import SHIPPED
 
-from videogem.backbones.hub import cached, open_clip_files
-from videogem.backbones.names import SHIPPED, VICLIP_FILES, VICLIP_REPOSITORY
+_SHIPPED_ADVICE = {
+    "demo": "the shipped emoji world, frames",
+    "demo-viclip": "the shipped emoji world, videos",
+}
 
 
-def list_models() -> Iterator[tuple[str, bool]]:
-    """Names that `load_backbone` takes, and whether their weights are here already."""
+@dataclass(frozen=True)
+class ListedModel:
+    """A name that `load_backbone` takes."""
+
+    name: str
+    here: bool  # whether its weights are on this machine
+    megabytes: int
+    licence: str | None
+    gated: bool
+    advice: str | None
+
+
+def list_models() -> Iterator[ListedModel]:
+    """Models that ship with the project, then those of the hub, recommended ones first.
+
+    Asks neither the network nor torch.
+    """
     for name, path in SHIPPED.items():
         if path.exists():
-            yield name, True
-    for (architecture, tag), file in VICLIP_FILES.items():
-        yield f"{architecture}/{tag}", cached(VICLIP_REPOSITORY, [file]) is not None
-    for architecture, tag in open_clip.list_pretrained():
-        if _has_class_token(architecture):
-            repository, files = open_clip_files(architecture, tag)
-            yield f"{architecture}/{tag}", cached(repository, files) is not None
-
-
-def _has_class_token(architecture: str) -> bool:
-    """Whether a tower is open_clip's own transformer, pooled at its class token."""
-    vision = (open_clip.get_model_config(architecture) or {}).get("vision_cfg", {})
-    return (
-        isinstance(vision.get("layers"), int)
-        and "timm_model_name" not in vision
-        and vision.get("pool_type", "tok") == "tok"
-        and not vision.get("attentional_pool", False)
-        and not vision.get("final_ln_after_pool", False)
-    )
+            size = round(path.stat().st_size / 1e6)
+            yield ListedModel(name, True, size, "Apache-2.0", False, _SHIPPED_ADVICE[name])
+    for weights in hub_weights().values():
+        here = cached(weights.repository, weights.files) is not None
+        yield ListedModel(
+            weights.name,
+            here,
+            weights.megabytes,
+            weights.licence,
+            weights.gated,
+            weights.advice,
+        )

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from videogem.backbones.base import (
     TextCache,
     check_depth,
+    check_image_size,
     project_tokens,
     resize_positions,
+    tower_fingerprint,
     trim_after_end,
     walk_blocks,
 )
@@ -53,14 +55,18 @@ class OpenCLIPBackbone:
         self._texts = TextCache()
         self.patch_size: int = self._visual.patch_size[0]
         self.image_size: int = image_size or self._visual.image_size[0]
-        if self.image_size % self.patch_size:
-            raise InputError(
-                f"The image size must be a multiple of the patch size of '{name}', "
-                f"{self.patch_size}; got {self.image_size}."
-            )
+        check_image_size(self.image_size, self.patch_size, name)
         preprocess = getattr(self._visual, "preprocess_cfg", None) or {}
-        self._mean = preprocess.get("mean", OPENAI_MEAN)
-        self._std = preprocess.get("std", OPENAI_STD)
+        self._mean = tuple(preprocess.get("mean", OPENAI_MEAN))
+        self._std = tuple(preprocess.get("std", OPENAI_STD))
+        self._resampling = Image.Resampling[preprocess.get("interpolation", "bicubic").upper()]
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Backbone.fingerprint`."""
+        heads = [block.attn.num_heads for block in self._visual.transformer.resblocks]
+        prepared = (self.image_size, self._mean, self._std, self._resampling)
+        return tower_fingerprint(self._visual, *prepared, heads)
 
     @property
     def device(self) -> torch.device:
@@ -68,9 +74,11 @@ class OpenCLIPBackbone:
         return device
 
     def preprocess(self, clips: Sequence[Clip]) -> Float[Tensor, "B 3 H W"]:
-        """Target frames squashed to the input size (bicubic, antialiased) and standardised."""
+        """Target frames squashed to the input size (antialiased) and standardised."""
         frames = [clip.target_frame for clip in clips]
-        pixels = squash_bicubic(frames, self.image_size, self._mean, self._std)
+        pixels = squash_bicubic(
+            frames, self.image_size, self._mean, self._std, resampling=self._resampling
+        )
         return pixels.to(self.device)
 
     @torch.inference_mode()
@@ -131,12 +139,14 @@ def squash_bicubic(
     size: int,
     mean: Sequence[float] = OPENAI_MEAN,
     std: Sequence[float] = OPENAI_STD,
+    *,
+    resampling: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Float[Tensor, "B 3 size size"]:
-    """Frames resized to a square without cropping (bicubic, antialiased), then standardised."""
-    images = [
-        np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BICUBIC))
-        for f in frames
-    ]
+    """Frames resized to a square without cropping (antialiased), then standardised.
+
+    Bicubic, unless the weights were trained with another filter.
+    """
+    images = [np.asarray(Image.fromarray(f).resize((size, size), resampling)) for f in frames]
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from videogem.backbones.base import (
     TextCache,
     check_depth,
+    check_image_size,
     project_tokens,
     resize_positions,
+    tower_fingerprint,
     trim_after_end,
     walk_blocks,
 )
@@ -166,10 +168,16 @@ class ViCLIPBackbone:
         self.num_blocks = model.config.layers
         self.patch_size = model.config.patch_size
         self.image_size = image_size or model.config.image_size
+        check_image_size(self.image_size, self.patch_size, name)
         self._model = model.eval()
         self._vision = model.vision_encoder
         self._tokenizer = tokenizer
         self._texts = TextCache()
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Backbone.fingerprint`."""
+        return tower_fingerprint(self._vision, self._model.config, self.image_size)
 
     @property
     def device(self) -> torch.device:

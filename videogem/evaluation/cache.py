@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from videogem import __version__
 from videogem.backbones.token_cache import clip_key
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
@@ -22,11 +23,14 @@ _FORM = 2  # what is stored; files of another form are not looked at
 
 
 class TokenFiles:
-    """One file per frame (or clip), model and settings; safe between processes."""
+    """One file per frame (or clip), tower and settings; safe between processes.
 
-    def __init__(self, folder: Path, model: str) -> None:
+    ``tower`` is `Backbone.fingerprint`: weights, precision, input size and normalisation.
+    """
+
+    def __init__(self, folder: Path, tower: str) -> None:
         self._folder = folder
-        self._model = model
+        self._tower = tower
 
     def get(
         self, clip: Clip, settings: AttentionSettings, device: torch.device
@@ -49,6 +53,6 @@ class TokenFiles:
         unfinished.replace(path)
 
     def _path(self, clip: Clip, settings: AttentionSettings) -> Path:
-        text = f"{self._model} {_FORM} {sorted(asdict(settings).items())}"
+        text = f"{self._tower} {__version__} {_FORM} {sorted(asdict(settings).items())}"
         kind = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._folder / kind / f"{clip_key(clip).hex()}.safetensors"

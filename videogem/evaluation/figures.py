@@ -72,7 +72,9 @@ def figure_4(
 
     values: Values = []
     for model in models:
-        backbone = load_backbone(model, device=options.device, image_size=options.image_size)
+        backbone = load_backbone(
+            model, device=options.device, image_size=options.image_size, dtype=options.dtype
+        )
         for dataset in sets:
             losses = similarity_losses(dataset.items, backbone, options.batch_size, advance)
             spread = 1.96 * losses.std(axis=0) / np.sqrt(len(losses))

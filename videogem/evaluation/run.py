@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videogem.backbones.names import planned_version
+from videogem.backbones.versions import planned_version
 from videogem.datasets.base import Item
 from videogem.errors import InputError
 from videogem.evaluation import Prediction, Row, Rule, Skipped, predict_all, score
 from videogem.evaluation.files import PredictionFiles
 from videogem.evaluation.methods import MethodSpec
+from videogem.method.settings import Dtype
 
 if TYPE_CHECKING:
     from videogem.evaluation.tower import TowerPredictor
@@ -23,12 +24,13 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run computes; none of it changes the numbers but ``image_size`` and ``rule``."""
+    """How a run computes; only ``image_size``, ``dtype`` and ``rule`` change the numbers."""
 
     device: str = "auto"
     batch_size: int = 16
     processes: int = 1
     image_size: int | None = None
+    dtype: Dtype = "fp32"
     rule: Rule = "exact"
     predictions_folder: Path | None = None  # where predictions are kept, to resume a run
     tokens_folder: Path | None = None  # where the tower's output is kept
@@ -130,7 +132,11 @@ def _version(model: str, spec: MethodSpec, options: RunOptions) -> str:
         if name != "method"
     }
     version = planned_version(
-        model, spec.settings.method, image_size=options.image_size, **settings
+        model,
+        spec.settings.method,
+        image_size=options.image_size,
+        dtype=options.dtype,
+        **settings,
     )
     return f"{version}-repeat" if spec.repeat_target else version
 
@@ -159,7 +165,9 @@ def _make_predictor(
     from videogem.backbones.zoo import load_backbone
     from videogem.evaluation.tower import TowerPredictor
 
-    backbone = load_backbone(model, device=options.device, image_size=options.image_size)
+    backbone = load_backbone(
+        model, device=options.device, image_size=options.image_size, dtype=options.dtype
+    )
     return TowerPredictor(backbone, specs, tokens_folder=options.tokens_folder)
 
 

@@ -35,7 +35,9 @@ class TowerPredictor:
         self.backbone = backbone
         self.specs = tuple(specs)
         self.skipped: list[Skipped] = []
-        self._files = None if tokens_folder is None else TokenFiles(tokens_folder, backbone.name)
+        self._files = (
+            None if tokens_folder is None else TokenFiles(tokens_folder, backbone.fingerprint)
+        )
         self._grounders = [VideoGEM(backbone, spec.settings) for spec in self.specs]
 
     @property

@@ -94,6 +94,11 @@ class Backbone(Protocol):
     @property
     def device(self) -> torch.device: ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Equal for backbones that give equal tokens for equal frames; reads all weights."""
+        ...
+
     def preprocess(self, clips: Sequence[Clip]) -> Tensor:
         """Network input of the clips' frames, on the model's device."""
         ...

