@@ -9,9 +9,13 @@ The action's regions
 """
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
-from backend.qa.regions import Region, bounds
+import numpy as np
+
+from backend.qa.regions import Canvas, Kind, Region, bounds
 from videogem.structures import Point
 
 UNCHANGED = 1e-4  # of the frame: the editor rewrites 30.0 as 30.000000000000004
@@ -20,45 +24,152 @@ DOT = 0.025  # of the frame: a track of boxes this small stands for a point
 PARTS = ("verb", "object")  # labels of points that show a part of the action
 
 
-def action_regions(
-    region: Region, predicted: Sequence[Region], reviewed: Sequence[Region]
-) -> list[Region]:
-    """The reviewer's regions that show the action this predicted region stands for."""
-    there = [r for r in reviewed if r.canvas == region.canvas and r.kind in TRUTH_KINDS]
-    there = [r for r in there if not is_dot(r)]
-    drawn = [r for r in there if r.kind != "mask"] or there
-    if region.kind == "mask" and any(r.kind == "mask" for r in there):
-        drawn = [r for r in there if r.kind == "mask"]
-    rivals = [r for r in predicted if r.canvas == region.canvas and r.kind == region.kind]
-    rivals = [r for r in rivals if r is region or not is_part(r, predicted)]
-    rivals = [r for r in rivals if is_dot(r) == is_dot(region)]
-    partners = {key_of(r): _partner(r, rivals, predicted) for r in rivals}
-    partner = partners[key_of(region)]
-    label = (partner or region).label
-    own = [r for r in drawn if partner is not None and key_of(r) == key_of(partner)]
-    taken = {key_of(p) for k, p in partners.items() if p is not None and k != key_of(region)}
-    free = [r for r in drawn if key_of(r) not in taken and r not in own]
-    labelled = [r for r in free if r.label == label]
-    if own or labelled:
-        return [*own, *labelled]
-    return free if len(rivals) == 1 else []
+class Matching:
+    """The regions of one prediction and one review, sorted once: every question after that costs
+    no more than its answer is long.
+    """
+
+    def __init__(self, predicted: Sequence[Region], reviewed: Sequence[Region]) -> None:
+        made: defaultdict[Canvas, tuple[list[Region], list[Region]]]
+        made = defaultdict(lambda: ([], []))
+        for place, regions in enumerate((predicted, reviewed)):
+            for region in regions:
+                made[region.canvas][place].append(region)
+        self._canvases = {canvas: MatchedCanvas(*both) for canvas, both in made.items()}
+        self._reviewed: dict[tuple[str, str], Region] = {}
+        for region in reviewed:
+            self._reviewed.setdefault(key_of(region), region)
+
+    def canvas_of(self, region: Region) -> "MatchedCanvas":
+        """What else is on the canvas of a region of these."""
+        return self._canvases[region.canvas]
+
+    def own(self, region: Region) -> Region | None:
+        """The same region after the review."""
+        return self._reviewed.get(key_of(region))
 
 
-def _partner(
-    region: Region, rivals: Sequence[Region], predicted: Sequence[Region]
-) -> Region | None:
-    """The predicted box that belongs to a predicted point: by order if numbers agree, else near."""
-    if region.kind != "point" and not is_dot(region):
-        return region
-    boxes = [r for r in predicted if r.canvas == region.canvas and r.kind in ("box", "track")]
-    boxes = [r for r in boxes if not is_dot(r)]
-    boxes = boxes or [r for r in predicted if r.canvas == region.canvas and r.kind == "mask"]
-    if len(boxes) == len(rivals):
-        return boxes[list(rivals).index(region)]
-    if region.kind == "track":
-        return next((r for r in boxes if r.label == region.label), None)
-    still = (r for r in boxes if r.kind != "track")
-    return min(still, key=lambda r: pixels_between(region, r), default=None)
+class MatchedCanvas:
+    """One image, or one video: what was predicted there, and what the reviewer left."""
+
+    def __init__(self, predicted: Sequence[Region], reviewed: Sequence[Region]) -> None:
+        self.predicted = predicted
+        self._reviewed = reviewed
+        self._groups: dict[tuple[Kind, bool], _Group] = {}
+
+    @cached_property
+    def has_dots(self) -> bool:
+        return any(map(is_dot, self.predicted))
+
+    @cached_property
+    def has_points(self) -> bool:
+        return any(r.kind == "point" for r in self.predicted)
+
+    @cached_property
+    def has_boxes(self) -> bool:
+        return any(r.kind == "box" for r in self.predicted)
+
+    def is_part(self, region: Region) -> bool:
+        """Whether a point shows the verb or the object, with the action's own point beside it."""
+        return self._points_elsewhere and _names_part(region)
+
+    @cached_property
+    def _points_elsewhere(self) -> bool:
+        return any(r.kind == "point" and not _names_part(r) for r in self.predicted)
+
+    def nearest(self, region: Region) -> Region | None:
+        """The reviewer's point, box or mask whose middle is nearest to one of the same kind."""
+        return self._by_kind[region.kind].nearest(region)
+
+    @cached_property
+    def _by_kind(self) -> "dict[Kind, _Places]":
+        kinds: tuple[Kind, ...] = ("point", "box", "mask")
+        return {kind: _Places(r for r in self._reviewed if r.kind == kind) for kind in kinds}
+
+    def action_regions(self, region: Region) -> Sequence[Region]:
+        """The reviewer's regions that show the action this predicted region stands for."""
+        group = (region.kind, is_dot(region))
+        if group not in self._groups:
+            self._groups[group] = _Group(self, region.kind, dots=group[1])
+        return self._groups[group].truth_of(region)
+
+    def drawn(self, kind: Kind) -> list[Region]:
+        """What a region of this kind can be measured by."""
+        there = [r for r in self._reviewed if r.kind in TRUTH_KINDS and not is_dot(r)]
+        masks = [r for r in there if r.kind == "mask"]
+        if kind == "mask" and masks:
+            return masks
+        return [r for r in there if r.kind != "mask"] or there
+
+    @cached_property
+    def boxes(self) -> list[Region]:
+        """The predicted regions that points belong to."""
+        boxes = [r for r in self.predicted if r.kind in ("box", "track") and not is_dot(r)]
+        return boxes or [r for r in self.predicted if r.kind == "mask"]
+
+    @cached_property
+    def still_boxes(self) -> "_Places":
+        return _Places(r for r in self.boxes if r.kind != "track")
+
+    @cached_property
+    def first_box_by_label(self) -> dict[str | None, Region]:
+        return {r.label: r for r in reversed(self.boxes)}
+
+
+class _Group:
+    """Predicted regions of one kind on one canvas, which compete for what was drawn there."""
+
+    def __init__(self, canvas: MatchedCanvas, kind: Kind, *, dots: bool) -> None:
+        self._canvas = canvas
+        alike = [r for r in canvas.predicted if r.kind == kind and is_dot(r) == dots]
+        self._rivals = [r for r in alike if not canvas.is_part(r)]
+        drawn = canvas.drawn(kind)
+        self._drawn_by_key: defaultdict[tuple[str, str], list[Region]] = defaultdict(list)
+        for region in drawn:
+            self._drawn_by_key[key_of(region)].append(region)
+        boxes = canvas.boxes
+        if kind != "point" and not dots:
+            partners: list[Region | None] = [*self._rivals]
+        elif len(boxes) == len(self._rivals):
+            partners = [*boxes]
+        else:
+            partners = [self._partner_by_place(r) for r in self._rivals]
+        self._partners = dict(zip(map(id, self._rivals), partners, strict=True))
+        taken = {key_of(partner) for partner in partners if partner is not None}
+        self._free = [r for r in drawn if key_of(r) not in taken]
+        self._free_by_label: defaultdict[str | None, list[Region]] = defaultdict(list)
+        for region in self._free:
+            self._free_by_label[region.label].append(region)
+
+    def truth_of(self, region: Region) -> Sequence[Region]:
+        part = id(region) not in self._partners
+        partner = self._partner_by_place(region) if part else self._partners[id(region)]
+        own = self._drawn_by_key.get(key_of(partner), []) if partner is not None else []
+        labelled = self._free_by_label.get((partner or region).label, [])
+        if part:
+            labelled = [r for r in labelled if r not in own]
+        if own or labelled:
+            return [*own, *labelled]
+        return self._free if len(self._rivals) + part == 1 else []
+
+    def _partner_by_place(self, region: Region) -> Region | None:
+        if region.kind == "track":
+            return self._canvas.first_box_by_label.get(region.label)
+        return self._canvas.still_boxes.nearest(region)
+
+
+class _Places:
+    """Regions of one canvas, to find the nearest of."""
+
+    def __init__(self, regions: Iterable[Region]) -> None:
+        self._regions = list(regions)
+        self._middles = np.array([r.point for r in self._regions]).reshape(-1, 2)
+
+    def nearest(self, region: Region) -> Region | None:
+        if not self._regions:
+            return None
+        steps = (self._middles - region.point) * region.size_wh
+        return self._regions[int(np.argmin(np.hypot(steps[:, 0], steps[:, 1])))]
 
 
 def outcomes_of(
@@ -121,12 +232,8 @@ def is_dot(region: Region) -> bool:
     )
 
 
-def is_part(region: Region, predicted: Sequence[Region]) -> bool:
-    """Say whether a point shows the verb or the object, with the action's own point beside it."""
-    if region.kind != "point" or (region.label or "").lower() not in PARTS:
-        return False
-    beside = (r for r in predicted if r.canvas == region.canvas and r.kind == "point")
-    return any((r.label or "").lower() not in PARTS for r in beside)
+def _names_part(region: Region) -> bool:
+    return region.kind == "point" and (region.label or "").lower() in PARTS
 
 
 def key_of(region: Region) -> tuple[str, str]:

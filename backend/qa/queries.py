@@ -13,7 +13,9 @@ from videogem.errors import InputError
 
 TEXTS = ("kind", "outcome", "at", "narration", "verb", "object", "video", "media")
 NEEDED = {"annotator", "model_version", "ground_truth", "independent", "accepted", "lead_time"}
-NUMBERS = ("iou", "distance_diagonal", "distance_side", "lead_time", "score", "item", "frame")
+NUMBERS = (
+    "iou", "distance_diagonal", "distance_side", "lead_time", "score", "item", "frame", "left_out",
+)  # fmt: skip
 
 
 def summary(store: Store, project: ProjectKey | None = None) -> Row:

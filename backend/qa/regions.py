@@ -6,6 +6,7 @@ polygons in [0, 1] of their canvas, which is one image (``to_name``, ``item_inde
 
 import logging
 import math
+from bisect import bisect_right
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,7 @@ POINT_TYPES = ("keypointlabels", "keypoint")
 BOX_TYPES = ("rectanglelabels", "rectangle")
 TRACK_TYPES = ("videorectangle",)
 MASK_TYPES = ("brushlabels", "brush", "bitmasklabels", "bitmask")
+PLACES = (*POINT_TYPES, *BOX_TYPES, *TRACK_TYPES, *MASK_TYPES)
 MAX_REGIONS = 2000  # of one result; what is beyond is left out, with a line in the log
 MAX_MASKS_PIXELS = 200_000_000  # of all masks of one result
 MAX_PERCENT = 1e5  # a thousand frames away from the frame: no place that somebody drew
@@ -69,6 +71,14 @@ class Region:
         return bounds(self.corners)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """The regions of a result, and how many places it names beside them that cannot be used."""
+
+    regions: list[Region]
+    left_out: int
+
+
 def read_regions(
     result: Sequence[Mapping[str, Any]], types: Container[str] | None = None
 ) -> list[Region]:
@@ -76,21 +86,30 @@ def read_regions(
 
     ``types`` limits them to some of Label Studio's types: reading masks takes time.
     """
+    return read_result(result, types).regions
+
+
+def read_result(
+    result: Sequence[Mapping[str, Any]], types: Container[str] | None = None
+) -> Reading:
+    """As ``read_regions``, with the count of what is left out: unreadable, or beyond the limits."""
     labels = _labels_of_pairs(result)
     unique: dict[tuple[str, str], Region] = {}
-    pixels = 0
+    pixels = left_out = 0
     for position, item in enumerate(result):
         if not isinstance(item, Mapping) or (types is not None and item.get("type") not in types):
             continue
-        region = read_region(item, labels)
+        full = len(unique) >= MAX_REGIONS or pixels > MAX_MASKS_PIXELS
+        region = None if full else read_region(item, labels)
         if region is None:
+            left_out += str(item.get("type") or "").lower() in PLACES
             continue
         pixels += 0 if region.mask is None else region.mask.size
-        if len(unique) >= MAX_REGIONS or pixels > MAX_MASKS_PIXELS:
-            logger.warning("a result of %d regions is too large; the rest is left out", len(result))
-            break
+        left_out += region.kind == "track" and len(item["value"]["sequence"]) > MAX_KEYS
         unique.setdefault((region.id or str(position), region.kind), region)
-    return list(unique.values())
+    if left_out:
+        logger.warning("%d regions of a result of %d are left out", left_out, len(result))
+    return Reading(list(unique.values()), left_out)
 
 
 def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | None:
@@ -135,21 +154,21 @@ def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | 
 
 def corners_at(track: Region, frame: int) -> tuple[Point, ...] | None:
     """A track's box at a 1-based frame, drawn straight between keys; None where it is not shown."""
-    before = [key for key in track.keys if key.frame <= frame]
-    after = [key for key in track.keys if key.frame > frame]
-    if not before:
+    place = bisect_right(track.keys, frame, key=lambda key: key.frame)
+    if not place:
         return None
-    start = before[-1]
+    start = track.keys[place - 1]
     if start.frame == frame:
         return start.corners  # shown on the key itself, even where the span ends
     if not start.enabled:
         return None
-    if not after:
+    if place == len(track.keys):
         return start.corners
-    share = (frame - start.frame) / (after[0].frame - start.frame)
+    after = track.keys[place]
+    share = (frame - start.frame) / (after.frame - start.frame)
     return tuple(
         (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]))
-        for a, b in zip(start.corners, after[0].corners, strict=True)
+        for a, b in zip(start.corners, after.corners, strict=True)
     )
 
 
@@ -166,6 +185,15 @@ def contains(region: Region, point: Point, corners: tuple[Point, ...] | None = N
         return _in_convex(point, corners)
     x1, y1, x2, y2 = bounds(corners)
     return hit(point, [(x1 - EDGE, y1 - EDGE, x2 + EDGE, y2 + EDGE)])
+
+
+def effort(a: Region, b: Region) -> int:
+    """What comparing two regions costs, about, where two upright boxes cost 1 (microseconds)."""
+    if a.mask is not None or b.mask is not None:
+        return 1 + max(r.mask.size for r in (a, b) if r.mask is not None) // 1000
+    shapes = len(a.keys) or 1
+    first = [r.keys[0].corners if r.keys else r.corners for r in (a, b)]
+    return shapes * (30 if any(map(_tilted, first)) else 1)
 
 
 def overlap(a: Region, b: Region) -> float:

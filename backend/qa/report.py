@@ -136,6 +136,7 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
         ),
         "inbox": store.inbox_counts(),
         "unreadable": unreadable,
+        "left_out": sum(row.get("left_out") or 0 for row in rows),
     }
 
 

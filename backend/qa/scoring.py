@@ -10,6 +10,7 @@ What counts
     * A track counts once, its frames are not independent: it hits when it does on at least half of
       its own key frames.
     * If a task has ground-truth annotations, only those count.
+    * Regions that cannot be read or are beyond the limits are counted as left out: no hit, no miss.
 
 Which regions are the action's says ``matching``.
 """
@@ -20,9 +21,8 @@ from typing import Any
 
 from backend.qa.events import Row, number
 from backend.qa.matching import (
-    action_regions,
+    Matching,
     is_dot,
-    is_part,
     key_of,
     outcomes_of,
     pixels_between,
@@ -35,13 +35,17 @@ from backend.qa.regions import (
     contains,
     corners_at,
     corners_iou,
+    effort,
     overlap,
-    read_regions,
+    read_result,
 )
 from backend.qa.words import words_of
 from videogem.structures import Point
 
-SCORING_VERSION = "2"  # a change makes the store recompute its scores
+SCORING_VERSION = "3"  # a change makes the store recompute its scores
+# Of one task, in comparisons of two boxes (some microseconds each): 300 points among 300 boxes that
+# could each be anybody's. A region is no longer compared when they are used up.
+MAX_EFFORT = 100_000
 
 
 def score_task(
@@ -51,13 +55,36 @@ def score_task(
     alive = [a for a in annotations if a["deleted_at"] is None]
     has_truth = any(a["ground_truth"] and not a["was_cancelled"] for a in alive)
     rows: list[Row] = []
+    effort_left = _Effort(MAX_EFFORT)
     for annotation in sorted(alive, key=lambda a: int(a["id"])):
         counted = not annotation["was_cancelled"] and (
             bool(annotation["ground_truth"]) or not has_truth
         )
         prediction = choose_prediction(annotation, predictions)
-        rows += _score_annotation(task, annotation, prediction, counted=counted)
+        rows += _score_annotation(task, annotation, prediction, effort_left, counted=counted)
     return rows
+
+
+class _Effort:
+    """How many comparisons are left for a task."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def spend_on(self, region: Region, truth: Sequence[Region]) -> bool:
+        """Whether a region can still be compared with these; what is too dear stops nothing else
+        that is cheap.
+        """
+        if len(truth) > self._left:
+            return False
+        number = 0
+        for looked_at, each in enumerate(truth, 1):
+            number += effort(region, each)
+            if number > self._left:
+                self._left -= looked_at
+                return False
+        self._left -= number
+        return True
 
 
 def choose_prediction(annotation: Row, predictions: Sequence[Row]) -> Row | None:
@@ -79,10 +106,18 @@ def choose_prediction(annotation: Row, predictions: Sequence[Row]) -> Row | None
 
 
 def _score_annotation(
-    task: Row | None, annotation: Row, prediction: Row | None, *, counted: bool
+    task: Row | None,
+    annotation: Row,
+    prediction: Row | None,
+    effort_left: _Effort,
+    *,
+    counted: bool,
 ) -> list[Row]:
-    predicted = read_regions(prediction["result"]) if prediction else []
-    reviewed = read_regions(annotation["result"])
+    guess, review = (
+        read_result(prediction["result"] if prediction else []),
+        read_result(annotation["result"]),
+    )
+    predicted, reviewed = guess.regions, review.regions
     words = words_of(task["data"] if task else {}, prediction["result"] if prediction else [])
     skipped = bool(annotation["was_cancelled"])
     independent = annotation["parent_prediction"] is None and not any(
@@ -109,22 +144,34 @@ def _score_annotation(
         else "accepted" if accepted
         else "edited"
     )  # fmt: skip
-    facts: list[Row] = [{"kind": "annotation", "outcome": verdict, **shared}]
+    left_out = guess.left_out + review.left_out
+    whole: Row = {"kind": "annotation", "outcome": verdict, **shared}
+    facts: list[Row] = [whole]
     gave_nothing = not reviewed and (
         not annotation["result"] or annotation["parent_prediction"] is not None
     )
+    matching = Matching(predicted, reviewed)
     for region in predicted:
+        truth = matching.canvas_of(region).action_regions(region)
+        compared = effort_left.spend_on(region, truth)
+        left_out += not compared
         facts.append(
             {
                 **_region_facts(
-                    region, predicted, reviewed, gave_nothing=gave_nothing, started=not independent
+                    region,
+                    truth if compared else [],
+                    matching,
+                    gave_nothing=gave_nothing,
+                    started=not independent and bool(reviewed),
                 ),
                 "outcome": outcomes.get(key_of(region), "independent"),
                 **shared,
             }
         )
-        if skipped:
+        if skipped or not compared:
             facts[-1]["hit"] = facts[-1]["iou"] = None
+    if left_out:
+        whole["left_out"] = left_out
     known = {key_of(region) for region in predicted}
     for region in reviewed:
         if key_of(region) not in known and not independent and prediction is not None:
@@ -145,41 +192,37 @@ def _score_annotation(
 
 def _region_facts(
     region: Region,
-    predicted: Sequence[Region],
-    reviewed: Sequence[Region],
+    truth: Sequence[Region],
+    matching: Matching,
     *,
     gave_nothing: bool,
     started: bool,
 ) -> Row:
     """Hit, overlap and correction distance of one predicted region."""
     facts: Row = {"kind": region.kind, **_identity(region)}
-    truth = action_regions(region, predicted, reviewed)
-    own = next((r for r in reviewed if key_of(r) == key_of(region)), None)
-    deleted = started and own is None and bool(reviewed)
+    own = matching.own(region)
+    canvas = matching.canvas_of(region)
+    deleted = started and own is None
     judged = bool(truth) or gave_nothing or deleted
     facts["truth"] = [[list(p) for p in _shape(r, region)] for r in truth[:8]]
     if region.kind == "track":
         facts.update(_track_facts(region, truth, judged=judged))
-        beside = [r for r in predicted if r.canvas == region.canvas]
         if is_dot(region):
             facts["iou"] = None
-        elif any(is_dot(r) for r in beside):
+        elif canvas.has_dots:
             facts["hit"] = None  # the dot is what points
         return facts
     if region.kind == "point":
         hits = any(contains(r, region.point) for r in truth) if judged else None
-        facts["part_hit" if is_part(region, predicted) else "hit"] = hits
-        facts.update(_correction(region, own, truth, reviewed))
+        facts["part_hit" if canvas.is_part(region) else "hit"] = hits
+        facts.update(_correction(region, own or canvas.nearest(region), truth))
     else:
-        on_canvas = [r for r in predicted if r.canvas == region.canvas]
-        pointed = any(r.kind == "point" for r in on_canvas)
-        first_box = next((r for r in on_canvas if r.kind == "box"), None)
-        stands_in = not pointed and (region.kind == "box" or first_box is None)
+        stands_in = not canvas.has_points and (region.kind == "box" or not canvas.has_boxes)
         facts["iou"] = max((overlap(region, r) for r in truth), default=0.0) if judged else None
         if stands_in and judged:
             facts["stand_in"] = True
             facts["hit"] = any(contains(r, region.point) for r in truth)
-        facts.update(_correction(region, own, truth, reviewed))
+        facts.update(_correction(region, own or canvas.nearest(region), truth))
     return facts
 
 
@@ -200,16 +243,12 @@ def _track_facts(track: Region, truth: Sequence[Region], *, judged: bool) -> Row
     }
 
 
-def _correction(
-    region: Region, own: Region | None, truth: Sequence[Region], reviewed: Sequence[Region]
-) -> Row:
+def _correction(region: Region, target: Region | None, truth: Sequence[Region]) -> Row:
     """How far the reviewer moved it: % of the image diagonal, and of the true box's side.
 
     The side is the square root of the true box's area. A region drawn anew is compared with the
     nearest of its kind.
     """
-    same = [r for r in reviewed if r.kind == region.kind and r.canvas == region.canvas]
-    target = own or min(same, key=lambda r: pixels_between(region, r), default=None)
     if target is None:
         return {}
     pixels = pixels_between(region, target)

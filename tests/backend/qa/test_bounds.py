@@ -150,6 +150,15 @@ def test_rows_of_an_older_version_break_no_page_and_are_counted(store):
     assert report["headline"]["n"] == 1
 
 
+def test_regions_beyond_the_limits_are_counted_on_the_page(store, monkeypatch):
+    monkeypatch.setattr("backend.qa.regions.MAX_REGIONS", 3)
+    guess = prediction([point(30, 30)], id=7)
+    boxes = [box(20, 20, 20, 20, id=f"b{k}") for k in range(5)]
+    store.append_event(created(annotation(1, boxes, prediction=guess)))
+    store.process_pending()
+    assert all_pages(store)["left_out"] == 2
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "\udfff x", "é\0"])
 def test_text_that_databases_refuse_is_taken(store, text):
     made = annotation(1, [point(30, 30, id=text, label=text)])

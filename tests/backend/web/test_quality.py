@@ -47,3 +47,10 @@ def test_the_page_says_the_figure(client, store):
     guess = prediction([point(30, 30)], id=7)
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
     assert "100.0" in client.get("/qa?project=1").get_data(as_text=True)
+
+
+def test_the_page_counts_what_is_left_out(client, store):
+    guess = prediction([point(30, 30)], id=7)
+    far = {**box(20, 20, 20, 20, id="far"), "original_width": 1e9}
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20), far], prediction=guess)))
+    assert "1 regions that cannot be read" in client.get("/qa").get_data(as_text=True)
