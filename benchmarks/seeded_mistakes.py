@@ -22,7 +22,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from backend.qa.audit import Item, find_suspects
+from backend.qa.audit import find_suspects
+from backend.qa.audit_items import Item
 from backend.qa.figures import share
 from videogem.demo_world.splits import CLIPS_DIRECTORY, DemoItem, demo_scenes
 from videogem.structures import Box, Clip

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from backend.cli import app
-from videogem.datasets.registry import READERS
+from videogem.datasets.registry import dataset_readers
 from videogem.evaluation.methods import parse_method
 from videogem.evaluation.paper import published, table_methods
 
@@ -40,7 +40,7 @@ def test_methods_parse():
 
 
 def test_every_dataset_table_and_figure_has_its_command():
-    for name in READERS:
+    for name in dataset_readers():
         assert name in ("jsonl", "labelstudio") or f"`{name}`" in PAGE
     for number in range(1, 6):
         assert table_methods(number)

@@ -17,9 +17,8 @@ def register(app: typer.Typer) -> None:
 
 
 def datasets(
-    name: str = typer.Argument(
-        help="vhico, daly, youcook, groundingyoutube, daly-videogem, youcook-videogem, jsonl, "
-        "labelstudio or demo."
+    name: str | None = typer.Argument(
+        None, help="Which one; left out, the names of all are printed."
     ),
     *,
     root: Path | None = typer.Option(None, help="The folder with the dataset's files."),
@@ -39,6 +38,9 @@ def datasets(
     as_json: bool = typer.Option(False, "--json", help="Print JSON and nothing else."),
 ) -> None:
     """Count videos, items, boxes and classes, and what was dropped or looks wrong."""
+    if name is None:
+        _print_names(as_json=as_json)
+        return
     options = option.read_options(
         annotations=annotations,
         frames=frames,
@@ -58,6 +60,16 @@ def datasets(
         typer.echo(json.dumps(dataset.summary(), ensure_ascii=False))
     else:
         typer.echo(_text(dataset))
+
+
+def _print_names(*, as_json: bool) -> None:
+    from videogem.datasets.registry import described_names
+
+    names = described_names()
+    if as_json:
+        typer.echo(json.dumps(names, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(f"{name:<18}{line}" for name, line in names.items()))
 
 
 def _write_items(dataset: "Dataset", path: Path) -> None:

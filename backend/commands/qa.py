@@ -234,12 +234,13 @@ def _figure_line(name: str, found: dict[str, Any], overlap: float | None) -> str
 
 
 def _audit_table(counts: dict[str, int], suspects: "Sequence[Suspect]", limit: int) -> str:
-    from backend.qa.audit import REASONS
+    from backend.qa.audit import audit_reasons
 
     if not counts:
         return "\nNothing suspicious found."
     lines = ["", "Annotations to look at again:"]
-    lines += [f"{count:>7}  {reason:<23} {REASONS[reason]}" for reason, count in counts.items()]
+    known = audit_reasons()
+    lines += [f"{count:>7}  {code:<23} {known[code].meaning}" for code, count in counts.items()]
     if limit:
         lines += ["", f"The first {min(limit, len(suspects))} of the list:"]
         lines += [f"  {s.id}: {s.reason} ({s.detail})" for s in suspects[:limit]]

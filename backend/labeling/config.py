@@ -13,9 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from backend.labeling.attributes import FIELD_PREFIX, read_attributes
-from backend.labeling.controls import (
+from backend.labeling.forms import control_forms, kinds_by_tag
+from backend.labeling.targets import (
     Control,
-    ControlKind,
     Label,
     Labeling,
     LabelMeaning,
@@ -26,23 +26,6 @@ from backend.labeling.controls import (
 )
 from videogem.errors import InputError
 
-# Tag in lower case -> what it holds, and the tag's children that are its labels.
-CONTROL_TAGS: dict[str, tuple[ControlKind, str | None]] = {
-    "keypoint": ("keypoint", None),
-    "keypointlabels": ("keypoint", "label"),
-    "rectangle": ("rectangle", None),
-    "rectanglelabels": ("rectangle", "label"),
-    "brush": ("brush", None),
-    "brushlabels": ("brush", "label"),
-    "bitmask": ("bitmask", None),
-    "bitmasklabels": ("bitmask", "label"),
-    "videorectangle": ("videorectangle", None),
-    "timelinelabels": ("timeline", "label"),
-    "textarea": ("textarea", None),
-    "choices": ("choices", "choice"),
-}
-IMAGE_KINDS: frozenset[ControlKind] = frozenset({"keypoint", "rectangle", "brush", "bitmask"})
-VIDEO_KINDS: frozenset[ControlKind] = frozenset({"videorectangle", "timeline"})
 TEXT_TAGS = ("text", "paragraphs", "hypertext", "header")
 NARRATION_WORDS = ("narration", "caption", "sentence", "instruction", "transcript", "text")
 DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says nothing
@@ -211,13 +194,15 @@ class _Parser:
         """The control a tag is, or None where it is none that can be filled."""
         if "toName" not in tag.attributes:
             return None
-        if tag.kind not in CONTROL_TAGS:
+        kind = kinds_by_tag().get(tag.kind)
+        if kind is None:
             if tag.kind not in ("labels", "relations"):
                 self.notes.append(f"{tag} is left alone: no such region can be grounded.")
             return None
         if tag.options.get("model_skip"):
             return None
-        kind, child = CONTROL_TAGS[tag.kind]
+        form = control_forms()[kind]
+        child = form.tags[tag.kind]
         to_name = tag.attributes["toName"].split(",")[0].strip()
         if to_name not in self.objects and to_name not in self.texts:
             known = ", ".join(_some(sorted(self.objects))) or "none"
@@ -228,7 +213,7 @@ class _Parser:
         labels = self._labels(tag, child)
         labels_field = data_field(tag.attributes.get("value", "")) if child else None
         labels_name = None
-        if child is None and kind in (*IMAGE_KINDS, "videorectangle"):
+        if child is None and form.has_place:
             labels_name, labels = self._separate_labels(to_name)
         if child is not None and not labels and not labels_field:
             self.problems.append(f"{tag} has no labels; add {child.title()} tags inside it.")
@@ -297,10 +282,7 @@ class _Parser:
 
     def _fits(self, control: Control, kind: SourceKind | None) -> bool:
         """Whether Label Studio can hold this kind of region on this kind of object."""
-        if (control.kind in VIDEO_KINDS) == (kind == "video") or control.kind in (
-            "textarea",
-            "choices",
-        ):
+        if ("video" if kind == "video" else "image") in control_forms()[control.kind].on:
             return True
         self.notes.append(
             f'{control.tag} "{control.name}" is left alone: it does not work on '

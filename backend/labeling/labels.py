@@ -22,7 +22,7 @@ Where every label is itself an action, the label that was grounded is the label 
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from backend.labeling.controls import Control, Label
+from backend.labeling.targets import Control, Label
 from videogem.structures import Grounding, PromptName
 
 Similarity = Callable[[Sequence[str]], Sequence[float]]
@@ -91,22 +91,11 @@ def choose_choices(
     return [found.value] if found else []
 
 
-def undecided_texts(controls: Sequence[Control], groundings: Sequence[Grounding]) -> list[str]:
-    """The labels that only their similarity to the frame could decide between."""
-    texts: dict[str, None] = {}
-
-    def note(asked: Sequence[str]) -> list[float]:
-        texts.update(dict.fromkeys(asked))
-        return [0.0] * len(asked)
-
-    for grounding in groundings:
-        for control in controls:
-            if control.kind == "choices":
-                choose_choices(control, grounding, note)
-            else:
-                for part in PARTS:
-                    choose_label(control.labels, part, grounding, note)
-    return list(texts)
+def choose_labels(
+    control: Control, grounding: Grounding, similarity: Similarity | None
+) -> list[str | None]:
+    """The label of each part a control with regions may show."""
+    return [choose_label(control.labels, part, grounding, similarity) for part in PARTS]
 
 
 def _parts_in_name(name: str) -> tuple[PromptName, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from backend.labeling.controls import Labeling
+from backend.labeling.targets import Labeling
 
 PERCENT_KEYS = ("x", "y", "width", "height")
 ROUNDING = 1e-3  # percent: sums of rounded numbers

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from backend.labeling.controls import Control, Target
 from backend.labeling.masks import MAP_WEIGHTS
-from backend.labeling.results import Found, Region, from_percent, to_regions
+from backend.labeling.regions import Found, Region, from_percent
+from backend.labeling.results import form_of, to_regions
+from backend.labeling.targets import Control, Target
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority
 from backend.prediction.loading import Project, Task
@@ -26,7 +27,6 @@ from videogem.structures import PROMPT_NAMES, Grounding
 NEIGHBOURHOOD = 0.12  # radius round a click, as a share of the frame's longer side
 LEAST = 1e-3  # value of the lowest place inside, so that every place outside is lower
 TEMPLATE = "a photo of a person "  # how the prompts begin that TextArea regions show
-DRAWN = ("keypoint", "rectangle", "brush", "bitmask")
 
 
 def context_regions(params: Any) -> list[Region]:
@@ -77,7 +77,7 @@ def suggest(
     controls = [
         control if as_action else _labelled(control, label)
         for control in slot.target.controls
-        if control.kind in DRAWN
+        if form_of(control).has_place
     ]
     prediction = {
         "result": to_regions(found, controls),

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from backend.database.keys import ProjectKey
-from backend.labeling.controls import Control, Label, Labeling, Target, look_up
 from backend.labeling.labels import Similarity
+from backend.labeling.targets import Control, Label, Labeling, Target, look_up
 from backend.prediction.batcher import Chooser
 from videogem.errors import InputError
 from videogem.narration.prompts import parse

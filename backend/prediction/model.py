@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.labeling.controls import Labeling
+from backend.labeling.targets import Labeling
 from backend.prediction.batcher import Batcher
 from videogem.errors import InputError
 from videogem.grounder import Grounder

@@ -6,8 +6,8 @@ a track. Only `writing.py` looks at it.
 
 from dataclasses import dataclass
 
-from backend.labeling.controls import Target
-from backend.labeling.results import Shown
+from backend.labeling.regions import Shown
+from backend.labeling.targets import Target
 from backend.prediction.batcher import Question
 from videogem.narration.cues import Cue
 

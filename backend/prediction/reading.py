@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
-from backend.labeling.controls import Target, fill
-from backend.labeling.labels import undecided_texts
+from backend.labeling.results import undecided_texts
+from backend.labeling.targets import Target, fill
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority, Question
 from backend.prediction.frames import read_frame_list, read_moment

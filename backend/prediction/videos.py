@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from backend.labeling.controls import Target, look_up
-from backend.labeling.results import Shown
+from backend.labeling.regions import Shown
+from backend.labeling.targets import Target, look_up
 from backend.prediction.batcher import Answer, Batcher, Priority, Question
 from backend.prediction.frames import LIMITS, STEP
 from backend.prediction.loading import Task, action_labels, time_of

@@ -11,15 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.labeling.controls import Control
-from backend.labeling.results import (
-    Found,
-    Region,
-    mean_score,
-    to_regions,
-    to_video_regions,
-    without_heatmaps,
-)
+from backend.labeling.regions import Found, Region, Track, mean_score, without_heatmaps
+from backend.labeling.results import to_regions, to_video_regions
 from backend.labeling.validation import problems_of
 from backend.prediction.batcher import Answer
 from backend.prediction.loading import Project, Task
@@ -106,12 +99,10 @@ class Writer:
         score = float(np.mean([found.grounding.score for found in track]))
         if score < self._project.score_threshold:
             return
-        cue, target = film.cues[number], film.target
+        cue = film.cues[number]
         place = film.place, number
-        self._regions[place] = [
-            *to_video_regions(track, cue.start, cue.end, film.shown, target),
-            *_texts(track, target.controls),
-        ]
+        moment = Track(track, cue.start, cue.end, film.shown)
+        self._regions[place] = to_video_regions(moment, film.target.controls)
         self._scores[place] = [score]
 
     def _warn(self, film: Film, places: Sequence[tuple[int, int]]) -> None:
@@ -134,9 +125,3 @@ def checked(prediction: Prediction, project: Project) -> Prediction:
     if problems := problems_of(prediction, project.config, project.labeling):
         raise RuntimeError(f"invalid prediction: {'; '.join(problems)}")
     return prediction
-
-
-def _texts(track: Sequence[Found], controls: Sequence[Control]) -> list[Region]:
-    """What TextArea and Choices say of a track, from its best frame."""
-    best = max(track, key=lambda one: one.grounding.score)
-    return to_regions(best, [each for each in controls if each.kind in ("textarea", "choices")])

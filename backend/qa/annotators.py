@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
-from backend.qa.audit import agree
+from backend.labeling.forms import types_of
+from backend.qa.audit_items import agree
 from backend.qa.events import Row
 from backend.qa.figures import group, mean, pointing, share
-from backend.qa.regions import BOX_TYPES, TRACK_TYPES, bounds, read_regions
+from backend.qa.regions import bounds, read_regions
 from videogem.structures import Box
 
 AGREE_IOU = 0.5  # two sets of boxes agree from this overlap on
@@ -68,7 +69,7 @@ def agreement_matrix(
 def boxes_of(result: Sequence[Row]) -> Boxes:
     """The boxes of each frame, tracks at their first key."""
     found: Boxes = defaultdict(list)
-    for region in read_regions(result, (*BOX_TYPES, *TRACK_TYPES)):
+    for region in read_regions(result, types_of("box", "track")):
         corners = region.keys[0].corners if region.keys else region.corners
         found[region.canvas[1]].append(bounds(corners))
     return dict(found)

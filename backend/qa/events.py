@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.labeling.shapes import number
 from backend.qa.times import normalise
 
 Row = dict[str, Any]
-LARGEST = 1e12  # nothing that is measured here is more, be it pixels, seconds or frames
 LARGEST_ID = 2**31 - 1  # what the columns hold on every database
 DEEPEST = 60  # levels of a payload; Label Studio's have about ten
 SECRETS = ("token", "task_data_login", "task_data_password")
@@ -193,13 +193,6 @@ def _clean_text(text: str) -> str:
     if text.isascii():
         return text.replace("\0", "")
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-
-
-def number(value: object) -> float | None:
-    """A number whose square and sums of them stay finite, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= LARGEST else None
 
 
 def _add_prediction(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.qa.audit import Item
+from backend.qa.audit_items import Item
 from backend.qa.figures import mean, share
 from videogem.errors import InputError
 from videogem.metrics import best_iou, hit

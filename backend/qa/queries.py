@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.qa.events import Row, number
+from backend.labeling.shapes import number
+from backend.qa.events import Row
 from backend.qa.figures import share
 from backend.qa.store import Store
 from videogem.errors import InputError

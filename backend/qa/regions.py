@@ -1,4 +1,4 @@
-"""Label Studio's regions -> geometry, the reading counterpart of ``backend.labeling.results``.
+"""Label Studio's regions -> geometry, the reading counterpart of ``backend.labeling.regions``.
 
 Percent, 1-based frames and rotation about the top left corner end here: regions hold points and
 polygons in [0, 1] of their canvas, which is one image (``to_name``, ``item_index``) or one video.
@@ -9,40 +9,22 @@ import math
 from bisect import bisect_right
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from backend.labeling.mask_reading import read_bitmask, read_brush
-from backend.qa.events import number
+from backend.labeling.forms import form_of_type
+from backend.labeling.shapes import MAX_FRAME, Key, ShapeKind, number
 from videogem.metrics import box_iou, hit
 from videogem.structures import Box, Point
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["point", "box", "mask", "track"]
 Canvas = tuple[str, int]
 EDGE = 1e-9  # x + width in percent carries float noise; an edge must not depend on it
-POINT_TYPES = ("keypointlabels", "keypoint")
-BOX_TYPES = ("rectanglelabels", "rectangle")
-TRACK_TYPES = ("videorectangle",)
-MASK_TYPES = ("brushlabels", "brush", "bitmasklabels", "bitmask")
-PLACES = (*POINT_TYPES, *BOX_TYPES, *TRACK_TYPES, *MASK_TYPES)
 MAX_REGIONS = 2000  # of one result; what is beyond is left out, with a line in the log
 MAX_MASKS_PIXELS = 200_000_000  # of all masks of one result
-MAX_PERCENT = 1e5  # a thousand frames away from the frame: no place that somebody drew
 MAX_SIDE = 1e6  # pixels
-MAX_FRAME = 10**9
-MAX_KEYS = 10_000  # of one track
-
-
-@dataclass(frozen=True)
-class Key:
-    """A track's box at one 1-based frame; ``enabled`` is False where the track pauses after it."""
-
-    frame: int
-    enabled: bool
-    corners: tuple[Point, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +32,7 @@ class Region:
     """One labelled place: a point, a box (maybe turned), a mask or a track of boxes."""
 
     id: str
-    kind: Kind
+    kind: ShapeKind
     label: str | None
     canvas: Canvas
     size_wh: tuple[float, float]
@@ -102,7 +84,8 @@ def read_result(
         full = len(unique) >= MAX_REGIONS or pixels > MAX_MASKS_PIXELS
         region = None if full else read_region(item, labels)
         if region is None:
-            left_out += str(item.get("type") or "").lower() in PLACES
+            form = form_of_type(str(item.get("type") or ""))
+            left_out += form is not None and form.has_place
             continue
         pixels += 0 if region.mask is None else region.mask.size
         left_out += region.kind == "track" and len(item["value"]["sequence"]) > MAX_KEYS
@@ -132,24 +115,18 @@ def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | 
         "size_wh": (width, height),
         "score": number(item.get("score")),
     }
-    if kind in POINT_TYPES:
-        x, y = _percent(value.get("x")), _percent(value.get("y"))
-        if x is None or y is None:
-            return None
-        return Region(kind="point", corners=((x / 100, y / 100),), **shared)
-    if kind in BOX_TYPES:
-        corners = _corners(value, width / height)
-        turned = number(value.get("rotation")) or 0.0
-        return Region(kind="box", corners=corners, rotation=turned, **shared) if corners else None
-    if kind in MASK_TYPES:
-        mask = _read_mask(value, round(width), round(height))
-        if mask is None:
-            return None
-        return Region(kind="mask", corners=_mask_corners(mask), mask=mask, **shared)
-    if kind in TRACK_TYPES:
-        keys = _read_keys(value, width / height)
-        return Region(kind="track", keys=keys, **shared) if keys else None
-    return None
+    form = form_of_type(kind)
+    shape = form.read(value, (width, height)) if form is not None and form.read else None
+    if shape is None:
+        return None
+    return Region(
+        kind=shape.kind,
+        corners=shape.corners,
+        rotation=shape.rotation,
+        mask=shape.mask,
+        keys=shape.keys,
+        **shared,
+    )
 
 
 def corners_at(track: Region, frame: int) -> tuple[Point, ...] | None:
@@ -239,59 +216,10 @@ def _signed_area(corners: Sequence[Point]) -> float:
     return math.fsum(a[0] * b[1] - b[0] * a[1] for a, b in pairs) / 2
 
 
-def _corners(value: Mapping[str, Any], aspect: float) -> tuple[Point, ...]:
-    """Corners of a box turned clockwise about its top left one, in pixels (hence ``aspect``)."""
-    numbers = [_percent(value.get(name)) for name in ("x", "y", "width", "height")]
-    if any(n is None for n in numbers):
-        return ()
-    x, y, w, h = (n / 100 for n in numbers if n is not None)
-    angle = math.radians(number(value.get("rotation")) or 0.0)
-    if angle == 0:
-        return (x, y), (x + w, y), (x + w, y + h), (x, y + h)
-    cos, sin = math.cos(angle), math.sin(angle)
-    offsets = ((0.0, 0.0), (w, 0.0), (w, h), (0.0, h))
-    return tuple(
-        (x + dx * cos - dy * sin / aspect, y + dx * sin * aspect + dy * cos) for dx, dy in offsets
-    )
-
-
-def _read_keys(value: Mapping[str, Any], aspect: float) -> tuple[Key, ...]:
-    sequence = value.get("sequence")
-    keys = {}
-    for item in sequence[:MAX_KEYS] if isinstance(sequence, list) else []:
-        frame = number(item.get("frame")) if isinstance(item, Mapping) else None
-        corners = _corners(item, aspect) if frame is not None else ()
-        if frame is not None and abs(frame) <= MAX_FRAME and corners:
-            keys[int(frame)] = Key(int(frame), bool(item.get("enabled", False)), corners)
-    return tuple(keys[frame] for frame in sorted(keys))
-
-
-def _read_mask(value: Mapping[str, Any], width: int, height: int) -> np.ndarray | None:
-    rle, url = value.get("rle"), value.get("imageDataURL")
-    if isinstance(rle, list):
-        return read_brush(rle, (width, height))
-    return read_bitmask(url) if isinstance(url, str) else None
-
-
-def _mask_corners(mask: np.ndarray) -> tuple[Point, ...]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return ((0.0, 0.0),) * 4
-    height, width = mask.shape
-    x1, x2 = float(columns[0] / width), float((columns[-1] + 1) / width)
-    y1, y2 = float(rows[0] / height), float((rows[-1] + 1) / height)
-    return (x1, y1), (x2, y1), (x2, y2), (x1, y2)
-
-
 def _side(value: object) -> float | None:
     """Width or height of a frame; 1 where it is not told, None where it cannot be one."""
     side = number(value) if value else 1.0
     return side if side is not None and 1 <= side <= MAX_SIDE else None
-
-
-def _percent(value: object) -> float | None:
-    percent = number(value)
-    return percent if percent is not None and abs(percent) <= MAX_PERCENT else None
 
 
 def _mask_iou(a: Region, b: Region) -> float:

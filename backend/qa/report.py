@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa.annotators import agreement_matrix, annotator_table
-from backend.qa.audit import REASONS
+from backend.qa.audit import audit_reasons
 from backend.qa.events import Row
 from backend.qa.figures import group, macro, mean, pointing, share
 from backend.qa.queries import of_project, readable_rows, resolve, told_apart
@@ -125,7 +125,7 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
         "audit": _with_links(listed, rows),
         "audit_counts": {
             reason: count
-            for reason in REASONS
+            for reason in audit_reasons()
             if (count := sum(any(r["reason"] == reason for r in s["reasons"]) for s in listed))
         },
         "choices": {name: _values(everything, name) for name in DIMENSIONS if name != "project_id"},

@@ -19,7 +19,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.qa.events import Row, number
+from backend.labeling.shapes import number
+from backend.qa.events import Row
 from backend.qa.matching import (
     Matching,
     is_dot,

@@ -4,9 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from backend.qa.audit import Item, Suspect, find_suspects, same_words
-from backend.qa.events import Row, number
-from backend.qa.regions import BOX_TYPES, TRACK_TYPES, Region, bounds, read_regions
+from backend.labeling.forms import types_of
+from backend.labeling.shapes import number
+from backend.qa.audit import Suspect, find_suspects
+from backend.qa.audit_items import Item, same_words
+from backend.qa.events import Row
+from backend.qa.regions import Region, bounds, read_regions
 from backend.qa.words import words_of
 from videogem.structures import Box, Point
 
@@ -71,7 +74,7 @@ def _reason(suspect: Suspect) -> Row:
 def _frames(annotation: Row) -> Frames:
     """The boxes of each canvas of an annotation; a track gives its first key's box."""
     canvases: dict[int, list[Region]] = defaultdict(list)
-    for region in read_regions(annotation["result"], (*BOX_TYPES, *TRACK_TYPES)):
+    for region in read_regions(annotation["result"], types_of("box", "track")):
         canvases[region.canvas[1]].append(region)
     return sorted(canvases.items())
 

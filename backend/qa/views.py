@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backend.database import schema
-from backend.qa.audit import REASONS
+from backend.qa.audit import audit_reasons
 from backend.qa.events import Row
 from backend.qa.regions import read_regions
 from backend.qa.store import Store
@@ -27,7 +27,7 @@ def template_filters() -> dict[str, Callable[..., Any]]:
         "qa_interval": interval,
         "qa_decimal": decimal,
         "qa_thin": thin,
-        "qa_reason": REASONS.__getitem__,
+        "qa_reason": lambda code: audit_reasons()[code].meaning,
         "qa_title": TITLES.__getitem__,
     }
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from backend.qa.events import number
+from backend.labeling.shapes import number
 from videogem.narration.prompts import base_words
 
 NARRATION = ("narration", "text", "caption", "sentence", "prompt", "step_name", "label")

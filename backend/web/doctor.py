@@ -18,7 +18,7 @@ from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import own_webhooks
 from backend.labeling.config import parse_labeling
-from backend.labeling.controls import Labeling, Target, fill, look_up
+from backend.labeling.targets import Labeling, Target, fill, look_up
 from backend.media.media import Media
 from backend.prediction.loading import Task
 from backend.prediction.model import BackgroundModel, ModelNotReadyError

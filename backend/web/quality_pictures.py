@@ -10,8 +10,9 @@ from PIL import Image
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.labeling.config import read_xml
+from backend.labeling.shapes import number
 from backend.prediction.frames import read_moment
-from backend.qa.events import Row, number
+from backend.qa.events import Row
 from backend.qa.regions import read_regions
 from backend.qa.store import Store
 from backend.qa.words import words_of

@@ -7,7 +7,7 @@ import flask
 
 from backend.label_studio.client import Connections
 from backend.label_studio.webhooks import WebhookKeeper
-from backend.labeling.controls import Labeling
+from backend.labeling.targets import Labeling
 from backend.media.media import Media
 from backend.prediction.batch import Batches
 from backend.prediction.jobs import Jobs

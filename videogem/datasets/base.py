@@ -1,7 +1,7 @@
 """What a dataset is to the evaluation: items with boxes, and findings about what is wrong."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -127,6 +127,16 @@ class Annotations:
     findings: tuple[Finding, ...] = ()
     videos: frozenset[str] = frozenset()  # also those without any entry
     num_entries: int | None = None  # entries in the files, also unreadable ones
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a dataset is asked for, and the function that reads its folder."""
+
+    name: str
+    about: str  # one line
+    read: Callable[[Path, ReadOptions], Annotations]
+    other_names: tuple[str, ...] = ()  # case and punctuation do not matter
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from backend.label_studio.client import LabelStudio
 from backend.qa.regions import Region, read_regions
 from backend.settings import load_settings
 from videogem.datasets.base import LEFT_OUT, NO_BOX, Dataset, Finding, Item
-from videogem.datasets.labelstudio import best_annotation, media_name, narration_of
+from videogem.datasets.readers.labelstudio import best_annotation, media_name, narration_of
 from videogem.errors import InputError
 from videogem.evaluation import Prediction
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backend.labeling.attributes import ATTRIBUTES, Attribute
 from backend.labeling.config import parse_labeling
-from backend.labeling.controls import fill
+from backend.labeling.targets import fill
 from videogem.errors import InputError
 
 CONFIGS = sorted((Path(__file__).resolve().parents[3] / "label_config").glob("*.xml"))

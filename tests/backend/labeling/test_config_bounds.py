@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from backend.labeling.config import MAX_TAGS, parse_labeling
-from backend.labeling.controls import MAX_FILLED_CHARS, fill
+from backend.labeling.targets import MAX_FILLED_CHARS, fill
 from videogem.errors import InputError
 
 IMAGE = '<Image name="i" value="$pic"/>'

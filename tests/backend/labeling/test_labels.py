@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from backend.labeling.controls import Control, Label
 from backend.labeling.labels import choose_choices, choose_label, parts_to_point
+from backend.labeling.targets import Control, Label
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip, Grounding
 

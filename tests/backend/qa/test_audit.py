@@ -5,17 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from backend.qa.audit import (
-    CHECKS,
-    REASONS,
-    WEIGHTS,
-    Item,
-    agree,
-    count_reasons,
-    distance_to_box,
-    find_suspects,
-    same_words,
-)
+from backend.qa import reasons
+from backend.qa.audit import audit_reasons, count_reasons, find_suspects
+from backend.qa.audit_items import Item, agree, distance_to_box, same_words
 
 SIZE = (640, 480)
 
@@ -104,7 +96,7 @@ def swap(reason, item, rng):
 
 
 @pytest.mark.parametrize(
-    "reason", [r for r in REASONS if r not in ("track-jump", "annotator-disagreement")]
+    "reason", [r for r in audit_reasons() if r not in ("track-jump", "annotator-disagreement")]
 )
 def test_seeded_mistakes_are_found(reason):
     rng = random.Random(1)
@@ -160,9 +152,37 @@ def test_the_worst_item_comes_first_and_keeps_its_reasons_together():
     }
 
 
-def test_every_reason_has_words_a_weight_and_a_check():
-    assert WEIGHTS.keys() == REASONS.keys()
-    assert len(CHECKS) == len({check.__name__ for check in CHECKS})
+POLE = '''"""The box is far taller than wide."""
+
+from backend.qa.audit_items import Doubt, Reason
+
+
+def check(items):
+    for item in items:
+        for x1, y1, x2, y2 in item.boxes:
+            if y2 - y1 > 10 * (x2 - x1) > 0:
+                yield Doubt(item, 1.0, "like a pole")
+
+
+REASON = Reason("pole", "the box is a pole", 0.5, check)
+'''
+
+
+def test_a_new_reason_is_one_file(tmp_path, monkeypatch):
+    items = clean(3)
+    items[1] = replace(items[1], boxes=((100.0, 10.0, 110.0, 400.0),), point=(105.0, 50.0))
+    assert find_suspects(items) == []
+    (tmp_path / "pole.py").write_text(POLE)
+    monkeypatch.setattr(reasons, "__path__", [*reasons.__path__, str(tmp_path)])
+    audit_reasons.cache_clear()
+    try:
+        assert [(s.id, s.reason, s.detail) for s in find_suspects(items)] == [
+            ("a1", "pole", "like a pole")
+        ]
+        assert audit_reasons()["pole"].meaning == "the box is a pole"
+    finally:
+        monkeypatch.undo()
+        audit_reasons.cache_clear()
 
 
 def test_helpers():

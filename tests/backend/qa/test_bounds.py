@@ -11,8 +11,8 @@ from PIL import Image
 
 from backend.database import schema
 from backend.labeling.masks import bitmask_url, brush_rle
+from backend.labeling.shapes import number
 from backend.qa import exports
-from backend.qa.events import number
 from backend.qa.metrics_page import metrics_text
 from backend.qa.regions import overlap, read_region
 from backend.qa.report import Filters, build_report

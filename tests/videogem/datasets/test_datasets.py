@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videogem.datasets import base, labelstudio, pickles
+from videogem.datasets import base, pickles
 from videogem.datasets.base import ReadOptions
 from videogem.datasets.media import load_clip
+from videogem.datasets.readers import labelstudio
 from videogem.datasets.registry import canonical_name, read_dataset
 from videogem.datasets.resolve import box_reasons, image_size
 from videogem.errors import InputError
@@ -259,7 +260,7 @@ def test_youcook_filtered_list(tmp_path):
 
 
 def test_youcook_seconds_between_segments():
-    from videogem.datasets.youcook import _caption_at
+    from videogem.datasets.readers.youcook import _caption_at
 
     captions = [(0.0, 5.0, "first"), (5.0, 9.0, "second")]
     spans = [(0.0, 5.0), (5.0, 9.0)]
@@ -405,7 +406,7 @@ def test_names_in_usual_spellings(spelling, name):
 
 
 def test_unknown_names_and_bad_roots_say_what_to_do(tmp_path):
-    with pytest.raises(InputError, match="choose one of demo, vhico"):
+    with pytest.raises(InputError, match="choose one of demo, daly"):
         canonical_name("imagenet")
     with pytest.raises(InputError, match="--root DIR"):
         read_dataset("jsonl", None)

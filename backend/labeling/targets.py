@@ -9,9 +9,6 @@ from typing import Any, Literal
 from backend.labeling.attributes import FIELD_PREFIX
 from videogem.errors import InputError
 
-ControlKind = Literal[
-    "keypoint", "rectangle", "brush", "bitmask", "videorectangle", "timeline", "textarea", "choices"
-]
 SourceKind = Literal["image", "images", "video"]
 LabelMeaning = Literal["narration", "actions"]
 
@@ -31,7 +28,7 @@ class Label:
 class Control:
     """One control that gets regions."""
 
-    kind: ControlKind
+    kind: str  # the module of `backend.labeling.controls` that fills it
     tag: str
     name: str
     to_name: str

@@ -21,6 +21,7 @@ from videogem.datasets.base import (
     Finding,
     Media,
     PixelBox,
+    Reader,
     ReadOptions,
 )
 from videogem.datasets.files import expect, find_file, load_json, pixel_box, read_entries
@@ -202,3 +203,16 @@ def _left_out(found: Annotations, options: ReadOptions) -> Annotations:
         if entry.video in IGNORED_VIDEOS
     ]
     return Annotations(kept, (*found.findings, *gone), found.videos, found.num_entries)
+
+
+READERS = (
+    Reader(
+        "youcook",
+        "YouCook-Interactions as published",
+        read,
+        ("youcookinteractions", "youcook2interactions", "yc2i"),
+    ),
+    Reader(
+        "youcook-videogem", "the VideoGEM authors' frame list of YouCook-Interactions", read_derived
+    ),
+)

@@ -17,6 +17,7 @@ from videogem.datasets.base import (
     Finding,
     Media,
     PixelBox,
+    Reader,
     ReadOptions,
 )
 from videogem.datasets.files import expect, find_file, load_json, pixel_box, read_entries
@@ -121,3 +122,9 @@ def _annotation(
         canvas_wh=UNIT,
         target="first",
     )
+
+
+READERS = (
+    Reader("daly", "DALY as published", read),
+    Reader("daly-videogem", "the VideoGEM authors' frame list of DALY", read_derived),
+)

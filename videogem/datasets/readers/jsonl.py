@@ -17,6 +17,7 @@ from videogem.datasets.base import (
     Annotations,
     Finding,
     Media,
+    Reader,
     ReadOptions,
 )
 from videogem.datasets.files import find_file, pixel_box
@@ -83,3 +84,6 @@ def _entry(line: str, number: int) -> Annotation:
             time=None if time is None else float(time),
         ),
     )
+
+
+READERS = (Reader("jsonl", "annotations.jsonl, the generic format: one object a line", read),)

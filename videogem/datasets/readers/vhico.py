@@ -15,6 +15,7 @@ from videogem.datasets.base import (
     Annotations,
     Finding,
     Media,
+    Reader,
     ReadOptions,
 )
 from videogem.datasets.files import expect, find_file, pixel_box
@@ -75,3 +76,6 @@ def _annotation(name: str, video: str, frame: dict[str, object]) -> Annotation:
 
 def _rows(boxes: object) -> list[object]:
     return list(boxes) if boxes is not None else []  # type: ignore[call-overload]  # list or array
+
+
+READERS = (Reader("vhico", "V-HICO as published", read),)

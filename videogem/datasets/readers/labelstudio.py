@@ -14,6 +14,7 @@ from videogem.datasets.base import (
     Finding,
     Media,
     PixelBox,
+    Reader,
     ReadOptions,
 )
 from videogem.datasets.files import expect, find_file, load_json
@@ -184,3 +185,6 @@ def _annotation(
         media=media,
         canvas_wh=PERCENT,
     )
+
+
+READERS = (Reader("labelstudio", "an export of Label Studio, as JSON", read),)

@@ -18,6 +18,7 @@ from videogem.datasets.base import (
     Finding,
     Media,
     PixelBox,
+    Reader,
     ReadOptions,
 )
 from videogem.datasets.files import expect, find_file, load_json, pixel_box
@@ -88,3 +89,6 @@ def _annotation(
 def _fix(boxes: tuple[PixelBox, ...]) -> tuple[PixelBox, ...]:
     height = CANVAS_WH[1]
     return tuple((x1, min(y1, height), x2, min(y2, height)) for x1, y1, x2, y2 in boxes)
+
+
+READERS = (Reader("groundingyoutube", "GroundingYouTube as published", read, ("gyt",)),)
