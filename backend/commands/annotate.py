@@ -33,7 +33,7 @@ def annotate(
         TimeRemainingColumn,
     )
 
-    from backend.label_studio.client import Connections
+    from backend.label_studio.connections import Connections
     from backend.media.media import Media
     from backend.prediction.annotate import Tally
     from backend.prediction.annotate import annotate as run

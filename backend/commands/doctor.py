@@ -22,7 +22,7 @@ def doctor(
 
     The exit code is 1 when a check failed.
     """
-    from backend.label_studio.client import Connections
+    from backend.label_studio.connections import Connections
     from backend.media.media import Media
     from backend.settings import load_settings
     from backend.web.app import configured_model

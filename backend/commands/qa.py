@@ -92,7 +92,8 @@ def sync(
     itself from time to time. The exit code is 1 when a project could not be synced.
     """
     from backend.database.servers import ProjectServers
-    from backend.label_studio.client import Connections, LabelStudioError
+    from backend.label_studio.client import LabelStudioError
+    from backend.label_studio.connections import Connections
     from backend.qa.queries import resolve
     from backend.qa.report import project_text, read_project
     from backend.qa.sync import known_projects, sync_project

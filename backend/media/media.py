@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, unquote_to_bytes
 
 from backend.database.keys import ProjectKey
-from backend.label_studio.client import Connections, LabelStudio
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.connections import Connections
 from backend.media.cache import DiskCache
 from backend.media.fetch import Fetcher, MediaError
 from backend.settings import MEGABYTE, Settings

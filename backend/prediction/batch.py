@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.database.keys import ProjectKey
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.media.media import Media
 from backend.prediction.delivery import Pair, Record, record_quietly
 from backend.prediction.jobs import Job, Jobs

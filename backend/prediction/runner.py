@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.label_studio.client import Connections, LabelStudio, LabelStudioError
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Priority

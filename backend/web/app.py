@@ -10,7 +10,7 @@ from flask import Flask
 from PIL import Image
 
 from backend.database.servers import ProjectServers
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling import validation
 from backend.media.media import Media

@@ -19,7 +19,7 @@ from label_studio_ml import api
 from label_studio_ml.model import LabelStudioMLBase, LabelStudioMLManager, ModelWrapper
 
 from backend.database.keys import ProjectKey
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.interactive import context_regions, suggest

@@ -5,7 +5,7 @@ from typing import cast
 
 import flask
 
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling.targets import Labeling
 from backend.media.media import Media

@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from backend.label_studio import client
-from backend.label_studio.client import LabelStudio, LabelStudioError, project_id
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.connections import project_id
 from backend.label_studio.webhooks import repair
 from tests.http_server import Answer, Request, Server, http_server
 

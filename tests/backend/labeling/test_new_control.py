@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.labeling import controls
 from backend.labeling.config import parse_labeling
 from backend.labeling.forms import control_forms, kinds_by_tag

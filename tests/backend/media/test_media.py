@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.media.cache import DiskCache
 from backend.media.fetch import MediaError
 from backend.media.media import Media

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from backend.label_studio.client import Connections, LabelStudio, LabelStudioError
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.connections import Connections
 from backend.media.media import Media
 from backend.prediction.annotate import Tally, annotate
 from backend.prediction.model import BackgroundModel, Models

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority, Room

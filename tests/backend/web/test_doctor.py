@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from backend.database import schema
-from backend.label_studio.client import Connections, LabelStudio
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.connections import Connections
 from backend.media.media import Media
 from backend.prediction.model import BackgroundModel
 from backend.qa.store import Store
