@@ -11,13 +11,13 @@ import typer
 from label_studio_sdk.label_interface import LabelInterface
 
 from backend.cli import app
+from backend.labeling.ready import ready_configs
 from backend.settings import PREFIX, Settings
 from tests.docs_tables import with_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CONFIGS = sorted((ROOT / "label_config").glob("*.xml"))
 COMMANDS: Any = typer.main.get_command(app)
 
 
@@ -71,12 +71,11 @@ def test_linked_files_exist(page: Path) -> None:
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_label_configs_are_accepted(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "text"), ready_configs().items(), ids=list(ready_configs()))
+def test_label_configs_are_accepted(name: str, text: str) -> None:
     LabelInterface(text).validate()
-    assert text.startswith("<!--"), f"{path.name} says in its first lines what it is for"
-    assert path.name in README
+    assert text.startswith("<!--"), f"{name} says in its first lines what it is for"
+    assert f"configs/{name}.xml" in README
 
 
 def test_pictures_are_small() -> None:

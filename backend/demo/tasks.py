@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from backend.commands.support.task_building import Kind, build_tasks
 from backend.demo.processes import Report, silent
 from backend.label_studio.project_setup import Task
+from backend.labeling.ready import ready_config
 from videogem.errors import InputError
 from videogem.narration.reading import read_cues
 
-ROOT = Path(__file__).resolve().parents[2]
-CLIPS = ROOT / "videogem" / "data" / "demo" / "clips"
-CONFIGS = ROOT / "label_config"
+CLIPS = Path(str(resources.files("videogem"))) / "data" / "demo" / "clips"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def demo_project(
     """
     videos = sorted(clips.glob("*.mp4"))
     if not videos:
-        raise InputError(f"There are no clips in {clips}; the checkout is incomplete.")
+        raise InputError(f"There are no clips in {clips}; the installation is incomplete.")
     folder = files_root / kind
     tasks: list[Task] = []
     for number, video in enumerate(videos, start=1):
@@ -45,5 +45,5 @@ def demo_project(
         cues = read_cues(video.with_suffix(".srt"))
         made = build_tasks(video, cues, kind=kind, out_dir=folder, files_root=files_root)
         tasks += [task["data"] for task in made]
-    config = (CONFIGS / f"{kind}.xml").read_text(encoding="utf-8")
+    config = ready_config(kind)
     return DemoProject(f"VideoGEM demo: {kind}s", config, folder, tasks)

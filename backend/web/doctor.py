@@ -219,7 +219,9 @@ def _config(name: str, labeling: Labeling) -> Check:
     found = "fills " + ", ".join(controls) if controls else "nothing to fill yet"
     notes = " ".join(labeling.notes)
     if notes or not controls:
-        return Check(name, "warning", f"{found}. {notes}".strip(), "See label_config/.")
+        return Check(
+            name, "warning", f"{found}. {notes}".strip(), "`videogem configs` has ready ones."
+        )
     return Check(name, "ok", found)
 
 

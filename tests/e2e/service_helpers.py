@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from backend.labeling.ready import ready_config
 from tests.e2e.servers import Backend
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip, Grounding
@@ -45,14 +46,14 @@ def make_frames(folder: Path, count: int) -> list[Path]:
 
 
 def frame_tasks(folder: Path, frame_url: Callable[[Path], str], count: int) -> list[dict[str, Any]]:
-    """Tasks for label_config/frame.xml."""
+    """Tasks for the ready config 'frame'."""
     paths = make_frames(folder, count)
     return [{"frame": frame_url(path), "narration": NARRATION} for path in paths]
 
 
 def config(name: str) -> str:
     """One of the ready labeling configs."""
-    return (Path(__file__).parents[2] / "label_config" / f"{name}.xml").read_text(encoding="utf-8")
+    return ready_config(name)
 
 
 def call(url: str, token: str, method: str = "GET", body: Any = None) -> Any:

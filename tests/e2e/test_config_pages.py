@@ -10,8 +10,9 @@ from playwright.sync_api import Page
 
 from backend.commands.support.task_building import Kind, build_tasks
 from backend.demo.local_label_studio import LabelStudioServer
-from backend.demo.tasks import CLIPS, CONFIGS
+from backend.demo.tasks import CLIPS
 from backend.label_studio.project_setup import retrieve_predictions
+from backend.labeling.ready import ready_config, ready_configs
 from tests.e2e.browser import SELECTED, open_task, regions
 from tests.e2e.servers import Backend
 from videogem.narration.reading import read_cues
@@ -32,7 +33,7 @@ def task(config: str, folder: Path, root: Path) -> dict[str, Any]:
 
 
 def label_config(name: str) -> str:
-    text = (CONFIGS / f"{name}.xml").read_text(encoding="utf-8")
+    text = ready_config(name)
     for example, action in ACTIONS.items():
         text = text.replace(f'"{example}"', f'"{action}"')
     return text
@@ -66,4 +67,4 @@ def test_regions_are_shown(
 
 
 def test_every_config_is_covered() -> None:
-    assert {path.stem for path in CONFIGS.glob("*.xml")} == set(NUM_REGIONS)
+    assert set(ready_configs()) == set(NUM_REGIONS)

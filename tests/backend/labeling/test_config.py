@@ -1,17 +1,15 @@
 """Labeling configs: what is found in them, and what is refused in which words."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.labeling.attributes import ATTRIBUTES, Attribute
 from backend.labeling.config import parse_labeling
+from backend.labeling.ready import ready_config, ready_configs
 from backend.labeling.targets import fill
 from videogem.errors import InputError
 
-CONFIGS = sorted((Path(__file__).resolve().parents[3] / "label_config").glob("*.xml"))
 IMAGE = '<Image name="i" value="$pic"/>'
 POINT = '<KeyPointLabels name="k" toName="i"><Label value="a"/></KeyPointLabels>'
 
@@ -21,9 +19,9 @@ def view(*tags: str, **attributes: str) -> str:
     return f"<View{given}>{''.join(tags)}</View>"
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_ready_configs_have_no_problems_and_nothing_left_alone(path: Path) -> None:
-    labeling = parse_labeling(path.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ready_configs())
+def test_ready_configs_have_no_problems_and_nothing_left_alone(name: str) -> None:
+    labeling = parse_labeling(ready_config(name))
     assert (labeling.problems, labeling.notes) == ((), ())
     assert labeling.targets
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import requests
 
+from backend.labeling.ready import ready_config
 from tests.images import image_url
 
-CONFIG = (Path(__file__).resolve().parents[3] / "label_config" / "frame.xml").read_text()
+CONFIG = ready_config("frame")
 PROJECT = "7.1700000000"
 
 
