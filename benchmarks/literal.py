@@ -1,8 +1,8 @@
 """VideoGEM written down literally: explicit N x N attention, full-length text, nothing kept.
 
-This is what the equations say step by step (combined weights, adaptive temperature), for one frame
-of an open_clip ViT. It is slow on purpose; `cpu_frame.py` measures against it, and the tests
-compare numbers with it.
+This is what the equations say step by step (combined weights, adaptive inverse temperature), for
+one frame of an open_clip ViT. It is slow on purpose; `cpu_frame.py` measures against it, and the
+tests compare numbers with it.
 """
 
 import torch

@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from videogem import metrics
 from videogem.backbones.openclip import OpenCLIPBackbone, squash_bicubic
 from videogem.backbones.viclip import ViCLIP, ViCLIPBackbone, ViCLIPConfig, squash_bilinear
+from videogem.method import quirks
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.heatmaps import merge_maps, min_max_normalize, peak
 from videogem.method.layer_weights import dynamic_weights, layer_weights
@@ -353,9 +354,9 @@ def check_boxes(directory: Path) -> Report:
     report = Report("boxes")
     for index, item in enumerate(json.loads((directory / "boxes.json").read_text())):
         box, size = item["box_xyxy"], tuple(item["size_wh"])
-        grid = metrics.grid_box(box, size)
+        grid = quirks.grid_box(box, size)
         report.check(f"{index}: box224", equal=list(grid) == item["box224"])
-        youcook = metrics.youcook_grid_box(box, size)
+        youcook = quirks.youcook_grid_box(box, size)
         report.check(f"{index}: youcook", equal=list(youcook) == item["box224_youcook_unfiltered"])
         hits = [metrics.hit(point, [item["box224"]]) for point in item["points"]]
         report.check(f"{index}: hits", equal=hits == item["hit"])

@@ -1,8 +1,7 @@
 """Pointing accuracy, box overlap and their intervals; one unit per call, whichever it is.
 
 A point hits when it lies in any of the boxes, edges included, as in the reference evaluation.
-The reference works on an integer grid of 224 x 224; its rounding is kept here under its own name
-(``grid_box``, ``youcook_grid_box``) and everything else stays in floats.
+The reference works on an integer grid instead, see `videogem.method.quirks`; here are floats.
 """
 
 import math
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 Number = float | int
-GRID = 224  # side of the reference's grid, the input size of its towers
 YOUCOOK_CANVAS_WH = (640, 360)
 
 
@@ -120,26 +118,7 @@ def macro_accuracy(by_label: Mapping[str, Share]) -> float | None:
     return math.fsum(shares) / len(shares) if shares else None
 
 
-def grid_box(box: Sequence[Number], size_wh: tuple[Number, Number]) -> tuple[int, int, int, int]:
-    """A pixel box on the reference's 224 grid: scaled, then rounded half to even.
-
-    For boxes in [0, 1] (DALY) the size is (1, 1).
-
-    Source: evaluation of the VideoGEM repository; the hit test on the grid is ``hit`` on integers.
-    """
-    scale_x, scale_y = GRID / size_wh[0], GRID / size_wh[1]
-    x1, y1, x2, y2 = box
-    return round(x1 * scale_x), round(y1 * scale_y), round(x2 * scale_x), round(y2 * scale_y)
-
-
 def youcook_canvas(size_wh: tuple[Number, Number]) -> tuple[Number, Number]:
     """The canvas YouCook-Interactions boxes refer to: frames past 640 x 360 were capped to it."""
     width, height = size_wh
     return YOUCOOK_CANVAS_WH if height > 360 and width > 640 else size_wh
-
-
-def youcook_grid_box(
-    box: Sequence[Number], size_wh: tuple[Number, Number]
-) -> tuple[int, int, int, int]:
-    """``grid_box`` under the 640 x 360 rule of YouCook-Interactions (unfiltered list)."""
-    return grid_box(box, youcook_canvas(size_wh))

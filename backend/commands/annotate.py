@@ -11,7 +11,9 @@ def register(app: typer.Typer) -> None:
 
 def annotate(
     *,
-    project: int = typer.Option(..., help="Number of the Label Studio project."),
+    project: str = typer.Option(
+        ..., help="The Label Studio project: NUMBER, or NUMBER@SERVER where several are configured."
+    ),
     limit: int | None = typer.Option(None, min=1, help="Predict at most so many tasks."),
     overwrite: bool = typer.Option(
         False, "--overwrite", help="Predict all tasks and replace predictions of this version."
@@ -40,16 +42,10 @@ def annotate(
     from backend.prediction.model import Models
     from backend.settings import load_settings
     from backend.web.app import configured_model, configured_store, project_models
-    from videogem.errors import InputError
 
     settings = load_settings()
     connections = Connections(settings)
-    label_studio = connections.get(connections.key(project))
-    if label_studio is None or not label_studio.has_token:
-        raise InputError(
-            "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY, so that tasks can be "
-            "read and predictions saved."
-        )
+    key, label_studio = connections.named(project)
     model = configured_model(settings)
     console = Console(stderr=True)
     with Progress(
@@ -69,7 +65,7 @@ def annotate(
 
         tally = run(
             label_studio,
-            project,
+            key.id,
             models=Models(model, project_models(settings, model)),
             media=Media(settings, connections),
             record=configured_store(settings).record_all,

@@ -13,8 +13,9 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     *,
-    project: int | None = typer.Option(
-        None, help="Number of the Label Studio project; default: all that have a model connected."
+    project: str | None = typer.Option(
+        None,
+        help="Only this one: NUMBER or NUMBER@SERVER; default: all that have a model connected.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the checks as JSON."),
 ) -> None:
@@ -22,6 +23,7 @@ def doctor(
 
     The exit code is 1 when a check failed.
     """
+    from backend.database.keys import read_project
     from backend.label_studio.connections import Connections
     from backend.media.media import Media
     from backend.settings import load_settings
@@ -30,13 +32,16 @@ def doctor(
 
     settings = load_settings()
     connections = Connections(settings)
+    key = read_project(project) if project else None
+    if key is not None and not key.server:
+        key = connections.key(key.id)
     checks = []
     for check in diagnose(
         settings,
         model=configured_model(settings),
         media=Media(settings, connections),
-        label_studio=connections.get(connections.key(project)),
-        project=project,
+        label_studio=connections.get(key),
+        project=key.id if key else None,
     ):
         checks.append(check)
         if not as_json:

@@ -38,8 +38,10 @@ def evaluate(
     predictions: list[str] = typer.Option(
         [], help="Score another system: FILE or NAME=FILE, lines as `videogem qa score` reads."
     ),
-    label_studio: int | None = typer.Option(
-        None, help="Score the predictions stored in this Label Studio project, by model version."
+    label_studio: str | None = typer.Option(
+        None,
+        help="Score the predictions stored in this Label Studio project, by model version: NUMBER "
+        "or NUMBER@SERVER.",
     ),
     split: list[str] = typer.Option(
         ["unseen-pairs"],

@@ -91,11 +91,11 @@ def sync(
     Needs VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The backend does the same by
     itself from time to time. The exit code is 1 when a project could not be synced.
     """
+    from backend.database.keys import project_text, read_project
     from backend.database.servers import ProjectServers
     from backend.label_studio.client import LabelStudioError
     from backend.label_studio.connections import Connections
     from backend.qa.queries import resolve
-    from backend.qa.report import project_text, read_project
     from backend.qa.sync import known_projects, sync_project
     from backend.settings import load_settings
     from videogem.errors import InputError

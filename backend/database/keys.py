@@ -3,6 +3,8 @@
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from videogem.errors import InputError
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -33,6 +35,29 @@ def server_name(url: str) -> str:
     host = "localhost" if host in LOOPBACK else f"[{host}]" if ":" in host else host
     at = "" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}"
     return f"{scheme}://{host}{at}{parts.path.rstrip('/')}"
+
+
+def project_text(project: ProjectKey) -> str:
+    """A project as people write it: ``3``, or ``3@http://server``."""
+    return f"{project.id}@{project.server}" if project.server else str(project.id)
+
+
+def read_project(text: str) -> ProjectKey:
+    """A project as ``project_text`` writes it; its server is empty where only a number is given.
+
+    Raises:
+        InputError: the project is no number, or the server no address.
+    """
+    number, at, server = text.strip().partition("@")
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise InputError(f"project must be a project's number, or number@server, got {text!r}.")
+    try:
+        return ProjectKey(server_name(server) if at else "", int(number))
+    except ValueError:
+        raise InputError(
+            f"project must be a project's number, or number@server with the server's address as "
+            f"in '3@http://localhost:8080', got {text!r}."
+        ) from None
 
 
 def is_this_machine(server: str) -> bool:

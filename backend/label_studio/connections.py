@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from backend.database.keys import ProjectKey, is_this_machine, server_name
+from backend.database.keys import ProjectKey, is_this_machine, read_project, server_name
 from backend.database.servers import ProjectServers
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
+from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,27 @@ class Connections:
             return ProjectKey(self.only_server, number)
         servers = self._known.of_id(number)
         return ProjectKey(servers.pop() if len(servers) == 1 else "", number)
+
+    def named(self, text: str) -> tuple[ProjectKey, LabelStudio]:
+        """The project a person names, ``20`` or ``20@http://server``, and its server.
+
+        Raises:
+            InputError: it is none, or its server is not configured with a key.
+        """
+        key = read_project(text)
+        if not key.server:
+            key = self.key(key.id) or key
+        if not key.server and len(self._configured) > 1:
+            named = " or ".join(f"{key.id}@{server}" for server in self._configured)
+            raise InputError(f"Several Label Studio servers are configured; name one: {named}.")
+        found = self.get(key)
+        if found is None or not found.has_token:
+            raise InputError(
+                f"{key.server or 'Label Studio'} is not configured: set VIDEOGEM_LABEL_STUDIO_URL "
+                "and VIDEOGEM_LABEL_STUDIO_API_KEY (others: VIDEOGEM_MORE_LABEL_STUDIOS) to its "
+                "address and the key of a user who may see the project."
+            )
+        return key, found
 
     def get(self, key: ProjectKey | None) -> LabelStudio | None:
         """The server of a project; None where it is not known or must not be reached."""

@@ -13,9 +13,9 @@ from backend.label_studio.client import LabelStudio, TaskPage
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.delivery import Record, deliver, record_quietly
-from backend.prediction.loading import Project, Task
 from backend.prediction.model import Models
 from backend.prediction.predict import Outcome, predict_many
+from backend.prediction.task_fields import Project, Task
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,10 @@ predicted).
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Semaphore
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,11 +22,11 @@ from backend.database.keys import ProjectKey
 from backend.label_studio.connections import Connections
 from backend.media.media import Media
 from backend.prediction.delivery import Pair, Record, record_quietly
-from backend.prediction.jobs import Job, Jobs
-from backend.prediction.loading import Project, Task
+from backend.prediction.job_rows import Job
+from backend.prediction.jobs import Jobs
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
 from backend.prediction.predict import Outcome, Prediction, predict_each
-from backend.prediction.traffic import Traffic
+from backend.prediction.task_fields import Project, Task
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +51,8 @@ class Batches:
     media: Media
     connections: Connections
     record: Record
-    traffic: Traffic
-    threads: int
     predict_budget: float
+    places: Semaphore  # one for each request that may be predicted at a time
 
     def answer(self, tasks: Sequence[Task], project: Project) -> list[dict[str, Any]]:
         """One item for every task, in order: a prediction, or ``error`` where there is none (yet).
@@ -63,14 +64,28 @@ class Batches:
         if batch.can_deliver and len(tasks) > DIRECT:
             return batch.queue_all()
         try:
-            with self.traffic as active:
+            with self.place() as free:
                 batch.settle_known()
-                # Some threads stay free, so that /health and /setup always find one.
-                if active <= self.threads - SPARE_THREADS:
+                if free:
                     batch.predict()
         finally:
             batch.queue_rest()  # after a defect too: nothing stays claimed
         return batch.items()
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """Whether a thread may be used for predicting; it counts as used until the block ends."""
+        free = self.places.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                self.places.release()
+
+
+def places(threads: int) -> Semaphore:
+    """Of so many request threads some stay free, so that /health and /setup always find one."""
+    return Semaphore(threads - SPARE_THREADS)
 
 
 class _Batch:

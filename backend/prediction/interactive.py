@@ -17,8 +17,8 @@ from backend.labeling.results import form_of, to_regions
 from backend.labeling.targets import Control, Target
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority
-from backend.prediction.loading import Project, Task
 from backend.prediction.reading import read_still
+from backend.prediction.task_fields import Project, Task
 from backend.prediction.writing import Prediction, checked
 from videogem.errors import InputError
 from videogem.method.boxes import action_box

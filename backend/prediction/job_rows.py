@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.database.keys import ProjectKey
 from backend.database.schema import job_configs, job_projects, jobs
-from backend.prediction.loading import Task
 from backend.prediction.predict import Prediction
+from backend.prediction.task_fields import Task
 
 JobState = Literal["queued", "running", "ready", "done", "failed"]
 STATES: tuple[JobState, ...] = ("queued", "running", "ready", "done", "failed")
@@ -64,6 +64,13 @@ def name_of(key: ProjectKey) -> str:
 
 def of_project(key: ProjectKey) -> sa.ColumnElement[bool]:
     return (jobs.c.server == key.server) & (jobs.c.project == key.id)
+
+
+def of_project_or_all(project: ProjectKey | None) -> sa.ColumnElement[bool]:
+    """Jobs that somebody asks for; without a server the project of that number on any."""
+    if project is None:
+        return sa.true()
+    return of_project(project) if project.server else jobs.c.project == project.id
 
 
 def wanted_of(connection: sa.Connection, key: ProjectKey) -> tuple[str, str] | None:

@@ -46,12 +46,13 @@ from backend.prediction.job_rows import (
     name_of,
     new_row,
     of_project,
+    of_project_or_all,
     put_config,
     upsert,
     wanted_of,
 )
-from backend.prediction.loading import Task
 from backend.prediction.predict import Prediction
+from backend.prediction.task_fields import Task
 
 logger = logging.getLogger(__name__)
 
@@ -426,11 +427,9 @@ class Jobs(JobLeases):
         with self._let_go(lost):
             return [job for job in some if job.id in held]
 
-    def retry_failed(self, project: int | None = None) -> int:
-        """Queue failed jobs again; returns how many."""
-        condition = jobs.c.state == "failed"
-        if project is not None:
-            condition &= jobs.c.project == project
+    def retry_failed(self, project: ProjectKey | None = None) -> int:
+        """Queue failed jobs again, of one project or of all; returns how many."""
+        condition = (jobs.c.state == "failed") & of_project_or_all(project)
         with self._write() as connection:
             now = self._now(connection)
             count = self._set(
@@ -477,12 +476,11 @@ class Jobs(JobLeases):
             found: JobState | None = connection.execute(query).scalar()
         return found
 
-    def counts(self, project: int | None = None) -> dict[ProjectKey, dict[JobState, int]]:
+    def counts(self, project: ProjectKey | None = None) -> dict[ProjectKey, dict[JobState, int]]:
         """Number of jobs by project and state."""
         query = sa.select(jobs.c.server, jobs.c.project, jobs.c.state, sa.func.count())
         query = query.group_by(jobs.c.server, jobs.c.project, jobs.c.state)
-        if project is not None:
-            query = query.where(jobs.c.project == project)
+        query = query.where(of_project_or_all(project))
         counts: dict[ProjectKey, dict[JobState, int]] = {}
         with self._read() as connection:
             for server, number, state, count in connection.execute(
@@ -492,14 +490,12 @@ class Jobs(JobLeases):
                 counts.setdefault(key, dict.fromkeys(STATES, 0))[state] = count
         return counts
 
-    def failures(self, project: int | None = None) -> list[dict[str, Any]]:
+    def failures(self, project: ProjectKey | None = None) -> list[dict[str, Any]]:
         """The latest failed jobs, with their reasons."""
         query = sa.select(
             jobs.c.server, jobs.c.project, jobs.c.task,
             jobs.c.version.label("model_version"), jobs.c.reason, jobs.c.updated.label("time"),
-        ).where(jobs.c.state == "failed")  # fmt: skip
-        if project is not None:
-            query = query.where(jobs.c.project == project)
+        ).where(jobs.c.state == "failed", of_project_or_all(project))  # fmt: skip
         query = query.order_by(jobs.c.updated.desc()).limit(SHOWN_FAILURES)
         with self._read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from backend.media.media import Media
 from backend.prediction.batcher import Answer, Batcher, Priority
-from backend.prediction.loading import Project, Task
 from backend.prediction.moments import Moment
 from backend.prediction.reading import read
+from backend.prediction.task_fields import Project, Task
 from backend.prediction.writing import Prediction as Prediction
 from backend.prediction.writing import Writer
 from videogem.errors import InputError

@@ -9,7 +9,8 @@ from backend.labeling.targets import Target, fill
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority, Question
 from backend.prediction.frames import read_frame_list, read_moment
-from backend.prediction.loading import (
+from backend.prediction.moments import Moment, Still
+from backend.prediction.task_fields import (
     Project,
     Task,
     frame_list,
@@ -17,7 +18,6 @@ from backend.prediction.loading import (
     time_of,
     with_task_labels,
 )
-from backend.prediction.moments import Moment, Still
 from backend.prediction.videos import read_video
 from videogem.errors import InputError
 from videogem.structures import Clip

@@ -18,10 +18,11 @@ from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Priority
 from backend.prediction.delivery import Delivery, Record, deliver, record_quietly
-from backend.prediction.jobs import SENDING, Job, Jobs
-from backend.prediction.loading import Project
+from backend.prediction.job_rows import Job
+from backend.prediction.jobs import SENDING, Jobs
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
 from backend.prediction.predict import Outcome, Prediction, predict_each
+from backend.prediction.task_fields import Project
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)

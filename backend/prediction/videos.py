@@ -13,8 +13,8 @@ from backend.labeling.regions import Shown
 from backend.labeling.targets import Target, look_up
 from backend.prediction.batcher import Answer, Batcher, Priority, Question
 from backend.prediction.frames import LIMITS, STEP
-from backend.prediction.loading import Task, action_labels, time_of
 from backend.prediction.moments import Film, Key, Moment
+from backend.prediction.task_fields import Task, action_labels, time_of
 from videogem.errors import InputError
 from videogem.media.sources import FrameReader, VideoInfo
 from videogem.media.video import clips_from, open_frames

@@ -15,8 +15,8 @@ from backend.labeling.regions import Found, Region, Track, mean_score, without_h
 from backend.labeling.results import to_regions, to_video_regions
 from backend.labeling.validation import problems_of
 from backend.prediction.batcher import Answer
-from backend.prediction.loading import Project, Task
 from backend.prediction.moments import Film, Key, Still
+from backend.prediction.task_fields import Project, Task
 from videogem.structures import Grounding
 
 Prediction = dict[str, Any]

@@ -15,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from backend.qa.regions import Canvas, Kind, Region, bounds
+from backend.labeling.shapes import ShapeKind
+from backend.qa.regions import Canvas, Region, bounds
 from videogem.structures import Point
 
 UNCHANGED = 1e-4  # of the frame: the editor rewrites 30.0 as 30.000000000000004
@@ -55,7 +56,7 @@ class MatchedCanvas:
     def __init__(self, predicted: Sequence[Region], reviewed: Sequence[Region]) -> None:
         self.predicted = predicted
         self._reviewed = reviewed
-        self._groups: dict[tuple[Kind, bool], _Group] = {}
+        self._groups: dict[tuple[ShapeKind, bool], _Group] = {}
 
     @cached_property
     def has_dots(self) -> bool:
@@ -82,8 +83,8 @@ class MatchedCanvas:
         return self._by_kind[region.kind].nearest(region)
 
     @cached_property
-    def _by_kind(self) -> "dict[Kind, _Places]":
-        kinds: tuple[Kind, ...] = ("point", "box", "mask")
+    def _by_kind(self) -> "dict[ShapeKind, _Places]":
+        kinds: tuple[ShapeKind, ...] = ("point", "box", "mask")
         return {kind: _Places(r for r in self._reviewed if r.kind == kind) for kind in kinds}
 
     def action_regions(self, region: Region) -> Sequence[Region]:
@@ -93,7 +94,7 @@ class MatchedCanvas:
             self._groups[group] = _Group(self, region.kind, dots=group[1])
         return self._groups[group].truth_of(region)
 
-    def drawn(self, kind: Kind) -> list[Region]:
+    def drawn(self, kind: ShapeKind) -> list[Region]:
         """What a region of this kind can be measured by."""
         there = [r for r in self._reviewed if r.kind in TRUTH_KINDS and not is_dot(r)]
         masks = [r for r in there if r.kind == "mask"]
@@ -119,7 +120,7 @@ class MatchedCanvas:
 class _Group:
     """Predicted regions of one kind on one canvas, which compete for what was drawn there."""
 
-    def __init__(self, canvas: MatchedCanvas, kind: Kind, *, dots: bool) -> None:
+    def __init__(self, canvas: MatchedCanvas, kind: ShapeKind, *, dots: bool) -> None:
         self._canvas = canvas
         alike = [r for r in canvas.predicted if r.kind == kind and is_dot(r) == dots]
         self._rivals = [r for r in alike if not canvas.is_part(r)]

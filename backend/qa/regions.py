@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backend.labeling.forms import form_of_type
-from backend.labeling.shapes import MAX_FRAME, Key, ShapeKind, number
+from backend.labeling.shapes import MAX_FRAME, MAX_KEYS, Key, ShapeKind, number
 from videogem.metrics import box_iou, hit
 from videogem.structures import Box, Point
 
@@ -88,7 +88,7 @@ def read_result(
             left_out += form is not None and form.has_place
             continue
         pixels += 0 if region.mask is None else region.mask.size
-        left_out += region.kind == "track" and len(item["value"]["sequence"]) > MAX_KEYS
+        left_out += region.kind == "track" and len(item["value"].get("sequence") or ()) > MAX_KEYS
         unique.setdefault((region.id or str(position), region.kind), region)
     if left_out:
         logger.warning("%d regions of a result of %d are left out", left_out, len(result))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from backend.database import schema
-from backend.database.keys import ProjectKey
+from backend.database.keys import ProjectKey, project_text, read_project
 from backend.qa.annotators import agreement_matrix, annotator_table
 from backend.qa.audit import audit_reasons
 from backend.qa.events import Row
@@ -12,7 +12,6 @@ from backend.qa.figures import group, macro, mean, pointing, share
 from backend.qa.queries import of_project, readable_rows, resolve, told_apart
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
-from videogem.errors import InputError
 from videogem.metrics import wilson_interval
 
 DIMENSIONS = ("label", "verb", "object", "annotator", "model_version", "project_id", "video")
@@ -65,23 +64,6 @@ class Filters:
         if self.since and day < self.since:
             return False
         return not self.until or day[: len(self.until)] <= self.until
-
-
-def project_text(project: ProjectKey) -> str:
-    """A project as a filter has it: ``3``, or ``3@http://server``."""
-    return f"{project.id}@{project.server}" if project.server else str(project.id)
-
-
-def read_project(text: str) -> ProjectKey:
-    """A project as ``project_text`` writes it; its server is empty where only a number is given.
-
-    Raises:
-        InputError: the project is no number.
-    """
-    number, _, server = text.partition("@")
-    if not (number.isascii() and number.isdecimal() and len(number) < 10):
-        raise InputError(f"project must be a project's number, or number@server, got {text!r}.")
-    return ProjectKey(server, int(number))
 
 
 def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> Row:

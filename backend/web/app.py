@@ -14,12 +14,11 @@ from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling import validation
 from backend.media.media import Media
-from backend.prediction.batch import Batches
+from backend.prediction.batch import Batches, places
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import BackgroundModel, Models
 from backend.prediction.old_jobs import take_over
 from backend.prediction.runner import Runner
-from backend.prediction.traffic import Traffic
 from backend.qa.store import Store
 from backend.settings import MEGABYTE, Settings
 from backend.web import quality, service
@@ -60,7 +59,6 @@ def create_app(
     media = Media(settings, connections)
     jobs = Jobs(settings.database, settings.data_dir)
     take_over(jobs, settings.data_dir, connections.key)
-    traffic = Traffic()
     runner = Runner(
         jobs,
         models=models,
@@ -75,9 +73,8 @@ def create_app(
         media,
         connections,
         store.record_all,
-        traffic,
-        settings.threads,
         settings.predict_budget,
+        places(settings.threads),
     )
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
@@ -89,7 +86,6 @@ def create_app(
         media,
         jobs,
         runner,
-        traffic,
         batches,
         WebhookKeeper(basic_auth_header(settings)),
     )

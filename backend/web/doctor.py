@@ -20,8 +20,8 @@ from backend.label_studio.webhooks import own_webhooks
 from backend.labeling.config import parse_labeling
 from backend.labeling.targets import Labeling, Target, fill, look_up
 from backend.media.media import Media
-from backend.prediction.loading import Task
 from backend.prediction.model import BackgroundModel, ModelNotReadyError
+from backend.prediction.task_fields import Task
 from backend.settings import Settings
 from backend.web.auth import basic_auth_header
 from videogem.errors import InputError

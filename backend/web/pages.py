@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from backend.database.keys import ProjectKey
+from backend.database.keys import ProjectKey, read_project
 from backend.web.doctor import diagnose
 from backend.web.service import Service, current_service
 
@@ -15,7 +15,7 @@ pages = Blueprint("pages", __name__, template_folder="templates")
 @pages.get("/jobs")
 def jobs() -> Response | str:
     """What waits, runs, is done or failed, with progress and time left; JSON for programs."""
-    summary = job_summary(current_service(), request.args.get("project", type=int))
+    summary = job_summary(current_service(), _project())
     if _wants_html():
         return render_template("jobs/page.html", **summary)
     return jsonify(summary)
@@ -24,8 +24,7 @@ def jobs() -> Response | str:
 @pages.post("/jobs/retry")
 def retry() -> BaseResponse:
     """Queue failed tasks again, of one project or of all."""
-    project = request.values.get("project", type=int)
-    count = current_service().jobs.retry_failed(project)
+    count = current_service().jobs.retry_failed(_project())
     if _wants_html():
         return redirect(url_for("pages.jobs"), code=303)
     return jsonify(queued=count)
@@ -36,9 +35,7 @@ def for_other_pages() -> dict[str, Any]:
     """Let the quality page show the state of the jobs."""
 
     def job_rows(project: ProjectKey | None = None) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = job_summary(
-            current_service(), project.id if project else None
-        )["projects"]
+        rows: list[dict[str, Any]] = job_summary(current_service(), project)["projects"]
         return rows
 
     return {"job_rows": job_rows}
@@ -48,14 +45,16 @@ def for_other_pages() -> dict[str, Any]:
 def doctor() -> Response | str:
     """The checks of `videogem doctor`, as this process sees things."""
     service = current_service()
-    project = request.args.get("project", type=int)
+    project = _project()
+    if project is not None and not project.server:
+        project = service.connections.key(project.id)
     checks = list(
         diagnose(
             service.settings,
             model=service.models.default,
             media=service.media,
-            label_studio=service.connections.get(service.connections.key(project)),
-            project=project,
+            label_studio=service.connections.get(project),
+            project=project.id if project else None,
             model_wait=1.0,
         )
     )
@@ -64,12 +63,22 @@ def doctor() -> Response | str:
     return jsonify(checks=[check.as_json() for check in checks])
 
 
+def _project() -> ProjectKey | None:
+    """The project asked for, ``20`` or ``20@http://server``; None for all.
+
+    Raises:
+        InputError: it is none.
+    """
+    text = request.values.get("project", "")
+    return read_project(text) if text else None
+
+
 def _wants_html() -> bool:
     kinds = ["application/json", "text/html"]
     return request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
-def job_summary(service: Service, project: int | None = None) -> dict[str, Any]:
+def job_summary(service: Service, project: ProjectKey | None = None) -> dict[str, Any]:
     """Counts by state for every project, speed, seconds left, and the failures' reasons."""
     rate = service.runner.per_second()
     projects = []

@@ -12,8 +12,8 @@ from backend.database.engine import patience
 from backend.database.keys import ProjectKey
 from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, suggest
-from backend.prediction.loading import Project
 from backend.prediction.model import ModelNotReadyError
+from backend.prediction.task_fields import Project
 from backend.qa.spool import NotKeptError
 from backend.web.service import Service, current_service
 from videogem import __version__
@@ -111,7 +111,7 @@ def predict() -> Response:
     project = Project(key.id if key else None, config, labeling, version, threshold, key)
     if (regions := context_regions(body.get("params"))) and tasks:
         batcher = service.models.for_labeling(labeling).batcher(timeout=PREDICT_WAIT)
-        with service.traffic:
+        with service.batches.place():
             suggestion = suggest(tasks[0], regions, project, batcher=batcher, media=service.media)
         return jsonify(results=[suggestion])
     with patience(ANSWER_WAIT):

@@ -23,9 +23,9 @@ from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.interactive import context_regions, suggest
-from backend.prediction.loading import Project
 from backend.prediction.model import BackgroundModel
 from backend.prediction.predict import predict_many
+from backend.prediction.task_fields import Project
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web.app import configured_model, configured_store, connect

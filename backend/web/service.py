@@ -13,7 +13,6 @@ from backend.prediction.batch import Batches
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import Models
 from backend.prediction.runner import Runner
-from backend.prediction.traffic import Traffic
 from backend.qa.store import Store
 from backend.settings import Settings
 
@@ -31,7 +30,6 @@ class Service:
     media: Media
     jobs: Jobs
     runner: Runner
-    traffic: Traffic
     batches: Batches
     webhooks: WebhookKeeper
 

@@ -1,5 +1,8 @@
 """The method as a whole, on a tiny random tower."""
 
+import dataclasses
+import hashlib
+import json
 import threading
 from dataclasses import replace
 
@@ -14,7 +17,7 @@ from videogem.backbones.versions import planned_version
 from videogem.errors import InputError
 from videogem.grounding import VideoGEM
 from videogem.method.heatmaps import min_max_normalize
-from videogem.method.settings import METHODS, MethodSettings, method_settings
+from videogem.method.settings import METHODS, MethodSettings, method_settings, version_string
 from videogem.structures import PROMPT_NAMES, Clip
 
 NARRATIONS = ["cut the tomato", "now you stir the hot soup and add salt", "wash"]
@@ -147,6 +150,18 @@ def test_videos_are_grounded_in_their_target_frame(random_frame):
     assert not np.allclose(other.heatmaps, grounding.heatmaps)
 
 
+def test_a_setting_with_a_better_name_keeps_its_old_one_and_the_version():
+    old = planned_version(temperature=15.0, dynamic_temperature=10.0)
+    settings = MethodSettings(inverse_temperature=15.0, dynamic_inverse_temperature=10.0)
+    assert old == version_string("demo", settings)
+    # What the hash was made of when the settings had their first names.
+    values = dataclasses.asdict(settings)
+    values["temperature"] = values.pop("inverse_temperature")
+    values["dynamic_temperature"] = values.pop("dynamic_inverse_temperature")
+    text = json.dumps(values, sort_keys=True)
+    assert old.endswith(f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
+
+
 def test_equal_settings_give_equal_versions_and_others_do_not():
     assert planned_version() == planned_version("demo", "videogem", depth=7)
     versions = {
@@ -168,7 +183,7 @@ def test_equal_settings_give_equal_versions_and_others_do_not():
         ({"dynamic_blocks": 9}, "at most depth = 7, got 9"),
         ({"merge_weights": (0.0, 0.0, 0.0)}, "not all 0"),
         ({"box_threshold": 1.5}, r"box_threshold must lie in \(0, 1\], got 1.5"),
-        ({"temperature": -1.0}, "temperature must be above 0"),
+        ({"inverse_temperature": -1.0}, "inverse_temperature must be above 0"),
         ({"colour": 1}, "Unknown method setting 'colour'; there are: action, box_threshold"),
     ],
 )
@@ -177,8 +192,10 @@ def test_settings_out_of_range_are_told(settings, message):
         method_settings("videogem", **settings)
 
 
-def test_a_fixed_temperature_is_used(clip):
+def test_a_fixed_inverse_temperature_is_used(clip):
     backbone = tiny_backbone()
     adaptive = VideoGEM(backbone).ground(clip, ["cut tomato"])[0]
-    sharp = VideoGEM(backbone, MethodSettings(temperature=50.0)).ground(clip, ["cut tomato"])[0]
+    sharp = VideoGEM(backbone, MethodSettings(inverse_temperature=50.0)).ground(
+        clip, ["cut tomato"]
+    )[0]
     assert not np.allclose(adaptive.heatmaps, sharp.heatmaps)

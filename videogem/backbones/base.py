@@ -26,6 +26,7 @@ from videogem.method.attention import (
     value_value_attention,
 )
 from videogem.method.backbone import ImageTokens
+from videogem.method.quirks import scoped_attention
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
@@ -76,18 +77,25 @@ def walk_blocks(
                 terms.append(keep(tokens))
             beta = (
                 inverse_temperature(normed, attention.num_heads)
-                if settings.temperature is None
-                else normed.new_full(normed.shape[:1], settings.temperature, dtype=torch.float32)
+                if settings.inverse_temperature is None
+                else normed.new_full(
+                    normed.shape[:1], settings.inverse_temperature, dtype=torch.float32
+                )
             )
-            attended_self = self_self_attention(
-                qkv,
-                beta,
-                iterations=settings.iterations,
-                scope=settings.scope,
-                class_output=attended[..., 0, :],
-                num_frames=grid[2],
-                rows=rows,
-            )
+            if settings.scope == "all":
+                attended_self = self_self_attention(
+                    qkv, beta, iterations=settings.iterations, rows=rows
+                )
+            else:
+                attended_self = scoped_attention(
+                    qkv,
+                    beta,
+                    settings.scope,
+                    iterations=settings.iterations,
+                    class_output=attended[..., 0, :],
+                    num_frames=grid[2],
+                    rows=rows,
+                )
             terms.append(project(attended_self))
             if settings.baselines:
                 value_value.append(project(value_value_attention(qkv[2], rows)))

@@ -19,11 +19,9 @@ from videogem.datasets.base import Item
 from videogem.datasets.media import load_clip
 from videogem.errors import InputError
 from videogem.metrics import (
-    GRID,
     Share,
     accuracy_by_label,
     best_iou,
-    grid_box,
     hit,
     macro_accuracy,
     pointing_accuracy,
@@ -204,16 +202,15 @@ def _outcome(item: Item, prediction: Prediction, rule: Rule) -> Outcome:
         x1, y1, x2, y2 = prediction.box
         point = (x1 + x2) / 2, (y1 + y2) / 2
     inside = point is not None and (
-        hit(point, item.boxes) if rule == "exact" else _grid_hit(point, item)
+        hit(point, item.boxes) if rule == "exact" else _hits_on_grid(point, item)
     )
     iou = None if prediction.box is None else best_iou(prediction.box, item.boxes)
     return Outcome(item.id, item.label, inside, iou, item.group)
 
 
-def _grid_hit(point: Point, item: Item) -> bool:
-    """The reference's test: pixel index of the point, cut to an integer, against rounded boxes."""
-    # Our points are pixel centres; the reference averages and cuts off pixel indices.
-    pixel = [math.floor(value * GRID - 0.5 + 1e-6) for value in point]
+def _hits_on_grid(point: Point, item: Item) -> bool:
+    from videogem.method.quirks import grid_hit  # imports torch, which scoring does not need
+
     if item.canvas_wh is None:
-        return hit(pixel, [grid_box(box, (1, 1)) for box in item.boxes])
-    return hit(pixel, [grid_box(box, item.canvas_wh) for box in item.canvas_boxes])
+        return grid_hit(point, item.boxes, (1, 1))
+    return grid_hit(point, item.canvas_boxes, item.canvas_wh)

@@ -12,6 +12,7 @@ from typing import Any
 
 from videogem.errors import InputError
 from videogem.method.settings import (
+    FORMER_NAMES,
     MERGES,
     METHODS,
     WEIGHT_METHODS,
@@ -60,6 +61,7 @@ def parse_method(text: str) -> MethodSpec:
             repeat_target = True
         elif "=" in option:
             name, _, value = option.partition("=")
+            name = FORMER_NAMES.get(name, name)
             settings[name] = _value(name, value, text)
         else:
             settings.update(_shorthand(option, text))

@@ -16,16 +16,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from videogem.method.settings import Scope
-
-# How much of a patch's output comes from its own stripe, and how much from the other stripes.
-_STRIPE_SHARES: dict[Scope, tuple[float, float]] = {
-    "stripe": (1.0, 0.0),
-    "other-stripes": (0.0, 1.0),
-    "stripes-average": (0.5, 0.5),
-    "official-eval": (0.25, 0.75),
-}
-
 
 @dataclass(frozen=True, eq=False)
 class KeptRows:
@@ -71,40 +61,16 @@ def self_self_attention(
     beta: Float[Tensor, " B"],
     *,
     iterations: int = 1,
-    scope: Scope = "all",
-    class_output: Float[Tensor, "B heads head_dim"] | None = None,
-    num_frames: int = 1,
     rows: KeptRows | None = None,
 ) -> Float[Tensor, "B heads R head_dim"]:
     """Mean of query-query, key-key and value-value attention, each iterated on unit vectors.
 
-    ``scope`` says which tokens attend to which:
-
-    - ``all``: every token to every token, the class token included (the paper's text and the
-      default of the authors' code, there called mode 0).
-    - ``patches``: the same without the class token.
-    - ``stripe``, ``other-stripes``, ``stripes-average``, ``official-eval``: the authors' modes 1
-      to 4 for videos. They cut the patch tokens into ``num_frames`` runs of consecutive tokens;
-      as tokens are stored patch by patch with the frame fastest, a run is a horizontal stripe over
-      all frames, not a frame. Attention to *other* stripes loses its state in the first iteration
-      there, which leaves the plain mean of their values; that mean is computed here directly.
-
-    Where the class token does not take part, its row is ``class_output``, the block's ordinary
-    attention at the class token (zero if not given). It never reaches a heatmap.
+    Every token attends to every token, the class token included, as in the paper's text and by
+    default in the authors' code; `quirks` has its other modes.
 
     With ``rows`` only these tokens' outputs are computed; all tokens are still attended to.
     """
-    if scope == "all":
-        return _iterated(qkv, qkv[2], beta, iterations, rows)
-    patches = qkv[..., 1:, :]
-    if scope == "patches":
-        attended = _iterated(patches, patches[2], beta, iterations)
-    else:
-        attended = _striped(patches, beta, iterations, *_STRIPE_SHARES[scope], num_frames)
-    if class_output is None:
-        class_output = torch.zeros_like(attended[..., 0, :])
-    attended = torch.cat([class_output.unsqueeze(-2), attended], dim=-2)
-    return attended if rows is None else attended.index_select(-2, rows.index)
+    return iterated_attention(qkv, qkv[2], beta, iterations, rows)
 
 
 def value_value_attention(
@@ -127,13 +93,14 @@ def _kernel(projections: Float[Tensor, "3 B heads N head_dim"]) -> Callable[...,
     return self_self if fits(projections) else None
 
 
-def _iterated(
+def iterated_attention(
     projections: Float[Tensor, "3 B heads N head_dim"],
     values: Float[Tensor, "B heads N head_dim"],
     beta: Float[Tensor, " B"],
     iterations: int,
     rows: KeptRows | None = None,
 ) -> Float[Tensor, "B heads R head_dim"]:
+    """Each projection attends to itself, ``iterations`` times, then to the values; their mean."""
     if kernel := _kernel(projections):
         first, step, count = 1, 1, projections.shape[-2]
         if rows is not None:
@@ -149,25 +116,3 @@ def _iterated(
         scale * queries, state, values.repeat(3, 1, 1, 1), scale=1.0
     )
     return attended.unflatten(0, (3, -1)).mean(dim=0)
-
-
-def _striped(
-    patches: Float[Tensor, "3 B heads n head_dim"],
-    beta: Float[Tensor, " B"],
-    iterations: int,
-    own_share: float,
-    other_share: float,
-    num_frames: int,
-) -> Float[Tensor, "B heads n head_dim"]:
-    batch, _, num_patches, _ = patches.shape[1:]
-    values = patches[2].unflatten(2, (num_frames, -1))  # B heads stripes m head_dim
-    attended = torch.zeros_like(values)
-    if own_share:
-        stripes = patches.unflatten(3, (num_frames, -1)).movedim(3, 2).flatten(1, 2)
-        own = _iterated(stripes, stripes[2], beta.repeat_interleave(num_frames), iterations)
-        attended += own_share * own.unflatten(0, (batch, num_frames)).movedim(1, 2)
-    if other_share:
-        sums = values.sum(dim=3, keepdim=True)  # B heads stripes 1 head_dim
-        others = sums.sum(dim=2, keepdim=True) - sums
-        attended += other_share * others / (num_patches - num_patches // num_frames)
-    return attended.flatten(2, 3)

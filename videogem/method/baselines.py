@@ -5,6 +5,7 @@ from torch import Tensor
 
 from videogem.errors import InputError
 from videogem.method.backbone import ImageTokens
+from videogem.method.quirks import gem6_tokens
 from videogem.method.settings import Method
 
 
@@ -17,8 +18,7 @@ def baseline_tokens(tokens: ImageTokens, method: Method) -> Float[Tensor, "B N D
       feed-forward parts (Li et al., 2023).
     - ``gem``: input of the first used block plus all self-self outputs, unweighted
       (Bousselham et al., CVPR 2024), over as many blocks as VideoGEM uses.
-    - ``gem6``: the same over one block less. With depth 7 this is what GEM's own code computes,
-      whose loop leaves one block out; VideoGEM's tables use all seven.
+    - ``gem6``: the same over one block less, see `quirks`.
 
     Raises:
         InputError: all but ``gem`` need tokens collected with ``AttentionSettings.baselines``.
@@ -38,4 +38,4 @@ def baseline_tokens(tokens: ImageTokens, method: Method) -> Float[Tensor, "B N D
         raise InputError(f"'{method}' needs tokens collected with baselines=True.")
     if method == "clip_surgery":
         return tokens.terms[0] + own.sum(dim=0)
-    return own + tokens.terms[2:].sum(dim=0) if method == "gem6" else own
+    return gem6_tokens(tokens, own) if method == "gem6" else own

@@ -14,7 +14,7 @@ def layer_weights(
     *,
     depth: int,
     static_weights: tuple[float, ...] = STATIC_WEIGHTS,
-    temperature: float = 20.0,
+    inverse_temperature: float = 20.0,
 ) -> Float[Tensor, "*P K1"]:
     """Weights of the K + 1 residual terms for each prompt; they need not sum to one.
 
@@ -35,17 +35,17 @@ def layer_weights(
     else:
         weights = similarities.new_ones(shape)
     if method in ("dynamic", "combined"):
-        change = dynamic_weights(similarities, temperature) - 1 / num_dynamic
+        change = dynamic_weights(similarities, inverse_temperature) - 1 / num_dynamic
         weights = weights + F.pad(change, (depth + 1 - num_dynamic, 0))
     return weights
 
 
 def dynamic_weights(
-    similarities: Float[Tensor, "*P D"], temperature: float = 20.0
+    similarities: Float[Tensor, "*P D"], inverse_temperature: float = 20.0
 ) -> Float[Tensor, "*P D"]:
     """Softmax over blocks of how much the class embedding loses without each block (Eq. 8, 9).
 
     ``similarities`` are cosines between the prompt and the class embedding with one block's own
     contribution taken out; the lower, the more that block matters to this prompt.
     """
-    return torch.softmax(-temperature * similarities, dim=-1)
+    return torch.softmax(-inverse_temperature * similarities, dim=-1)

@@ -33,6 +33,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "action": get_args(ActionForm),
 }
 
+FORMER_NAMES = {
+    "temperature": "inverse_temperature",
+    "dynamic_temperature": "dynamic_inverse_temperature",
+}
+"""Settings as they were called before -> their names now; the old ones are still taken."""
+
 STATIC_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.9, 0.9)
 """The paper's table for K = 7: first the input of the first used block, then the seven blocks."""
 
@@ -43,7 +49,7 @@ class AttentionSettings:
 
     depth: int = 7  # K: the last K blocks take part
     iterations: int = 1  # J
-    temperature: float | None = None  # fixed inverse temperature; None is the adaptive one
+    inverse_temperature: float | None = None  # None is the adaptive one
     scope: Scope = "all"
     baselines: bool = False  # also collect what only the other methods read
 
@@ -61,10 +67,10 @@ class MethodSettings:
     static_weights: tuple[float, ...] = STATIC_WEIGHTS
     depth: int = 7  # K
     iterations: int = 1  # J
-    temperature: float | None = None  # fixed inverse temperature; None is the adaptive one
+    inverse_temperature: float | None = None  # None is the adaptive one
     scope: Scope = "all"
     dynamic_blocks: int = 3  # D
-    dynamic_temperature: float = 20.0  # tau_d
+    dynamic_inverse_temperature: float = 20.0  # the paper's tau_d
     merge: Merge = "positions"
     merge_weights: tuple[float, float, float] = (0.2, 0.2, 0.6)  # verb, object, action
     box_threshold: float = 0.5
@@ -79,8 +85,9 @@ class MethodSettings:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.method == "videogem":
             self._check_weights()
-        if self.temperature is not None and self.temperature <= 0:
-            raise InputError(f"temperature must be above 0, got {self.temperature}.")
+        beta = self.inverse_temperature
+        if beta is not None and beta <= 0:
+            raise InputError(f"inverse_temperature must be above 0, got {beta}.")
         weights = self.merge_weights
         if len(weights) != 3 or min(weights) < 0 or not any(weights):
             raise InputError(
@@ -102,7 +109,7 @@ class MethodSettings:
     def attention(self) -> AttentionSettings:
         baselines = self.method not in ("videogem", "gem")
         return AttentionSettings(
-            self.depth, self.iterations, self.temperature, self.scope, baselines=baselines
+            self.depth, self.iterations, self.inverse_temperature, self.scope, baselines=baselines
         )
 
     @property
@@ -112,8 +119,14 @@ class MethodSettings:
 
     @property
     def digest(self) -> str:
-        """Short hash of the settings, part of the version."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        """Short hash of the settings, part of the version.
+
+        A setting that got a better name counts under its first one: predictions made with it are
+        as good as before, and must not look outdated.
+        """
+        first_names = {new: old for old, new in FORMER_NAMES.items()}
+        values = {first_names.get(name, name): value for name, value in asdict(self).items()}
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -132,6 +145,9 @@ def method_settings(method: str = "videogem", **settings: Any) -> MethodSettings
     Raises:
         InputError: an unknown name, told with the ones there are, or a value out of its range.
     """
+    for old, new in FORMER_NAMES.items():
+        if old in settings:
+            settings.setdefault(new, settings.pop(old))
     for name, allowed in _CHOICES.items():
         value = settings.get(name, allowed[0]) if name != "method" else method
         if value not in allowed:

@@ -72,7 +72,7 @@ def _weighted_gem(
         ablated_similarities(backbone, tokens, embeddings, settings.dynamic_blocks),
         depth=settings.depth,
         static_weights=settings.static_weights,
-        temperature=settings.dynamic_temperature,
+        inverse_temperature=settings.dynamic_inverse_temperature,
     ).to(terms.dtype)
     if settings.weights in ("none", "static"):  # equal for all prompts: project once
         features = backbone.project(torch.einsum("k,kbnd->bnd", weights[0, 0], terms))

@@ -5,22 +5,20 @@ boxes people submitted, with the ruler of the other datasets.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from backend.label_studio.client import LabelStudio
+from backend.database.keys import read_project
+from backend.label_studio.connections import Connections
 from backend.qa.regions import Region, read_regions
 from backend.settings import load_settings
 from videogem.datasets.base import LEFT_OUT, NO_BOX, Dataset, Finding, Item
 from videogem.datasets.readers.labelstudio import best_annotation, media_name, narration_of
-from videogem.errors import InputError
 from videogem.evaluation import Prediction
 
-PAGE_SIZE = 100
 
-
-def project_dataset(project: int, narration_field: str | None = None) -> Dataset:
+def project_dataset(project: str, narration_field: str | None = None) -> Dataset:
     """Tasks with submitted boxes: per task the ground truth, else the latest annotation.
 
     Raises:
@@ -36,7 +34,7 @@ def project_dataset(project: int, narration_field: str | None = None) -> Dataset
         else:
             findings.append(item)
     return Dataset(
-        name=f"project-{project}",
+        name=f"project-{read_project(project).id}",
         root=None,
         items=tuple(items),
         num_items=len(tasks),
@@ -47,7 +45,7 @@ def project_dataset(project: int, narration_field: str | None = None) -> Dataset
     )
 
 
-def project_predictions(project: int) -> dict[str, dict[str, Prediction]]:
+def project_predictions(project: str) -> dict[str, dict[str, Prediction]]:
     """By model version and task id; of several predictions of one version the latest counts."""
     found: dict[str, dict[str, Prediction]] = {}
     for task in _tasks(project):
@@ -97,24 +95,6 @@ def _first(regions: Sequence[Region], kind: str) -> Region | None:
 
 
 @lru_cache(maxsize=1)
-def _tasks(project: int) -> tuple[dict[str, Any], ...]:
-    settings = load_settings()
-    if settings.label_studio_url is None or settings.label_studio_api_key is None:
-        raise InputError(
-            "--label-studio needs VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY; "
-            "set both to the server and the token of a user who may see the project."
-        )
-    client = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
-    return tuple(_pages(client, project))
-
-
-def _pages(client: LabelStudio, project: int) -> Iterator[dict[str, Any]]:
-    page = seen = 0
-    while True:
-        page += 1
-        params = {"project": project, "fields": "all", "page": page, "page_size": PAGE_SIZE}
-        answer = client.call("GET", "/api/tasks/", params=params)
-        yield from answer["tasks"]
-        seen += len(answer["tasks"])
-        if not answer["tasks"] or seen >= answer["total"]:
-            return
+def _tasks(project: str) -> tuple[dict[str, Any], ...]:
+    key, client = Connections(load_settings()).named(project)
+    return tuple(task for page in client.task_pages(key.id) for task in page.tasks)

@@ -117,7 +117,7 @@ def external_rows(dataset: Dataset, files: Sequence[str], options: RunOptions) -
         )
 
 
-def stored_rows(dataset: Dataset, project: int, options: RunOptions) -> Iterator[Row]:
+def stored_rows(dataset: Dataset, project: str, options: RunOptions) -> Iterator[Row]:
     """Rows of the predictions stored in a Label Studio project, one per model version."""
     for version, found in project_predictions(project).items():
         yield score(

@@ -2,6 +2,10 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from typing import Any
 
 
 def import_spacy_alone() -> None:
@@ -10,10 +14,28 @@ def import_spacy_alone() -> None:
     Where torch is installed spaCy's base library imports it, which takes seconds; the English model
     does not use it. Only for a process with one thread: another could not import torch meanwhile.
     """
-    if "torch" in sys.modules or "spacy" in sys.modules:
-        return
-    sys.modules["torch"] = None  # type: ignore[assignment]  # how Python is told to find no module
+    if "torch" not in sys.modules:
+        with _not_installed("torch"):
+            importlib.import_module("spacy")
+
+
+@contextmanager
+def _not_installed(package: str) -> Iterator[None]:
+    """Inside, importing the package fails as where it is not installed."""
+    finder = _FindsNone(package)
+    sys.meta_path.insert(0, finder)
     try:
-        importlib.import_module("spacy")
+        yield
     finally:
-        del sys.modules["torch"]
+        sys.meta_path.remove(finder)
+
+
+class _FindsNone(MetaPathFinder):
+    """Python asks the finders of ``sys.meta_path`` for each module that is not imported yet."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(self, fullname: str, *_: Any) -> None:
+        if fullname == self._package:
+            raise ModuleNotFoundError(f"{fullname} is left out here", name=fullname)

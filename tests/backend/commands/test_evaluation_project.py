@@ -75,7 +75,7 @@ def server(monkeypatch):
 
 
 def test_a_project_becomes_a_dataset(server):
-    dataset = evaluation_project.project_dataset(7)
+    dataset = evaluation_project.project_dataset("7")
     assert [item.id for item in dataset.items] == ["1", "2"]
     assert dataset.items[0].boxes[0] == pytest.approx((0.1, 0.1, 0.5, 0.5))
     assert dataset.items[0].narration == "cut tomato"
@@ -84,7 +84,7 @@ def test_a_project_becomes_a_dataset(server):
 
 
 def test_stored_predictions_by_version(server):
-    found = evaluation_project.project_predictions(7)
+    found = evaluation_project.project_predictions("7")
     assert sorted(found) == ["dino", "ours"]
     assert found["ours"]["1"].point == pytest.approx((0.2, 0.2))
     assert found["dino"]["1"].point is None

@@ -10,7 +10,7 @@ import pytest
 from backend.database.engine import migrate, open_engine
 from backend.database.keys import ProjectKey
 from backend.database.servers import ProjectServers
-from backend.label_studio.client import Connections
+from backend.label_studio.connections import Connections
 from backend.settings import Settings
 from tests.http_server import Answer, Server, http_server
 

@@ -13,8 +13,8 @@ from backend.labeling.forms import control_forms, kinds_by_tag
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher
 from backend.prediction.interactive import suggest
-from backend.prediction.loading import Project
 from backend.prediction.predict import predict_many
+from backend.prediction.task_fields import Project
 from backend.qa.events import Changes, read_annotation
 from backend.qa.scoring import score_task
 from backend.qa.suspects import audit_items

@@ -13,7 +13,7 @@ from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher
 from backend.prediction.interactive import NEIGHBOURHOOD, context_regions, focus, place_of, suggest
-from backend.prediction.loading import Project
+from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from tests.images import image_url

@@ -10,8 +10,8 @@ from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher
-from backend.prediction.loading import Project
 from backend.prediction.predict import Outcome, predict_many
+from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from tests.images import image_url

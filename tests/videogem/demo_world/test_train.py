@@ -18,7 +18,7 @@ from videogem.demo_world.training.towers import (
     standardise,
 )
 from videogem.demo_world.training.weights import (
-    bake_temperature,
+    bake_inverse_temperature,
     build_model,
     load_weights,
     save_weights,
@@ -92,16 +92,20 @@ def test_schedule_warms_up_and_ends_at_zero():
     assert schedule.rate(500, 1.2) == 0
 
 
-def test_temperature_is_baked_without_changing_the_function():
+def test_the_inverse_temperature_is_baked_without_changing_the_function():
     torch.manual_seed(0)
     model = build_model().eval()
     pixels = standardise(torch.rand(4, 3, 224, 224))
     blocks = model.visual.transformer.resblocks
     with torch.no_grad():
         before = model.encode_image(pixels)
-        found = bake_temperature(lambda: model.encode_image(pixels), blocks, temperature=9.0)
+        found = bake_inverse_temperature(
+            lambda: model.encode_image(pixels), blocks, inverse_temperature=9.0
+        )
         torch.testing.assert_close(model.encode_image(pixels), before, atol=1e-4, rtol=1e-3)
-        again = bake_temperature(lambda: model.encode_image(pixels), blocks, temperature=9.0)
+        again = bake_inverse_temperature(
+            lambda: model.encode_image(pixels), blocks, inverse_temperature=9.0
+        )
     assert len(found) == 7 and max(found) < 3
     assert again == pytest.approx([9.0] * 7, rel=1e-3)
 

@@ -157,7 +157,8 @@ def test_whole_way_on_a_folder_of_json_lines(tmp_path):
         ("videogem:static", {"weights": "static"}),
         ("videogem:verb,avg-map", {"merge_weights": (1.0, 0.0, 0.0), "merge": "maps"}),
         ("videogem:merge_weights=1/1/3,depth=6,weights=none", {"depth": 6, "weights": "none"}),
-        ("gem:temperature=15", {"temperature": 15.0}),
+        ("gem:inverse_temperature=15", {"inverse_temperature": 15.0}),
+        ("gem:temperature=15", {"inverse_temperature": 15.0}),  # its former name
         ("gem6", {"prompt_weights": (0.0, 0.0, 1.0)}),
         ("videogem:scope=official-eval", {"scope": "official-eval"}),
     ],

@@ -76,7 +76,7 @@ def test_all_methods_come_from_one_pass_and_equal_the_grounder():
 
 def test_different_attention_needs_a_pass_of_its_own():
     backbone = counting(tiny_backbone())
-    specs = [parse_method("videogem"), parse_method("videogem:temperature=15")]
+    specs = [parse_method("videogem"), parse_method("videogem:inverse_temperature=15")]
     predict_all(items(2), TowerPredictor(backbone, specs))
     assert backbone.num_frames_encoded == 2
 

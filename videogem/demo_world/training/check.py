@@ -27,12 +27,12 @@ def grounding_check(
     num_actors: int = 3,
     seed: int = 1,
     batch: int = 64,
-    temperature: float | None = None,
+    inverse_temperature: float | None = None,
 ) -> dict[str, float]:
     """Share of points in the true box for unseen pairs of the second world, without layer weights.
 
-    Keys are the prompts and ``merged``; a point is the centre of the best patch. ``temperature``
-    is the inverse temperature, None the adaptive one.
+    Keys are the prompts and ``merged``; a point is the centre of the best patch. Without an
+    ``inverse_temperature`` the adaptive one is used.
     """
     backbone = load_backbone(str(model))
     device = backbone.device
@@ -47,7 +47,8 @@ def grounding_check(
         scenes = free_scenes(batch, unseen, generator, num_actors=num_actors, camera=False)
         rendered = renderer.render(scenes, degradation=False)
         tokens = backbone.encode_frames(
-            standardise(rendered.images.float()), AttentionSettings(temperature=temperature)
+            standardise(rendered.images.float()),
+            AttentionSettings(inverse_temperature=inverse_temperature),
         )
         mixed = tokens.terms.sum(dim=0)
         features = F.normalize(backbone.project(mixed)[:, 1:], dim=-1)

@@ -43,8 +43,8 @@ from videogem.demo_world.training.towers import (
     standardise,
 )
 from videogem.demo_world.training.weights import (
-    TEMPERATURE,
-    bake_temperature,
+    INVERSE_TEMPERATURE,
+    bake_inverse_temperature,
     build_model,
     load_weights,
     save_weights,
@@ -208,12 +208,12 @@ def train(
     )
     if stage == 2:
         path = export(model, data, out / "model.safetensors", steps)
-    # Last, as the weights are safe by now. Stage 1's do not hold the temperature yet.
+    # Last, as the weights are safe by now. Stage 1's do not hold the inverse temperature yet.
     shares = grounding_check(
         path,
         num_scenes=check_scenes,
         batch=min(64, check_scenes),
-        temperature=TEMPERATURE if stage == 1 else None,
+        inverse_temperature=INVERSE_TEMPERATURE if stage == 1 else None,
     )
     logger.info(
         "three actors, unseen pairs, points in the true box: %s",
@@ -222,9 +222,9 @@ def train(
 
 
 def export(model: CLIP, data: DemoData, path: Path, steps: int) -> Path:
-    """The model that ships: stage 2's, with the temperature put into its weights."""
+    """The model that ships: stage 2's, with the inverse temperature put into its weights."""
     images = data.renderer.render(data.scenes()).images[:64].float()
-    found = bake_temperature(
+    found = bake_inverse_temperature(
         lambda: model.float().eval().encode_image(standardise(images)),
         model.visual.transformer.resblocks,
     )

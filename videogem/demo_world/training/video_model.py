@@ -75,7 +75,7 @@ def _copy_vision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
     vision = _keep_blocks(vision, IMAGE_BLOCKS)
     for number in range(len(IMAGE_BLOCKS)):
-        # The image model's layer norms are large on purpose (see `bake_temperature`); training
+        # The image model's layer norms are large on purpose (`bake_inverse_temperature`); training
         # goes better from ordinary ones, which compute the same.
         stem = f"transformer.resblocks.{number}"
         factor = vision[f"{stem}.ln_1.weight"].square().mean().sqrt()

@@ -42,7 +42,7 @@ from videogem.demo_world.training.video_model import (
     from_video_model,
     standardise_videos,
 )
-from videogem.demo_world.training.weights import bake_temperature, save_weights
+from videogem.demo_world.training.weights import bake_inverse_temperature, save_weights
 from videogem.demo_world.video_render import render_videos
 from videogem.demo_world.video_scenes import (
     VideoScenes,
@@ -234,10 +234,10 @@ def train(
 
 @torch.no_grad()
 def export(model: ViCLIP, data: VideoData, path: Path, steps: int) -> Path:
-    """The model that ships, with the temperature put into its weights."""
+    """The model that ships, with the inverse temperature put into its weights."""
     videos = render_videos(data.renderer, data.scenes()).videos[:32].float()
     model.eval()
-    found = bake_temperature(
+    found = bake_inverse_temperature(
         lambda: model.encode_video(standardise_videos(videos)),
         model.vision_encoder.transformer.resblocks,
     )

@@ -1,4 +1,4 @@
-"""The demo models' compact files, and the temperature put into their weights."""
+"""The demo models' compact files, and the inverse temperature put into their weights."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
         "layers": 4,
     },
 }
-TEMPERATURE = 15.0
+INVERSE_TEMPERATURE = 15.0
 """The inverse temperature that self-self attention finds in the last blocks of the demo models."""
 
 _TABLE = "token_embedding."
@@ -98,12 +98,12 @@ def load_weights(path: Path) -> tuple[CLIP, dict[str, str]]:
 
 
 @torch.no_grad()
-def bake_temperature(
+def bake_inverse_temperature(
     encode: Callable[[], object],
     blocks: Iterable[Any],
     *,
     depth: int = 7,
-    temperature: float = TEMPERATURE,
+    inverse_temperature: float = INVERSE_TEMPERATURE,
 ) -> list[float]:
     """Scale the last blocks' first layer norm so that the adaptive inverse temperature is this one.
 
@@ -112,7 +112,7 @@ def bake_temperature(
     uniform. Scaling the layer norm up by c and the projection after it down by c computes the same
     function. A property put into these checkpoints on purpose; it says nothing about CLIP's own.
 
-    ``encode`` runs the tower on typical inputs. Returns the temperatures found before.
+    ``encode`` runs the tower on typical inputs. Returns those found before.
     """
     norms: list[float] = []
 
@@ -126,7 +126,7 @@ def bake_temperature(
         handle.remove()
     found = [norm / HEAD_DIM**0.5 for norm in norms]
     for block, beta in zip(last, found, strict=True):
-        rescale_block(block, temperature / beta)
+        rescale_block(block, inverse_temperature / beta)
     return found
 
 
