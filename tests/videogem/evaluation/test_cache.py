@@ -21,7 +21,7 @@ from videogem.structures import Clip
 OTHER_ATTENTION = {
     "depth": 6,
     "iterations": 2,
-    "temperature": 15.0,
+    "inverse_temperature": 15.0,
     "scope": "patches",
     "baselines": True,
 }
