@@ -12,6 +12,13 @@ from videogem.errors import InputError
 MULTILINGUAL = ("transformers", "sentencepiece")
 """Packages that text towers and tokenizers of the Hugging Face hub need."""
 
+PLAIN_TIMM_TOWERS = {
+    "vit_base_mci_224": 16,
+    "vit_large_patch14_clip_224": 14,
+    "eva_giant_patch14_224": 14,
+}
+"""Towers of timm whose blocks are plain attention with a class token, and their patch size."""
+
 _NEED = "VideoGEM needs a vision transformer that is pooled at its class token"
 _CUSTOM_BLOCKS = (
     "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc",
@@ -47,8 +54,11 @@ def why_unreadable(config: Mapping[str, Any]) -> str | None:
     'is a ResNet'
     """
     vision = config["vision_cfg"]
-    if vision.get("timm_model_name"):
-        return f"is timm's {vision['timm_model_name']}, which it does not read"
+    timm_name = vision.get("timm_model_name")
+    if timm_name in PLAIN_TIMM_TOWERS and vision.get("timm_pool") == "token":
+        return None
+    if timm_name:
+        return f"is timm's {timm_name}, which it does not read"
     if not isinstance(vision.get("layers", 12), int):
         return "is a ResNet"
     if vision.get("attentional_pool") or vision.get("pool_type", "tok") != "tok":
@@ -64,6 +74,13 @@ def why_unreadable(config: Mapping[str, Any]) -> str | None:
         if isinstance(size, (list, tuple)) and len(set(size)) > 1:
             return f"takes no squares: its {what} is {' x '.join(map(str, size))}"
     return None
+
+
+def patch_size(config: Mapping[str, Any]) -> int:
+    """The side of a patch of a tower that can be read."""
+    vision = config["vision_cfg"]
+    size = PLAIN_TIMM_TOWERS.get(vision.get("timm_model_name"), vision.get("patch_size", 16))
+    return int(size[0] if isinstance(size, (list, tuple)) else size)
 
 
 def needs_transformers(config: Mapping[str, Any]) -> bool:

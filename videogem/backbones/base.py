@@ -32,7 +32,7 @@ from videogem.structures import Clip
 
 
 def walk_blocks(
-    blocks: nn.ModuleList,
+    blocks: nn.ModuleList | Sequence[Any],
     tokens: Float[Tensor, "B N D"],
     settings: AttentionSettings,
     grid: tuple[int, int, int],

@@ -45,11 +45,10 @@ class OpenCLIPBackbone:
         self, model: nn.Module, tokenizer: Tokenizer, *, name: str, image_size: int | None = None
     ) -> None:
         clip: Any = model  # torch types submodules as Tensor | Module
-        _check_tower(clip.visual, name)
+        self._visual = self._read_tower(clip.visual, name)
         self.name = name
-        self.num_blocks = len(clip.visual.transformer.resblocks)
+        self.num_blocks = len(self._visual.transformer.resblocks)
         self._model = clip.eval()
-        self._visual = clip.visual
         self._text = getattr(clip, "text", clip)
         self._tokenizer = tokenizer
         self._texts = TextCache()
@@ -66,7 +65,7 @@ class OpenCLIPBackbone:
         """See `Backbone.fingerprint`."""
         heads = [block.attn.num_heads for block in self._visual.transformer.resblocks]
         prepared = (self.image_size, self._mean, self._std, self._resampling)
-        return tower_fingerprint(self._visual, *prepared, heads)
+        return tower_fingerprint(self._model.visual, *prepared, heads)
 
     @property
     def device(self) -> torch.device:
@@ -95,6 +94,19 @@ class OpenCLIPBackbone:
             InputError: the tower has fewer blocks than ``settings.depth``.
         """
         check_depth(settings, self.num_blocks, self.name)
+        tokens, (rows, columns) = self._embed(pixels)
+        blocks = self._visual.transformer.resblocks
+        return walk_blocks(blocks, tokens, settings, (rows, columns, 1))
+
+    def _read_tower(self, visual: Any, name: str) -> Any:
+        """The image tower, if this class can read it; else InputError."""
+        _check_tower(visual, name)
+        return visual
+
+    def _embed(
+        self, pixels: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B N D"], tuple[int, int]]:
+        """Tokens that enter the first block, class token first, and their rows and columns."""
         visual = self._visual
         patches = visual.conv1(pixels.to(visual.conv1.weight.dtype))
         rows, columns = patches.shape[-2:]
@@ -102,8 +114,7 @@ class OpenCLIPBackbone:
         positions = visual.positional_embedding
         patches = patches + resize_positions(positions[1:], (rows, columns))
         class_token = (visual.class_embedding + positions[0]).expand(len(pixels), 1, -1)
-        tokens = visual.ln_pre(torch.cat([class_token, patches], dim=1))
-        return walk_blocks(visual.transformer.resblocks, tokens, settings, (rows, columns, 1))
+        return visual.ln_pre(torch.cat([class_token, patches], dim=1)), (rows, columns)
 
     @torch.inference_mode()
     def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:

@@ -11,10 +11,15 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.model import set_model_preprocess_cfg
+from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from torch import nn
 
-from videogem.backbones.architectures import check_architecture, needs_transformers
+from videogem.backbones.architectures import (
+    check_architecture,
+    needs_transformers,
+    patch_size,
+)
 from videogem.backbones.base import check_image_size
 from videogem.backbones.checkpoints import (
     as_open_clip,
@@ -32,6 +37,7 @@ from videogem.backbones.hub import (
 from videogem.backbones.manifest import hub_weights
 from videogem.backbones.names import CONFIG_FILES, SHIPPED, ModelName, parse_model_name
 from videogem.backbones.openclip import OpenCLIPBackbone
+from videogem.backbones.timm_towers import TimmBackbone
 from videogem.backbones.viclip import (
     VICLIP_B_16,
     VICLIP_L_14,
@@ -284,7 +290,7 @@ def _read_config(path: Path) -> _Config:
 def _check_config(config: _Config, name: str, image_size: int | None) -> None:
     """Raise InputError for what a config tells before any weights are there."""
     check_architecture(config.model, name)
-    check_image_size(image_size, config.model["vision_cfg"].get("patch_size", 16), name)
+    check_image_size(image_size, patch_size(config.model), name)
 
 
 def _viclip_config(path: Path, config: _Config) -> ViCLIPConfig:
@@ -321,7 +327,8 @@ def _build(
     pictures = merge_preprocess_dict(asdict(PreprocessCfg()), dict(config.pictures))
     set_model_preprocess_cfg(model, pictures)
     set_precision(model, dtype)
-    return OpenCLIPBackbone(model.to(device), tokenizer, name=name, image_size=image_size)
+    kind = TimmBackbone if isinstance(model.visual, TimmModel) else OpenCLIPBackbone
+    return kind(model.to(device), tokenizer, name=name, image_size=image_size)
 
 
 def build_model(config: dict[str, Any]) -> nn.Module:
