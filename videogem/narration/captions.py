@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from videogem.narration.cues import Cue, Word, plain_text, seconds
+from videogem.narration.clocks import ARROW, CLOCK, seconds
+from videogem.narration.cues import Cue, Word, plain_text
+from videogem.narration.spoken import start_with_names
 
-_TIME = r"(?:\d+:)?\d{1,3}:\d{1,2}(?:[.,]\d{1,9})?"
-_TIMING = re.compile(rf"^\s*({_TIME})\s*--?>\s*({_TIME})(?:\s.*)?$")
-_WORD_TIME = re.compile(rf"<({_TIME})>")
+_TIMING = re.compile(rf"^\s*({CLOCK}){ARROW}({CLOCK})(?:\s.*)?$")
+_WORD_TIME = re.compile(rf"<({CLOCK})>")
 _NO_CUE = re.compile(r"^(WEBVTT|NOTE|STYLE|REGION)(\s|$)")
 _TOUCHING = 0.05  # s between cues that follow each other without a pause
 
@@ -34,7 +35,10 @@ def parse_captions(text: str) -> list[Cue]:
     each line is kept once, at the time it first appears.
     """
     shown = _without_highlights(_read_blocks(text))
-    return _unrolled(shown) if _rolls(shown) else [_cue(one, one.lines) for one in shown]
+    if _rolls(shown):
+        return _unrolled(shown)
+    named = start_with_names([one.plain for one in shown if any(one.plain)])
+    return [_cue(one, one.lines[1:] if named else one.lines) for one in shown]
 
 
 def captioned(text: str) -> bool:

@@ -11,9 +11,9 @@ from videogem.errors import InputError
 from videogem.media.sources import Seconds
 from videogem.narration.spoken import without_marks
 
+_MARKS_IN_MARKS = 20  # '[Music] - ANN: (laughs) ...'
 _GUESSED_LENGTH = 3.0  # s; a cue without an end that nothing follows
 _TAGS = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]*\}")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,6 @@ def plain_text(text: str) -> str:
     return " ".join(html.unescape(_TAGS.sub("", text)).split())
 
 
-def seconds(value: object) -> float | None:
-    """Seconds from a number or a clock ('1:02:03,5', '02:03.5', '12.5'); None if it is neither."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else None
-    if not isinstance(value, str):
-        return None
-    clock = _CLOCK.fullmatch(value.strip())
-    if clock:
-        hours, minutes, rest = clock.groups()
-        return int(hours or 0) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
-    try:
-        number = float(value.strip().replace(",", "."))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def tidy(cues: Iterable[Cue], *, duration: Seconds | None = None) -> list[Cue]:
     """Sort, clean and complete cues.
 
@@ -90,9 +71,11 @@ def _said(text: str) -> str:
     ('She cooks.', '[Music]')
     """
     plain = plain_text(text)
-    said = without_marks(plain)
-    while said != (once_more := without_marks(said)):
-        said = once_more
+    said = plain
+    for _ in range(_MARKS_IN_MARKS):
+        before, said = said, without_marks(said)
+        if said == before:
+            break
     return said if any(character.isalpha() for character in said) else plain
 
 

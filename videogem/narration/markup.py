@@ -12,19 +12,33 @@ from videogem.media.sources import Seconds
 from videogem.narration.cues import Cue, Word, plain_text
 
 _OFFSET_TIME = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|f|t)")
-_CLOCK_TIME = re.compile(r"(\d+):(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)(?:[:;](\d+(?:\.\d+)?))?")
+_CLOCK_TIME = re.compile(r"(?:(\d+):)?(\d+):(\d{1,2}(?:[.,]\d+)?)(?:[:;](\d+(?:\.\d+)?))?")
 _SYNC = re.compile(r"<sync\b[^>]*?\bstart\s*=\s*[\"']?(-?\d+)[^>]*>", re.IGNORECASE)
+_PARAGRAPH = re.compile(r"(?=<p\b)", re.IGNORECASE)
+_CLASS = re.compile(r"<p\b[^>]*?\bclass\s*=\s*[\"']?(\w+)", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _UNSAID = re.compile(r"<(style|head|title)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 
 
 def parse_sami(text: str) -> list[Cue]:
     """SAMI: what a SYNC shows lasts until the next one, which may show nothing."""
-    parts = _SYNC.split(_UNSAID.sub("", text))
+    plain = _UNSAID.sub("", text)
+    languages = [name.lower() for name in _CLASS.findall(plain)]
+    parts = _SYNC.split(plain)
     starts = [int(start) / 1000 for start in parts[1::2]]
     ends = [*starts[1:], math.nan]
-    said = [plain_text(_BREAK.sub(" ", part)) for part in parts[2::2]]
+    said = [plain_text(_BREAK.sub(" ", _in_first(part, languages))) for part in parts[2::2]]
     return [Cue(start, end, words) for start, end, words in zip(starts, ends, said, strict=True)]
+
+
+def _in_first(part: str, languages: list[str]) -> str:
+    """What is shown in the language that comes first; one that has paragraphs of another only is
+    silent."""
+    pieces = _PARAGRAPH.split(part)
+    named = [(match[1].lower() if (match := _CLASS.match(piece)) else "") for piece in pieces]
+    return " ".join(
+        piece for piece, name in zip(pieces, named, strict=True) if not name or name == languages[0]
+    )
 
 
 def parse_xml(text: str, name: str) -> list[Cue]:
@@ -86,8 +100,13 @@ class _Rates:
                 return number / self.tick
             return number / self.frame if match[2] == "f" else number * units[match[2]]
         if match := _CLOCK_TIME.fullmatch(value.strip()):
-            whole = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
+            whole = (
+                int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
+            )
             return whole + (float(match[4]) / self.frame if match[4] else 0.0)
+        bare = _number(value.replace(",", "."))  # without a unit: written, though not allowed
+        if bare is not None:
+            return bare
         raise InputError(f"The time {value!r} in the TTML is no clock and no number with a unit.")
 
 
@@ -130,8 +149,11 @@ def _timed(
     if length is not None:
         own_end = own + length if math.isnan(own_end) else min(own_end, own + length)
     if _local(element) != "p":
+        in_turn = _attribute(element, "timeContainer") == "seq"
         for child in element:
             yield from _timed(child, rates, own, own_end)
+            if in_turn:
+                own = _ended(child, rates, own)
         return
     spans = [child for child in element.iter() if _local(child) == "span"]
     if begin is None and any(_attribute(span, "begin") is not None for span in spans):
@@ -140,6 +162,14 @@ def _timed(
                 yield from _timed_span(span, rates, own, own_end)
         return
     yield Cue(own, own_end, plain_text(_said(element)))
+
+
+def _ended(element: ElementTree.Element, rates: _Rates, start: Seconds) -> Seconds:
+    """When an element is over that the next one waits for."""
+    begin = start + (rates.seconds(_attribute(element, "begin")) or 0.0)
+    until = rates.seconds(_attribute(element, "end"))
+    length = rates.seconds(_attribute(element, "dur"))
+    return begin + length if length is not None else start + (until or 0.0)
 
 
 def _timed_span(

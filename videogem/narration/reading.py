@@ -14,8 +14,10 @@ from videogem.narration.captions import captioned, parse_captions
 from videogem.narration.cues import Cue, Word, tidy
 from videogem.narration.decoding import decode
 from videogem.narration.markup import parse_sami, parse_xml
-from videogem.narration.timed_text import has_times, parse_timed_text
-from videogem.narration.transcripts import is_table, parse_csv, parse_json, parse_plain
+from videogem.narration.substation import parse_substation
+from videogem.narration.tables import is_table, parse_csv
+from videogem.narration.timed_text import has_times, parse_plain, parse_timed_text
+from videogem.narration.transcripts import parse_json
 
 __all__ = [
     "At", "Cue", "Format", "Word", "candidate_times", "cue_time", "parse_cues", "read_cues",
@@ -49,8 +51,9 @@ _BY_SUFFIX: dict[str, Format] = {
     ".smi": "sami",
     ".sami": "sami",
 }
+_COMMENTS = re.compile(r"\A(?:<!--.*?-->\s*|<!doctype[^>]*>\s*)+", re.DOTALL | re.IGNORECASE)
+_MICRODVD = re.compile(r"\{\d+\}\{\d+\}")
 _MAX_BYTES = 64 * 2**20
-_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?:\{[^{}]*\\p0[^{}]*\}|$)")
 
 
 def read_cues(
@@ -109,7 +112,7 @@ def parse_cues(
     elif kind == "csv":
         cues = parse_csv(text, video=key, duration=duration)
     elif kind == "ass":
-        cues = _substation(text, name)
+        cues = parse_substation(text)
     elif kind in ("ttml", "xml"):
         cues = parse_xml(text, name)
     elif kind == "sami":
@@ -144,8 +147,8 @@ def read_text(path: Path) -> str:
 
 def guess_format(text: str, suffix: str = "") -> Format:
     """Content decides where it is plain to see; the name only settles the rest."""
-    head = text.lstrip()[:2000]
-    if head.startswith("WEBVTT"):
+    head = _COMMENTS.sub("", text.lstrip()[:4000])[:2000]
+    if head.upper().startswith("WEBVTT"):
         return "vtt"
     if head.startswith(("<?xml", "<tt", "<transcript", "<timedtext", "<ANNOTATION_DOCUMENT")):
         return "xml"
@@ -155,6 +158,8 @@ def guess_format(text: str, suffix: str = "") -> Format:
         return "ass"
     if captioned(text):
         return "srt"
+    if _MICRODVD.match(head):
+        return "plain"
     if head.startswith(("{", "[{", "[\n", "[ ")) and (
         suffix not in (".srt", ".vtt", ".txt") or _is_json(text)
     ):
@@ -228,23 +233,6 @@ def _documents(text: str) -> Any:
 
 def _skip_blanks(text: str, place: int) -> int:
     return place + len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
-
-
-def _substation(text: str, name: str) -> list[Cue]:
-    """ASS and SSA, without the shapes they draw."""
-    import pysubs2  # only needed for rare formats
-
-    try:
-        subtitles = pysubs2.SSAFile.from_string(text, format_="ass")
-    except (pysubs2.exceptions.Pysubs2Error, ValueError, SyntaxError) as error:
-        raise InputError(f"{name} cannot be read as ass subtitles ({error}).") from None
-    for event in subtitles:
-        event.text = _DRAWING.sub("", event.text)
-    return [
-        Cue(event.start / 1000, event.end / 1000, event.plaintext.replace("\\h", " "))
-        for event in subtitles
-        if not event.is_comment
-    ]
 
 
 def best_times(

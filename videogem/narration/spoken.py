@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _BREAKS = re.compile(r"<\s*/?\s*(?:br|p|div|li)\b[^<>]{0,200}>", re.IGNORECASE)
 _TAGS = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]*\}")
@@ -19,7 +20,7 @@ _SPEAKER = re.compile(
 _SPEAKER_ANY_CASE = re.compile(
     r"^\s*(?:[-\u2013\u2014]\s*)?speaker[ _]?\w{0,3}\s*:\s*", re.IGNORECASE
 )
-_DASH = re.compile(r"^\s*(?:[-\u2013\u2014]|>>+)\s*")
+_DASH = re.compile(r"^\s*(?:(?:[-\u2013\u2014]|>>+)\s*)+")
 # Ego4D: '#C C' is who wears the camera, '#O person X' somebody else.
 _EGO = re.compile(r"^\s*#\s*(?:C\s+C|unsure|summary|O\s+(?:a\s+)?(?:\w+\s+)?[A-Z]|[CO])\b\s*")
 _EGO_BARE = re.compile(r"^\s*C\s+(?=[a-z]+s\b)")
@@ -34,6 +35,19 @@ _SHORTENED = (
     (re.compile(r"\blemme\b", re.I), "let me"),
     (re.compile(r"\bim\b(?=\s+(?:going|gonna|\w+ing)\b)", re.I), "i'm"),
 )
+
+
+NAME = r"(?:[A-Z][\w.'-]*|\d+)(?: (?:[A-Z][\w.'-]*|\d+)){0,3}"
+
+
+def start_with_names(blocks: Sequence[Sequence[str]]) -> bool:
+    """Whether all that is said begins with a line that is a name, as Teams and Premiere write it.
+
+    >>> start_with_names([["Ann Lee", "cut it"], ["Speaker 2", "stir"]])
+    True
+    """
+    named = [len(lines) > 1 and re.fullmatch(rf"{NAME}:?", lines[0].strip()) for lines in blocks]
+    return len(named) > 1 and all(named)
 
 
 def without_marks(text: str) -> str:

@@ -1,6 +1,8 @@
 """Subtitles and transcripts as programs write them: each form with a sample, none taken apart."""
 
+import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -263,9 +265,27 @@ def test_texts_with_starts_alone(text):
     assert found == [(2.0, 4.0, "cut the tomato"), (4.0, 7.0, "stir the soup")]
 
 
+SPELLINGS = [
+    json.loads(line)
+    for line in (DATA.parent / "spellings.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+@pytest.mark.parametrize("sample", SPELLINGS, ids=[sample["form"] for sample in SPELLINGS])
+def test_odd_spellings(sample):
+    """Each form as some program or person writes it beside the usual way."""
+    found = parse_cues(sample["text"], video="kitchen.mp4", duration=DURATION)
+    rounded = [[round(cue.start, 4), round(cue.end, 4), cue.text] for cue in found]
+    assert rounded == sample["cues"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "cut the tomato 0:01\nstir the soup 0:03",
+        "cut --> stir at 0:03",
+        "10:30 am we cook\nand stir",
+        "Start: 1.5 cut the tomato\nStart: 3.5 stir the soup",
         "cut the tomato at 0:02 of it\nstir the soup",
         "Chapter one 00:01 --> ends\ncut the tomato",
         "we said it at 12:30 exactly",
@@ -276,6 +296,27 @@ def test_what_looks_like_times_is_refused_with_its_line(text):
         parse_cues(text, duration=DURATION)
     assert next(line for line in text.splitlines() if ":" in line) in str(caught.value)
     assert parse_cues(text, "text", duration=DURATION)  # where it is part of what is said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Cook the rice.\nStir the soup.\n12:30 lunch", "First cut.\nThen stir.\n[0:05] done"],
+)
+def test_words_before_the_first_time_are_not_lost_in_silence(text):
+    with pytest.raises(InputError, match="stands before the first time"):
+        parse_cues(text, duration=DURATION)
+    assert len(parse_cues(text, "text", duration=DURATION)) == 3
+
+
+def test_long_lines_are_read_in_time():
+    """No pattern runs away on what nobody writes."""
+    hostile = ["a ", "Ab ", "1:", "[0:01]", "-- ", "x:  ", "0:01 - ", "1m1", "(0:01", "{1}{2}"]
+    for piece in hostile:
+        text = f"{piece * 3_000}\nstir the soup"
+        started = time.process_time()
+        with contextlib.suppress(InputError):
+            parse_cues(text, duration=DURATION)
+        assert time.process_time() - started < 5  # patterns that backtrack take minutes
 
 
 def test_milliseconds_or_seconds_are_told_by_the_numbers_and_the_video():
