@@ -5,12 +5,16 @@ The reference works on an integer grid instead, see `videogem.method.quirks`; he
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+
 Number = float | int
 YOUCOOK_CANVAS_WH = (640, 360)
+MIN_CLUSTERS = 10  # below, how alike the frames of one video are cannot be told
+RESAMPLES = 2000
 
 
 def hit(point: Sequence[Number], boxes: Iterable[Sequence[Number]]) -> bool:
@@ -56,8 +60,10 @@ def enclosing_box(boxes: Sequence[Sequence[Number]]) -> tuple[float, float, floa
     return float(min(x1)), float(min(y1)), float(max(x2)), float(max(y2))
 
 
-def wilson_interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(hits: Number, n: Number, confidence: float = 0.95) -> tuple[float, float]:
     """Score interval of a share, honest near 0 and 1 and for few samples; (0, 1) for none.
+
+    Both numbers may be fractions: an effective number of samples.
 
     Raises:
         ValueError: ``hits`` is not in 0..n, or ``confidence`` not in (0, 1).
@@ -80,6 +86,69 @@ def wilson_interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     return low, high
 
 
+def clustered_interval(
+    sums: Sequence[Number], sizes: Sequence[int], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of the share ``sum(sums) / sum(sizes)``, where members of a cluster are alike.
+
+    ``sums`` are the hits and ``sizes`` the samples of each cluster: a video with its frames, a
+    scene with its actors. Clusters of one sample each give the Wilson interval, the others a
+    bootstrap over clusters (`bootstrap_interval`). Fewer than `MIN_CLUSTERS`, or clusters that all
+    have the same share, do not tell how alike their members are: then each cluster counts as one
+    sample (Wilson's interval for Kish's effective number of them), which is the widest case.
+    """
+    n = sum(sizes)
+    if max(sizes, default=0) <= 1:
+        return wilson_interval(sum(sums), n, confidence)
+    share = sum(sums) / n
+    alike = all(math.isclose(a, share * size) for a, size in zip(sums, sizes, strict=True))
+    if len(sizes) < MIN_CLUSTERS or alike:
+        effective = n**2 / sum(size**2 for size in sizes)
+        return wilson_interval(share * effective, effective, confidence)
+    low, high = bootstrap_interval(sums, sizes, confidence)
+    return max(0.0, low), min(1.0, high)
+
+
+def bootstrap_interval(
+    sums: Sequence[Number], sizes: Sequence[int], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Bias-corrected and accelerated bootstrap interval of ``sum(sums) / sum(sizes)``.
+
+    Whole clusters are drawn. The quantiles are those of Student's distribution, widened by
+    ``sqrt(m / (m - 1))``, because a bootstrap of few clusters is too narrow. The draws are the same
+    at every call and for every order of the clusters.
+
+    Raises:
+        ValueError: there are fewer than two clusters.
+
+    Source: Efron, J. Am. Stat. Assoc. 82 (1987); Hesterberg, Am. Stat. 69 (2015), sections 3 and 4.
+    """
+    count = len(sizes)
+    if count < 2:
+        raise ValueError(f"a bootstrap needs at least two clusters, got {count}")
+    from scipy.special import ndtr, ndtri, stdtrit  # a tenth of a second that few callers need
+
+    ordered = np.array(sorted(zip(sizes, sums, strict=True)), dtype=float)
+    size, total = ordered.T
+    estimate = total.sum() / size.sum()
+    rng = np.random.default_rng(0)
+    ratios = np.empty(RESAMPLES)
+    for start in range(0, RESAMPLES, chunk := max(1, 1_000_000 // count)):
+        drawn = rng.integers(0, count, (min(chunk, RESAMPLES - start), count))
+        ratios[start : start + chunk] = total[drawn].sum(1) / size[drawn].sum(1)
+    below = (np.mean(ratios < estimate) + np.mean(ratios <= estimate)) / 2
+    bias = ndtri(np.clip(below, 0.5 / RESAMPLES, 1 - 0.5 / RESAMPLES))
+    left_out = (total.sum() - total) / (size.sum() - size)
+    influence = left_out.mean() - left_out
+    spread = np.square(influence).sum() ** 1.5
+    acceleration = np.power(influence, 3).sum() / (6 * spread) if spread > 0 else 0.0
+    step = math.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 + confidence) / 2)
+    shifted = bias + np.array([-step, step])
+    levels = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-3))
+    low, high = np.quantile(ratios, levels)
+    return min(float(low), float(estimate)), max(float(high), float(estimate))
+
+
 @dataclass(frozen=True)
 class Share:
     """``hits`` of ``n`` with the interval of the share; the share is None for no samples."""
@@ -94,22 +163,40 @@ class Share:
         return self.hits / self.n if self.n else None
 
 
-def pointing_accuracy(outcomes: Iterable[bool], confidence: float = 0.95) -> Share:
-    """Share of hits over all samples (micro), with its Wilson interval."""
+def pointing_accuracy(
+    outcomes: Iterable[bool], clusters: Iterable[Hashable] | None = None, confidence: float = 0.95
+) -> Share:
+    """Share of hits over all samples (micro), with its interval.
+
+    ``clusters`` says which video each sample is of, because frames of one video are alike
+    (`clustered_interval`); without them every sample stands alone (Wilson).
+    """
     values = list(outcomes)
-    hits = sum(values)
-    low, high = wilson_interval(hits, len(values), confidence)
-    return Share(hits, len(values), low, high)
+    groups = range(len(values)) if clusters is None else clusters
+    sums: dict[Hashable, int] = {}
+    sizes: dict[Hashable, int] = {}
+    for value, group in zip(values, groups, strict=True):
+        sums[group] = sums.get(group, 0) + value
+        sizes[group] = sizes.get(group, 0) + 1
+    low, high = clustered_interval(list(sums.values()), list(sizes.values()), confidence)
+    return Share(sum(values), len(values), low, high)
 
 
 def accuracy_by_label(
-    outcomes: Iterable[bool], labels: Iterable[str], confidence: float = 0.95
+    outcomes: Iterable[bool],
+    labels: Iterable[str],
+    clusters: Iterable[Hashable] | None = None,
+    confidence: float = 0.95,
 ) -> dict[str, Share]:
     """Pointing accuracy per label, labels in alphabetical order."""
-    groups: dict[str, list[bool]] = {}
-    for outcome, label in zip(outcomes, labels, strict=True):
-        groups.setdefault(label, []).append(outcome)
-    return {label: pointing_accuracy(groups[label], confidence) for label in sorted(groups)}
+    values = list(outcomes)
+    groups = range(len(values)) if clusters is None else clusters
+    found: dict[str, tuple[list[bool], list[Hashable]]] = {}
+    for outcome, label, group in zip(values, labels, groups, strict=True):
+        own_outcomes, own_clusters = found.setdefault(label, ([], []))
+        own_outcomes.append(outcome)
+        own_clusters.append(group)
+    return {label: pointing_accuracy(*found[label], confidence) for label in sorted(found)}
 
 
 def macro_accuracy(by_label: Mapping[str, Share]) -> float | None:

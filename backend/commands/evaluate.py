@@ -33,8 +33,12 @@ def evaluate(
     model: list[str] = typer.Option(
         ["demo"], help="A name that `videogem models` lists; may be repeated."
     ),
-    table: int | None = typer.Option(None, help="Table 1 to 5 of the paper, on this data."),
-    figure: int | None = typer.Option(None, help="Figure 3 or 4 of the paper, on this data."),
+    table: str | None = typer.Option(
+        None, help="Table 1 to 5 of the paper, on this data; 1+: Table 1 with further baselines."
+    ),
+    figure: str | None = typer.Option(
+        None, help="Figure 3 or 4 of the paper, on this data; cosine: what each block adds."
+    ),
     predictions: list[str] = typer.Option(
         [], help="Score another system: FILE or NAME=FILE, lines as `videogem qa score` reads."
     ),
@@ -49,7 +53,7 @@ def evaluate(
     ),
     num_scenes: int = typer.Option(100, help="Demo world: scenes drawn for a split."),
     actors: int = typer.Option(3, help="Demo world: actors in a scene, 1 to 3."),
-    seed: int = typer.Option(0, help="Demo world: which scenes."),
+    seed: int = typer.Option(0, help="Which items --limit draws; demo world: which scenes."),
     annotations: option.AnnotationsFile = None,
     frames: option.FramesFolder = None,
     videos: option.VideosFolder = None,
@@ -64,7 +68,15 @@ def evaluate(
     drop: option.Drop = None,
     narration_field: option.NarrationField = None,
     rule: str = typer.Option("exact", help="exact, or grid: the reference's 224-pixel rounding."),
-    limit: int | None = typer.Option(None, help="Only the first items of a dataset."),
+    limit: int | None = typer.Option(
+        None, min=1, help="Draw only so many items of a dataset, of all classes in turn."
+    ),
+    label_style: str | None = typer.Option(
+        None, help="How narrations are spelled: auto, label, camel, narration; default: the data's."
+    ),
+    spacy_model: str | None = typer.Option(
+        None, help="spaCy model that finds words; default: the English one."
+    ),
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     batch_size: int = typer.Option(16, min=1, help="Frames in one pass of the image tower."),
@@ -75,8 +87,14 @@ def evaluate(
     cache: Path | None = typer.Option(
         None, help="Folder that keeps the image tower's output between runs (large)."
     ),
+    allow_missing: bool = typer.Option(
+        False, "--allow-missing", help="Leave out items without a prediction; default: misses."
+    ),
     compare: bool = typer.Option(
-        True, help="Compare the best row with the others, item by item (McNemar, bootstrap)."
+        True, help="Compare the best row with the others, over videos, corrected for all pairs."
+    ),
+    reference: str | None = typer.Option(
+        None, help="Compare this method with the others instead of the best after looking."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print a list of rows and nothing else."),
 ) -> None:
@@ -89,7 +107,7 @@ def evaluate(
     if rule not in ("exact", "grid"):
         raise InputError(f"--rule must be exact or grid, got '{rule}'.")
     if figure is not None and figure not in FIGURES:
-        raise InputError(f"The figures are 3 and 4, got {figure}.")
+        raise InputError(f"The figures are 3, 4 and cosine, got '{figure}'.")
     if figure is not None and out is None:
         raise InputError("--figure needs --out DIR, the folder for its picture and numbers.")
     if label_studio is not None and (method or table or figure):
@@ -98,7 +116,14 @@ def evaluate(
             "export it as JSON and use --dataset labelstudio --root DIR."
         )
     others = bool(predictions) or label_studio is not None
-    specs = steps.choose_methods(method, table, model, only_others=others)
+    settings = {"label_style": label_style, "spacy_model": spacy_model}
+    specs = steps.choose_methods(
+        method,
+        table,
+        model,
+        only_others=others,
+        settings={name: value for name, value in settings.items() if value is not None},
+    )
     read = option.read_options(
         annotations=annotations,
         frames=frames,
@@ -128,35 +153,37 @@ def evaluate(
         from backend.commands.support.evaluation_project import project_dataset
 
         sets = [project_dataset(label_studio, narration_field)]
-    sets = [steps.limited(one, limit) for one in sets]
+    sets = [steps.limited(one, limit, seed) for one in sets]
     if figure is not None and out is not None:
         _figure(figure, sets, model, options, out, as_json=as_json)
         return
     result = steps.run_all(sets, model, specs, options)
     for one in sets:
-        result.rows.extend(steps.external_rows(one, predictions, options))
+        found = steps.external_rows(one, predictions, options.rule, allow_missing=allow_missing)
+        result.rows.extend(found)
     if label_studio is not None:
-        result.rows.extend(steps.stored_rows(sets[0], label_studio, options))
-    steps.tell_skipped(result, sets)
+        stored = steps.stored_rows(sets[0], label_studio, options.rule, allow_missing=allow_missing)
+        result.rows.extend(stored)
+    steps.tell_skipped(result, sets, allow_missing=allow_missing)
     if not any(row.share.n for row in result.rows):
         raise InputError(
             "There is nothing to score: no item has both boxes that people submitted and a "
             "prediction."
         )
-    comparisons = steps.comparisons_of(result.rows, sets) if compare else []
-    title = "Evaluation" if table is None else f"Table {table}: {TABLES[table][0]}"
+    comparisons = steps.comparisons_of(result.rows, sets, reference) if compare else []
+    title = "Evaluation" if table is None else f"Table {table}: {TABLES[table].title}"
     if out is not None:
         steps.write(out, result, sets, comparisons, title=title, table=table)
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in result.rows]))
         return
-    typer.echo(f"{title}\n\n{markdown_table(result.rows, table)}")
+    typer.echo(f"{title}\n\n{markdown_table(result.rows, table, steps.as_published(sets))}")
     for comparison in comparisons:
         typer.echo(comparison.sentence())
 
 
 def _figure(
-    number: int,
+    name: str,
     sets: Sequence["Dataset"],
     models: Sequence[str],
     options: "RunOptions",
@@ -165,11 +192,10 @@ def _figure(
     as_json: bool,
 ) -> None:
     from backend.commands.support.evaluation_steps import progress
-    from videogem.evaluation.figures import figure_3, figure_4
+    from videogem.evaluation.figures import DRAW
 
-    draw = {3: figure_3, 4: figure_4}[number]
     with progress(sum(len(one.items) for one in sets) * len(models)) as advance:
-        paths, values = draw(sets, models, options, out, advance=advance)
+        paths, values = DRAW[name](sets, models, options, out, advance=advance)
     if as_json:
         typer.echo(json.dumps(values))
     else:

@@ -2,11 +2,13 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 from statsmodels.stats.proportion import proportion_confint
 
 from videogem import metrics
@@ -149,3 +151,65 @@ def test_order_of_boxes_does_not_matter():
     for _ in range(20):
         point = rng.random(), rng.random()
         assert metrics.hit(point, targets) == metrics.hit(point, targets[::-1])
+
+
+# --- frames of one video ---------------------------------------------------------------------
+
+
+def frames(rng: np.random.Generator, num_videos: int, alike: float = 0.3, share: float = 0.7):
+    sizes = rng.integers(1, 20, num_videos)
+    scale = (1 - alike) / alike
+    return rng.binomial(sizes, rng.beta(share * scale, (1 - share) * scale, num_videos)), sizes
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_samples_that_stand_alone_have_wilsons_interval(outcomes):
+    expected = metrics.wilson_interval(sum(outcomes), len(outcomes))
+    found = metrics.pointing_accuracy(outcomes, range(len(outcomes)))
+    assert (found.low, found.high) == expected
+    assert found == metrics.pointing_accuracy(outcomes)
+
+
+def test_the_interval_over_videos_agrees_with_scipys_bootstrap():
+    hits, sizes = frames(np.random.default_rng(0), 150)
+
+    def ratio(hits, sizes, axis):
+        return hits.sum(axis) / sizes.sum(axis)
+
+    expected = bootstrap(
+        (hits, sizes), ratio, paired=True, n_resamples=9999, method="BCa",
+        rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    low, high = metrics.clustered_interval(hits.tolist(), sizes.tolist())
+    assert (low, high) == pytest.approx(tuple(expected), abs=0.006)
+
+
+def test_videos_are_drawn_alike_at_every_call_and_in_every_order():
+    hits, sizes = (values.tolist() for values in frames(np.random.default_rng(1), 25))
+    found = metrics.clustered_interval(hits, sizes)
+    assert found == metrics.clustered_interval(hits[::-1], sizes[::-1])
+    assert found[0] < sum(hits) / sum(sizes) < found[1]
+
+
+@pytest.mark.parametrize("num_videos", [1, 2, 9])
+def test_few_videos_count_as_one_sample_each(num_videos):
+    found = metrics.clustered_interval([45] * num_videos, [50] * num_videos)
+    assert found == metrics.wilson_interval(0.9 * num_videos, num_videos)
+
+
+def test_videos_that_are_all_hit_do_not_pretend_to_certainty():
+    low, high = metrics.clustered_interval([20] * 15, [20] * 15)
+    assert (low, high) == metrics.wilson_interval(15, 15)
+
+
+def test_labels_have_intervals_over_their_own_videos():
+    outcomes = [True] * 10 + [False] * 10
+    labels = ["a", "b"] * 10
+    videos = [index // 10 for index in range(20)]
+    found = metrics.accuracy_by_label(outcomes, labels, videos)
+    assert (found["a"].low, found["a"].high) == metrics.wilson_interval(1, 2)
+
+
+def test_a_bootstrap_needs_two_clusters():
+    with pytest.raises(ValueError, match="two clusters"):
+        metrics.bootstrap_interval([1], [2])

@@ -1,8 +1,8 @@
 """What a dataset is to the evaluation: items with boxes, and findings about what is wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -74,6 +74,8 @@ class Annotation:
     capped: bool = False  # drawn on frames capped to 640 x 360 (YouCook-Interactions)
     swapped_limits: bool = False  # clipped with width for height (GroundingYouTube)
     target: BoxTarget = "all"  # what of the boxes counts, in the paper's protocol
+    verb: str | None = None  # where the files name them, they are not looked for in the narration
+    object: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,6 @@ class Item:
     missing: Literal["drop", "repeat"] = "drop"  # where a video model's neighbours are not there
     verb: str | None = None
     object: str | None = None
-    group: str | None = None  # difficulty or split within the dataset
     canvas_boxes: tuple[PixelBox, ...] = ()  # as published, which the reference's rounding needs
     canvas_wh: Size | None = None
 
@@ -117,6 +118,16 @@ class ReadOptions:
     missing: Literal["drop", "repeat"] | None = None  # neighbours of the clip that are not there
     drop: frozenset[str] = frozenset()  # reasons for which a box is left out
     narration_field: str | None = None  # Label Studio exports
+
+    def deviations(self) -> tuple[str, ...]:
+        """What is not as in the paper's protocol, as people read it."""
+        found = [f"boxes {self.boxes}"] if self.boxes else []
+        found += [f"subset {self.subset}"] if self.subset not in (None, "test") else []
+        found += [f"canvas {self.canvas}"] if self.canvas != "capped" else []
+        found += [f"second offset {self.second_offset}"] if self.second_offset is not None else []
+        found += ["clipping mended"] if self.fix_clip else []
+        found += [f"missing neighbours: {self.missing}"] if self.missing else []
+        return (*found, *(f"without boxes '{reason}'" for reason in sorted(self.drop)))
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,28 @@ class Dataset:
     videos: frozenset[str]
     classes: Mapping[str, int]  # annotated items per class
     findings: tuple[Finding, ...] = ()
-    notes: Sequence[str] = field(default_factory=tuple)
+    deviations: tuple[str, ...] = ()  # from the paper's protocol; its numbers are of other data
+
+    @property
+    def num_repeated(self) -> int:
+        """Items whose stored neighbours are missing, so that a video model sees one frame only."""
+        return sum(
+            item.windowed and not item.window and item.missing == "repeat" for item in self.items
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What somebody who reads figures of these items has to know."""
+        found = []
+        if self.num_repeated:
+            windows = sum(item.windowed for item in self.items)
+            found.append(
+                f"of {self.num_repeated} of {windows} windows frames are missing: a video model "
+                f"sees the target frame repeated there"
+            )
+        if self.deviations:
+            found.append(f"otherwise than in the paper: {', '.join(self.deviations)}")
+        return found
 
     def reasons(self, *, dropped: bool) -> dict[str, int]:
         """Count of findings by reason, most frequent first."""
@@ -175,9 +207,10 @@ class Dataset:
             "usable": len(self.items),
             "boxes": self.num_boxes,
             "classes": len(self.classes),
+            "repeated_windows": self.num_repeated,
             "dropped": self.reasons(dropped=True),
             "suspicious": self.reasons(dropped=False),
             "examples": examples,
             "items_by_class": dict(sorted(self.classes.items())),
-            "notes": list(self.notes),
+            "notes": self.notes,
         }

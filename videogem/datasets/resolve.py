@@ -119,6 +119,7 @@ def resolve(name: str, root: Path, found: Annotations, options: ReadOptions) -> 
         videos=found.videos,
         classes=Counter(entry.label for entry in found.entries),
         findings=tuple(findings),
+        deviations=options.deviations(),
     )
 
 
@@ -191,6 +192,8 @@ def _item(
         time=entry.media.time,
         step=entry.media.step,
         missing=options.missing or entry.media.missing,
+        verb=entry.verb,
+        object=entry.object,
         canvas_boxes=targets,
         canvas_wh=canvas,
     )

@@ -134,7 +134,7 @@ class Outcome:
     label: str
     hit: bool
     iou: float | None  # None where the system gives no boxes
-    group: str | None = None
+    cluster: str  # the video, whose frames are alike; the item itself where none is known
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,12 @@ class Row:
     by_label: Mapping[str, Share]
     box_iou: float | None
     outcomes: tuple[Outcome, ...]
-    num_missing: int = 0  # items without a prediction, which are not scored
+    num_missing: int = 0  # items without a prediction: misses, or left out if that was asked for
+
+    @property
+    def num_clusters(self) -> int:
+        """Videos, scenes or single frames the interval is over."""
+        return len({outcome.cluster for outcome in self.outcomes})
 
     def as_json(self) -> dict[str, object]:
         """The row as ``videogem evaluate --json`` prints it; shares in 0..1."""
@@ -172,31 +177,38 @@ def score(
     model: str,
     method: str,
     rule: Rule = "exact",
+    allow_missing: bool = False,
 ) -> Row:
-    """Score one method. Items without a prediction are counted as missing and not scored.
+    """Score one method.
 
-    ``exact`` tests the point in floats, ``grid`` as the reference does: point and boxes on its
-    integer grid of 224 x 224.
+    An item without a prediction is a miss: a system that leaves out what it cannot do would look
+    better than it is. With ``allow_missing`` such items are left out instead; either way their
+    number is told. ``exact`` tests the point in floats, ``grid`` as the reference does: point and
+    boxes on its integer grid of 224 x 224.
     """
+    asked = [item for item in items if item.id in predictions or not allow_missing]
+    gives_boxes = any(predictions[i.id].box is not None for i in items if i.id in predictions)
     outcomes = tuple(
-        _outcome(item, predictions[item.id], rule) for item in items if item.id in predictions
+        _outcome(item, predictions.get(item.id, Prediction(item.id, None, None)), rule, gives_boxes)
+        for item in asked
     )
     ious = [outcome.iou for outcome in outcomes if outcome.iou is not None]
-    by_label = accuracy_by_label((o.hit for o in outcomes), (o.label for o in outcomes))
+    clusters = [outcome.cluster for outcome in outcomes]
+    by_label = accuracy_by_label((o.hit for o in outcomes), (o.label for o in outcomes), clusters)
     return Row(
         dataset=dataset,
         model=model,
         method=method,
-        share=pointing_accuracy(outcome.hit for outcome in outcomes),
+        share=pointing_accuracy((outcome.hit for outcome in outcomes), clusters),
         macro=macro_accuracy(by_label),
         by_label=by_label,
         box_iou=math.fsum(ious) / len(ious) if ious else None,
         outcomes=outcomes,
-        num_missing=len(items) - len(outcomes),
+        num_missing=sum(item.id not in predictions for item in items),
     )
 
 
-def _outcome(item: Item, prediction: Prediction, rule: Rule) -> Outcome:
+def _outcome(item: Item, prediction: Prediction, rule: Rule, gives_boxes: bool) -> Outcome:  # noqa: FBT001
     point = prediction.point
     if point is None and prediction.box is not None:  # a detector's point is its box's centre
         x1, y1, x2, y2 = prediction.box
@@ -205,7 +217,9 @@ def _outcome(item: Item, prediction: Prediction, rule: Rule) -> Outcome:
         hit(point, item.boxes) if rule == "exact" else _hits_on_grid(point, item)
     )
     iou = None if prediction.box is None else best_iou(prediction.box, item.boxes)
-    return Outcome(item.id, item.label, inside, iou, item.group)
+    if point is None and gives_boxes:
+        iou = 0.0  # it found nothing here, which is no overlap
+    return Outcome(item.id, item.label, inside, iou, item.video or item.id)
 
 
 def _hits_on_grid(point: Point, item: Item) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from videogem import __version__
 from videogem.datasets.base import Dataset
 from videogem.evaluation import Row
-from videogem.evaluation.compare import Comparison, compare
+from videogem.evaluation.compare import Comparison, compare_runs
 from videogem.evaluation.demo import demo_dataset
 from videogem.evaluation.methods import parse_method
 from videogem.evaluation.report import percent
@@ -58,23 +58,13 @@ SMALL = (
 def measure(
     parts: Sequence[Part], options: RunOptions, *, methods: Sequence[str] = METHODS
 ) -> Iterator[tuple[Part, list[Row], list[Comparison]]]:
-    """Rows of every part, and VideoGEM compared with the other methods."""
+    """Rows of every part, and the last method (VideoGEM) compared with the others."""
     specs = [parse_method(name) for name in methods]
     for part in parts:
         dataset = part.dataset()
         rows = run(dataset.name, dataset.items, ["demo"], specs, options).rows
-        clusters = {item.id: item.video for item in dataset.items}
-        ours = rows[-1]
-        yield (
-            part,
-            rows,
-            [
-                compare(
-                    ours.outcomes, row.outcomes, names=(ours.method, row.method), clusters=clusters
-                )
-                for row in rows[:-1]
-            ],
-        )
+        runs = {row.method: row.outcomes for row in rows}
+        yield part, rows, compare_runs(runs, reference=methods[-1])
 
 
 def as_content(found: Sequence[tuple[Part, list[Row], list[Comparison]]]) -> list[dict[str, Any]]:
@@ -93,7 +83,8 @@ def as_content(found: Sequence[tuple[Part, list[Row], list[Comparison]]]) -> lis
                     "difference": comparison.difference,
                     "low": comparison.low,
                     "high": comparison.high,
-                    "p_value": comparison.p_value,
+                    "p_value": comparison.adjusted,
+                    "videos": comparison.num_clusters,
                     "better": comparison.better,
                 }
                 for comparison in comparisons
@@ -124,7 +115,7 @@ def as_markdown(parts: Sequence[dict[str, Any]]) -> str:
         "narration. "
         "Baselines use the action prompt alone, as in the paper's Table 1.",
         "",
-        "Pointing accuracy in percent, 95 % Wilson interval:",
+        "Pointing accuracy in percent, 95 % interval over scenes or clips, whose items are alike:",
         "",
         *accuracies,
         "",
@@ -132,8 +123,9 @@ def as_markdown(parts: Sequence[dict[str, Any]]) -> str:
         "",
         *overlaps,
         "",
-        "VideoGEM against the others (McNemar's exact test at 5 % and a bootstrap over scenes that "
-        "excludes zero; otherwise no difference is claimed):",
+        "VideoGEM against the others, named before looking (sign-flip test over scenes or clips at "
+        "5 % with Holm's correction, and an interval that excludes zero; otherwise, and with fewer "
+        "than ten of them, no difference is claimed):",
         "",
     ]
     for part in parts:

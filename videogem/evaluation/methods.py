@@ -29,7 +29,7 @@ PROMPT_CHOICES = {
 MERGE_ALIASES = {"avg-pos": "positions", "avg-map": "maps", "mul-map": "product"}
 _TUPLES = ("static_weights", "merge_weights")
 _INTEGERS = ("depth", "iterations", "dynamic_blocks")
-_TEXTS = ("scope", "weights", "merge", "spacy_model", "words", "action")
+_TEXTS = ("scope", "weights", "merge", "label_style", "spacy_model", "words", "action")
 _OF_DATASETS = {"words": "paper", "action": "sentence"}  # words are cut as the paper does
 
 
@@ -42,8 +42,8 @@ class MethodSpec:
     repeat_target: bool = False  # a video model sees only the target frame, repeated
 
 
-def parse_method(text: str) -> MethodSpec:
-    """Take a method's name apart.
+def parse_method(text: str, **defaults: Any) -> MethodSpec:
+    """Take a method's name apart; settings that it does not name are those of ``defaults``.
 
     >>> parse_method("videogem:static,verb").settings.merge_weights
     (1.0, 0.0, 0.0)
@@ -54,7 +54,7 @@ def parse_method(text: str) -> MethodSpec:
     base, _, options = text.partition(":")
     if base not in METHODS:
         raise InputError(f"There is no method '{base}'; choose one of {', '.join(METHODS)}.")
-    settings: dict[str, Any] = dict(_OF_DATASETS)
+    settings: dict[str, Any] = _OF_DATASETS | defaults
     repeat_target = False
     for option in filter(None, options.split(",")):
         if option == "repeat":

@@ -3,15 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from videogem.evaluation import Row, Skipped
 from videogem.evaluation.compare import Comparison
-from videogem.evaluation.paper import published_accuracy
-from videogem.metrics import Share
+from videogem.evaluation.paper import paper_table, published_accuracy, published_systems
+from videogem.metrics import MIN_CLUSTERS, Share
 
 
 def percent(share: float | None) -> str:
@@ -19,19 +19,29 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
 
 
-def markdown_table(rows: Sequence[Row], table: int | None = None) -> str:
-    """Rows as a Markdown table; with a paper's table number, its printed numbers beside ours."""
-    paper = [_published(row, table) for row in rows]
+def markdown_table(
+    rows: Sequence[Row], table: str | None = None, as_published: Collection[str] = ()
+) -> str:
+    """Rows as a Markdown table; with a paper's table, its rows' names and its printed numbers.
+
+    ``as_published`` names the datasets that were read as the paper reads them, in full; only
+    beside those are its numbers shown.
+    """
+    paper = [_published(row, table, as_published) for row in rows]
     show_paper, show_dataset = any(p is not None for p in paper), len({r.dataset for r in rows}) > 1
+    show_missing = any(row.num_missing for row in rows)
     header = [
         *(["dataset"] if show_dataset else []),
+        *(["row"] if table else []),
         *["method", "model", "accuracy %", "95 % interval", "macro %", "box IoU", "n"],
+        *(["without prediction"] if show_missing else []),
         *(["paper %"] if show_paper else []),
     ]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for row, printed in zip(rows, paper, strict=True):
         cells = [
             *([row.dataset] if show_dataset else []),
+            *([paper_table(table).name(row.method)] if table else []),
             row.method,
             row.model,
             percent(row.share.accuracy),
@@ -39,44 +49,66 @@ def markdown_table(rows: Sequence[Row], table: int | None = None) -> str:
             percent(row.macro),
             "-" if row.box_iou is None else f"{row.box_iou:.3f}",
             str(row.share.n),
-            *([percent(printed)] if show_paper else []),
+            *([str(row.num_missing)] if show_missing else []),
+            *(["-" if printed is None else f"{100 * printed:.2f}"] if show_paper else []),
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_notes(rows, table, as_published)]) + "\n"
 
 
-def _published(row: Row, table: int | None) -> float | None:
-    if table is None:
+def _notes(rows: Sequence[Row], table: str | None, as_published: Collection[str]) -> list[str]:
+    """What has to be said below a table."""
+    notes = []
+    by_dataset = {row.dataset: row for row in rows}
+    for name, row in by_dataset.items():
+        if row.num_clusters < row.share.n:
+            few = "" if row.num_clusters >= MIN_CLUSTERS else ", too few to tell how alike they are"
+            notes.append(
+                f"{name}: frames of one video are alike, so the intervals are over "
+                f"{row.num_clusters} videos{few}."
+            )
+        printed = published_systems(table, name) if table and name in as_published else {}
+        if printed:
+            systems = ", ".join(f"{system} {100 * p:.2f}" for system, p in printed.items())
+            notes.append(f"{name}: the paper prints for other systems: {systems}.")
+    return ["", *notes] if notes else []
+
+
+def _published(row: Row, table: str | None, as_published: Collection[str]) -> float | None:
+    if table is None or row.dataset not in as_published:
         return None
     return published_accuracy(table, row.method, row.model, row.dataset)
 
 
-def as_csv(rows: Sequence[Row], table: int | None = None) -> str:
+def as_csv(
+    rows: Sequence[Row], table: str | None = None, as_published: Collection[str] = ()
+) -> str:
     """One line per dataset, model and method; shares in 0..1."""
     file = io.StringIO()
-    names = ["dataset", *rows[0].as_json(), "macro", "missing", "paper"] if rows else ["dataset"]
+    names = [*_flat(rows[0]), "paper"] if rows else ["dataset"]
     writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**_flat(row), "paper": _published(row, table)})
+        writer.writerow({**_flat(row), "paper": _published(row, table, as_published)})
     return file.getvalue()
 
 
 def as_json(
     rows: Sequence[Row],
     *,
-    table: int | None = None,
+    table: str | None = None,
+    as_published: Collection[str] = (),
     comparisons: Sequence[Comparison] = (),
     skipped: Sequence[Skipped] = (),
     notes: Mapping[str, Any] | None = None,
 ) -> str:
-    """Everything a run found, also by class and by group."""
+    """Everything a run found, also by class."""
     content = {
         **(notes or {}),
         "rows": [
             {
                 **_flat(row),
-                "paper": _published(row, table),
+                "paper": _published(row, table, as_published),
                 "by_class": {label: _share(share) for label, share in row.by_label.items()},
             }
             for row in rows
@@ -94,6 +126,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "dataset": row.dataset,
         **row.as_json(),
         "macro": row.macro,
+        "videos": row.num_clusters,
         "missing": row.num_missing,
     }
 
@@ -113,21 +146,27 @@ def write_report(
     rows: Sequence[Row],
     *,
     title: str,
-    table: int | None = None,
+    table: str | None = None,
+    as_published: Collection[str] = (),
     comparisons: Sequence[Comparison] = (),
     skipped: Sequence[Skipped] = (),
     notes: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write results.json, .csv, .md and .png; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = f"# {title}\n\n{markdown_table(rows, table)}"
+    text = f"# {title}\n\n{markdown_table(rows, table, as_published)}"
     if comparisons:
         text += "\n" + "".join(f"- {comparison.sentence()}\n" for comparison in comparisons)
     contents = {
         "results.json": as_json(
-            rows, table=table, comparisons=comparisons, skipped=skipped, notes=notes
+            rows,
+            table=table,
+            as_published=as_published,
+            comparisons=comparisons,
+            skipped=skipped,
+            notes=notes,
         ),
-        "results.csv": as_csv(rows, table),
+        "results.csv": as_csv(rows, table, as_published),
         "results.md": text,
     }
     paths = []
@@ -177,7 +216,10 @@ def line_chart(
     y: str,
     facet: str,
 ) -> None:
-    """Lines over blocks, one per prompt with its band (``low``, ``high``), by panel."""
+    """Lines over layers, one per prompt with its band (``low``, ``high``), by panel.
+
+    Where the values have a ``whole``, it is drawn as a dashed line.
+    """
     import altair as alt
 
     base = alt.Chart().encode(
@@ -187,10 +229,13 @@ def line_chart(
     scale = alt.Scale(zero=False)
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=y, scale=scale), y2="high:Q")
     line = base.mark_line(point=True).encode(y=alt.Y("y:Q", title=y, scale=scale))
+    layers = [band, line]
+    if any("whole" in value for value in values):
+        layers.append(alt.Chart().mark_rule(strokeDash=[5, 4]).encode(y="whole:Q"))
     chart = (
-        alt.layer(band, line, data=alt.InlineData(values=list(values)))
+        alt.layer(*layers, data=alt.InlineData(values=list(values)))
         .properties(width=320, height=240)
-        .facet(column=alt.Column(f"{facet}:N", title=None))
+        .facet(facet=alt.Facet(f"{facet}:N", title=None), columns=3)
         .properties(title=title)
     )
     chart.save(str(path), ppi=144)

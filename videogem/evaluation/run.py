@@ -78,12 +78,14 @@ def run(
     result = RunResult()
     for model in models:
         plan = _plan(dataset, items, model, specs, options)
-        if plan.pending:
-            result.skipped.extend(_predict(plan, model, options, advance))
+        skipped = _predict(plan, model, options, advance) if plan.pending else []
+        result.skipped.extend(skipped)
+        unread = {one.id for one in skipped}
+        readable = [item for item in items if item.id not in unread]
         for spec in specs:
             result.rows.append(
                 score(
-                    items,
+                    readable,
                     plan.known[spec.name],
                     dataset=dataset,
                     model=model,

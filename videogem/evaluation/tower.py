@@ -105,12 +105,16 @@ def _any_baseline(members: Sequence[tuple[MethodSpec, VideoGEM]]) -> bool:
 
 
 def words_of(item: Item, settings: MethodSettings) -> Words:
-    """The item's own verb and object where the dataset names them, else those of its narration."""
-    if item.verb is not None:
-        return Words((item.verb,), (item.object,) if item.object else (), item.narration)
+    """The item's own verb and object where the dataset names them, else those of its narration.
+
+    A label style that the settings name goes before the dataset's own.
+    """
+    if item.verb is not None or item.object is not None:
+        verbs, objects = ((word,) if word else () for word in (item.verb, item.object))
+        return Words(verbs, objects, item.narration)
     return parse(
         item.narration,
-        style=item.style,
+        style=item.style if settings.label_style == "auto" else settings.label_style,
         words=settings.words,
         action=settings.action,
         spacy_model=settings.spacy_model,

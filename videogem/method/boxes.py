@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from videogem.method.heatmaps import peak_pixel
+from videogem.method.heatmaps import LEVEL, peak_pixel
 from videogem.metrics import enclosing_box
 from videogem.structures import Box
 
@@ -16,12 +16,13 @@ DEFAULT_THRESHOLD = 0.5
 def region_box(heatmap: Float[np.ndarray, "H W"], threshold: float = DEFAULT_THRESHOLD) -> Box:
     """Box of the connected region round the peak where the map is at least ``threshold``.
 
-    Pixels touching at a corner are connected. The peak itself always belongs to the region, so the
+    Pixels within `LEVEL` of the threshold are level with it, as with a peak: a map's plateau may
+    lie exactly there (at threshold 1 it always does), and rounding would cut it up. Pixels touching at a corner are connected. The peak itself always belongs to the region, so the
     box is never empty; on a constant map it is the middle pixel.
     """
     height, width = heatmap.shape
     row, column = peak_pixel(heatmap)
-    mask = heatmap >= threshold
+    mask = heatmap >= threshold - LEVEL
     mask[row, column] = True
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     left, top, box_width, box_height, _ = stats[labels[row, column]].tolist()

@@ -1,20 +1,23 @@
 """The steps of `videogem evaluate` that are more than options: choose, run, compare, report."""
 
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice, zip_longest
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from backend.commands.support.evaluation_project import project_predictions
-from videogem.datasets.base import Dataset
+from videogem.datasets.base import Dataset, Item
 from videogem.errors import InputError
-from videogem.evaluation import Row, score
-from videogem.evaluation.compare import Comparison, compare
+from videogem.evaluation import Row, Rule, score
+from videogem.evaluation.compare import Comparison, compare_runs
 from videogem.evaluation.files import read_predictions
 from videogem.evaluation.methods import MethodSpec, parse_method
-from videogem.evaluation.paper import VIDEO_TABLES, table_methods
+from videogem.evaluation.paper import paper_table, table_methods
 from videogem.evaluation.report import write_report
 from videogem.evaluation.run import Advance, RunOptions, RunResult, count_pending, run
 
@@ -22,26 +25,32 @@ DEFAULT_METHODS = ("clip", "maskclip", "gem", "videogem")
 
 
 def choose_methods(
-    methods: Sequence[str], table: int | None, models: Sequence[str], *, only_others: bool
+    methods: Sequence[str],
+    table: str | None,
+    models: Sequence[str],
+    *,
+    only_others: bool,
+    settings: Mapping[str, Any],
 ) -> list[MethodSpec]:
     """The methods to compute: those named, those of a table, or the usual four.
 
     With ``only_others`` (predictions of other systems are scored) none unless some are named.
+    ``settings`` hold for every method that does not name them itself.
 
     Raises:
-        InputError: an unknown method or table, or a table that the models cannot fill.
+        InputError: an unknown method, setting or table, or a table that the models cannot fill.
     """
     if table is None:
         names = methods or (() if only_others else DEFAULT_METHODS)
-        return [parse_method(text) for text in dict.fromkeys(names)]
+        return [parse_method(text, **settings) for text in dict.fromkeys(names)]
     if methods:
         raise InputError("--table chooses the methods itself; leave out --method.")
-    if table in VIDEO_TABLES:
+    if paper_table(table).needs_video:
         _check_video_models(table, models)
-    return table_methods(table)
+    return table_methods(table, **settings)
 
 
-def _check_video_models(table: int, models: Sequence[str]) -> None:
+def _check_video_models(table: str, models: Sequence[str]) -> None:
     from videogem.backbones.zoo import load_backbone
 
     for model in models:
@@ -52,9 +61,23 @@ def _check_video_models(table: int, models: Sequence[str]) -> None:
             )
 
 
-def limited(dataset: Dataset, limit: int | None) -> Dataset:
-    """A dataset's first items, or all."""
-    return dataset if limit is None else replace(dataset, items=dataset.items[:limit])
+def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """A draw of so many items, the classes in turn so that none is left out; or all of them.
+
+    The same seed draws the same items; their order is the dataset's.
+    """
+    if limit is None or limit >= len(dataset.items):
+        return dataset
+    by_class: dict[str, list[Item]] = {}
+    for item in random.Random(seed).sample(dataset.items, len(dataset.items)):
+        by_class.setdefault(item.label, []).append(item)
+    turns = zip_longest(*by_class.values())
+    drawn = {item.id for item in islice((i for turn in turns for i in turn if i), limit)}
+    return replace(
+        dataset,
+        items=tuple(item for item in dataset.items if item.id in drawn),
+        deviations=(*dataset.deviations, f"{limit} of {len(dataset.items)} items"),
+    )
 
 
 def run_all(
@@ -102,7 +125,9 @@ def progress(total: int) -> Iterator[Advance]:
         yield lambda count: bar.advance(task, count)
 
 
-def external_rows(dataset: Dataset, files: Sequence[str], options: RunOptions) -> Iterator[Row]:
+def external_rows(
+    dataset: Dataset, files: Sequence[str], rule: Rule, *, allow_missing: bool
+) -> Iterator[Row]:
     """Rows of other systems, from files given as FILE or NAME=FILE."""
     for text in files:
         name, _, path = text.rpartition("=")
@@ -113,11 +138,14 @@ def external_rows(dataset: Dataset, files: Sequence[str], options: RunOptions) -
             dataset=dataset.name,
             model=path,
             method=name or Path(path).stem,
-            rule=options.rule,
+            rule=rule,
+            allow_missing=allow_missing,
         )
 
 
-def stored_rows(dataset: Dataset, project: str, options: RunOptions) -> Iterator[Row]:
+def stored_rows(
+    dataset: Dataset, project: str, rule: Rule, *, allow_missing: bool
+) -> Iterator[Row]:
     """Rows of the predictions stored in a Label Studio project, one per model version."""
     for version, found in project_predictions(project).items():
         yield score(
@@ -126,22 +154,25 @@ def stored_rows(dataset: Dataset, project: str, options: RunOptions) -> Iterator
             dataset=dataset.name,
             model=version,
             method="stored",
-            rule=options.rule,
+            rule=rule,
+            allow_missing=allow_missing,
         )
 
 
-def comparisons_of(rows: Sequence[Row], sets: Sequence[Dataset]) -> list[Comparison]:
-    """The best row of each dataset against its others."""
+def comparisons_of(
+    rows: Sequence[Row], sets: Sequence[Dataset], reference: str | None
+) -> list[Comparison]:
+    """The reference of each dataset, or else its best row, against its others.
+
+    Raises:
+        InputError: a reference that no row is called.
+    """
     found = []
     for one in sets:
         own = [row for row in rows if row.dataset == one.name and row.share.n]
-        best = max(own, key=lambda row: row.share.accuracy or 0.0, default=None)
-        clusters = {item.id: item.video for item in one.items}
         models = {row.model for row in own}
-        for row in own:
-            if best is not None and row is not best:
-                names = (_row_name(best, models), _row_name(row, models))
-                found.append(compare(best.outcomes, row.outcomes, names=names, clusters=clusters))
+        runs = {_row_name(row, models): row.outcomes for row in own}
+        found += compare_runs(runs, reference)
     return found
 
 
@@ -149,12 +180,14 @@ def _row_name(row: Row, models: set[str]) -> str:
     return row.method if len(models) == 1 else f"{row.method} · {row.model}"
 
 
-def tell_skipped(result: RunResult, sets: Sequence[Dataset]) -> None:
+def tell_skipped(result: RunResult, sets: Sequence[Dataset], *, allow_missing: bool) -> None:
     """Say on stderr what was not scored, and why."""
     for one in sets:
         if dropped := one.reasons(dropped=True):
             reasons = ", ".join(f"{count} x {reason}" for reason, count in dropped.items())
             typer.echo(f"{one.name}: left out: {reasons}", err=True)
+        for note in one.notes:
+            typer.echo(f"{one.name}: {note}", err=True)
     if result.skipped:
         first = result.skipped[0]
         typer.echo(
@@ -162,12 +195,17 @@ def tell_skipped(result: RunResult, sets: Sequence[Dataset]) -> None:
             err=True,
         )
     for row in result.rows:
-        if row.num_missing > len(result.skipped):
+        if row.num_missing:
             typer.echo(
-                f"{row.method} ({row.model}): {row.num_missing} items have no prediction and are "
-                f"not scored",
+                f"{row.method} ({row.model}): {row.num_missing} items have no prediction and "
+                f"{'are left out' if allow_missing else 'count as misses'}",
                 err=True,
             )
+
+
+def as_published(sets: Sequence[Dataset]) -> set[str]:
+    """Names of the datasets that are read as in the paper and in full."""
+    return {one.name for one in sets if not one.deviations}
 
 
 def write(
@@ -177,7 +215,7 @@ def write(
     comparisons: Sequence[Comparison],
     *,
     title: str,
-    table: int | None,
+    table: str | None,
 ) -> None:
     """JSON, CSV, Markdown and PNG into a folder."""
     write_report(
@@ -185,6 +223,7 @@ def write(
         result.rows,
         title=title,
         table=table,
+        as_published=as_published(sets),
         comparisons=comparisons,
         skipped=result.skipped,
         notes={"datasets": [one.summary() for one in sets]},

@@ -101,30 +101,24 @@ def test_out_writes_everything_and_a_second_run_computes_nothing(
 
 def test_tables_and_figures(videogem, root, tmp_path, small_model):
     base = ("evaluate", "--dataset", "jsonl", "--root", root)
-    for table, count in ((1, 6), (2, 4), (3, 4), (4, 3)):
+    for table, count in (("1", 2), ("1+", 6), ("2", 4), ("3", 4), ("4", 4)):
         code, out, _ = videogem(*base, "--table", table, "--json")
         assert code == 0
         assert len(json.loads(out)) == count
     code, _, err = videogem(*base, "--table", 5)
     assert code == 2
     assert "needs a video model" in err
-    code, out, _ = videogem(*base, "--figure", 4, "--out", tmp_path / "f", "--limit", 2)
-    assert code == 0
-    assert (tmp_path / "f/figure_4.png").stat().st_size > 5000
-    values = json.loads((tmp_path / "f/figure_4.json").read_text())
-    assert {value["prompt"] for value in values} == {"verb", "object", "action"}
-
-
-@pytest.mark.slow
-def test_figure_3(videogem, root, tmp_path, small_model):
-    code, _, _ = videogem(
-        *("evaluate", "--dataset", "jsonl", "--root", root, "--limit", 1),
-        *("--figure", 3, "--out", tmp_path / "f"),
-    )
-    assert code == 0
-    values = json.loads((tmp_path / "f/figure_3.json").read_text())
-    assert len(values) == 48
-    assert (tmp_path / "f/figure_3.png").is_file()
+    figures = {"3": [*range(1, 9)], "4": [*range(8)], "cosine": [6, 7, 8]}
+    for figure, places in figures.items():
+        code, _, _ = videogem(*base, "--figure", figure, "--out", tmp_path / "f", "--limit", 2)
+        assert code == 0
+        assert (tmp_path / f"f/figure_{figure}.png").stat().st_size > 5000
+        values = json.loads((tmp_path / f"f/figure_{figure}.json").read_text())
+        prompts = {"verb", "object", "action"} if figure == "cosine" else {"action"}
+        assert {value["prompt"] for value in values} == prompts
+        assert all(value["low"] <= value["y"] <= value["high"] for value in values)
+        if figure != "cosine":
+            assert [value["x"] for value in values] == places
 
 
 def test_other_systems(videogem, root, tmp_path):
@@ -168,7 +162,7 @@ def test_datasets_command(videogem, root):
         (("evaluate", "--method", "best"), "There is no method 'best'"),
         (("evaluate", "--actors", "4"), "--actors must be"),
         (("evaluate", "--table", "7"), "tables are 1 to 5"),
-        (("evaluate", "--figure", "1", "--out", "x"), "figures are 3 and 4"),
+        (("evaluate", "--figure", "1", "--out", "x"), "figures are 3, 4 and cosine"),
         (("evaluate", "--figure", "3"), "--out DIR"),
         (("evaluate", "--rule", "loose"), "--rule must be"),
         (

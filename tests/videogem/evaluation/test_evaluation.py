@@ -1,5 +1,7 @@
+import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
 
 from tests.fakes import FakeGrounder
 from videogem.datasets.base import Item, ReadOptions
 from videogem.datasets.registry import read_dataset
 from videogem.errors import InputError
 from videogem.evaluation import Outcome, Prediction, predict_all, read_clips, score
-from videogem.evaluation.compare import compare, mcnemar_p_value
+from videogem.evaluation.compare import compare, compare_runs, holm, sign_flip_p_value
 from videogem.evaluation.files import (
     PredictionFiles,
     annotation_row,
@@ -23,13 +26,16 @@ from videogem.evaluation.files import (
 )
 from videogem.evaluation.methods import parse_method
 from videogem.evaluation.paper import (
+    PAPER_MODELS,
     TABLES,
     figure_3_methods,
-    model_family,
+    figure_4_methods,
     published,
     published_accuracy,
+    published_systems,
     table_methods,
 )
+from videogem.evaluation.report import markdown_table
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data/golden/boxes.json").read_text())
 
@@ -66,11 +72,49 @@ def test_score_agrees_with_a_loop(points):
     assert sum(share.n for share in row.by_label.values()) == len(points)
 
 
-def test_missing_predictions_are_counted_and_not_scored():
+def test_items_without_a_prediction_are_misses_unless_allowed():
     items = [item("a"), item("b"), item("c")]
     predictions = {"a": Prediction("a", (0.3, 0.3), (0.2, 0.2, 0.6, 0.4)), "zz": None}
+    names = {"dataset": "d", "model": "m", "method": "x"}
+    row = score(items, predictions, **names)
+    assert (row.share.hits, row.share.n, row.num_missing) == (1, 3, 2)
+    assert row.box_iou == pytest.approx(0.5 / 3)
+    row = score(items, predictions, allow_missing=True, **names)
+    assert (row.share.hits, row.share.n, row.num_missing) == (1, 1, 2)
+    assert row.box_iou == pytest.approx(0.5)
+
+
+def test_leaving_out_its_misses_does_not_help_a_system():
+    items = [item(str(i)) for i in range(10)]
+    hits = {str(i): Prediction(str(i), (0.3, 0.3), None) for i in range(5)}
+    misses = {str(i): Prediction(str(i), (0.9, 0.9), None) for i in range(5, 10)}
+    rows = [
+        score(items, found, dataset="d", model="m", method="x") for found in (hits, hits | misses)
+    ]
+    assert [row.share.accuracy for row in rows] == [0.5, 0.5]
+    table = markdown_table(rows)
+    assert "without prediction" in table.splitlines()[0]
+    assert table.splitlines()[2].endswith("| 10 | 5 |")
+
+
+def test_frames_of_one_video_give_one_interval():
+    items = [item(str(i), video=f"v{i // 20}") for i in range(400)]
+    predictions = {
+        str(i): Prediction(str(i), (0.3, 0.3) if i // 20 % 2 else (0.9, 0.9), None)
+        for i in range(400)
+    }
     row = score(items, predictions, dataset="d", model="m", method="x")
-    assert (row.share.n, row.num_missing, row.box_iou) == (1, 2, pytest.approx(0.5))
+    assert row.num_clusters == 20
+    assert row.share.high - row.share.low > 0.4  # twenty videos, half of them hit
+    assert "intervals are over 20 videos" in markdown_table([row])
+    alone = score(
+        [item(str(i), video="") for i in range(400)],
+        predictions,
+        dataset="d",
+        model="m",
+        method="x",
+    )
+    assert alone.share.high - alone.share.low < 0.11
 
 
 def test_a_box_alone_points_at_its_centre_and_nothing_is_a_miss():
@@ -81,7 +125,7 @@ def test_a_box_alone_points_at_its_centre_and_nothing_is_a_miss():
     }
     row = score(items, predictions, dataset="d", model="m", method="x")
     assert [outcome.hit for outcome in row.outcomes] == [True, False]
-    assert row.box_iou == pytest.approx(0.25)
+    assert row.box_iou == pytest.approx(0.125)  # nothing found is no overlap
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=range(len(GOLDEN)))
@@ -128,7 +172,7 @@ def test_anything_that_answers_is_a_predictor(tmp_path):
     assert sorted(found) == ["0", "1", "2", "3", "4"]
     assert [skipped.id for skipped in predictor.skipped] == ["gone"]
     row = score(items, found, dataset="d", model="m", method="fake")
-    assert (row.share.hits, row.share.n, row.num_missing) == (4, 5, 1)
+    assert (row.share.hits, row.share.n, row.num_missing) == (4, 6, 1)
 
 
 def test_whole_way_on_a_folder_of_json_lines(tmp_path):
@@ -183,29 +227,112 @@ def test_baselines_use_the_action_prompt_alone():
         assert parse_method(name).settings.prompt_weights == (0.0, 0.0, 1.0)
 
 
-def test_paper_tables_and_figures():
-    for number in TABLES:
-        names = [spec.name for spec in table_methods(number)]
-        assert len(names) == len(set(names)) >= 2
-    assert table_methods(5)[0].repeat_target
+def test_label_style_and_spacy_model_are_settings_of_a_method():
+    spec = parse_method("videogem:label_style=camel", spacy_model="xx_ent_wiki_sm")
+    assert (spec.settings.label_style, spec.settings.spacy_model) == ("camel", "xx_ent_wiki_sm")
+    assert parse_method("clip:words=everyday", words="paper").settings.words == "everyday"
+    with pytest.raises(InputError, match="label_style must be one of"):
+        parse_method("videogem:label_style=snake")
+
+
+def test_tables_have_the_rows_of_the_paper():
+    printed = published()["rows"]
+    for number, table in TABLES.items():
+        own = [row for row in printed if row["table"] == number and row["method"] is not None]
+        assert {row["name"]: row["method"] for row in own} == (
+            dict(table.rows) if number != "1+" else {}
+        )
+    assert [spec.name for spec in table_methods("1")] == ["gem", "videogem"]
+    assert [spec.name for spec in table_methods("1+")][-2:] == ["gem", "videogem"]
+    assert len(table_methods("1+")) == 6
+    assert [spec.repeat_target for spec in table_methods("5")] == [False, True, False, True]
     with pytest.raises(InputError, match="1 to 5"):
-        table_methods(6)
-    ablations = figure_3_methods()
-    assert len(ablations) == 3 * 8 * 2
-    first = ablations[0]
-    assert first.spec.settings.static_weights == (0.0, *[1.0] * 7)
+        table_methods("6")
 
 
-def test_published_numbers_are_consistent_and_found():
-    means = {"WWW-CLIP": 62.26, "OpenCLIP": 65.53, "CLIP": 65.37}
-    for row in published()["rows"]:
-        if row["model"] in means and row["table"] == 1:
-            assert np.mean(row["accuracy"]) == pytest.approx(means[row["model"]], abs=0.006)
-    assert published_accuracy(1, "videogem", "ViT-B-16/openai", "daly") == pytest.approx(0.8453)
-    assert published_accuracy(2, "videogem:static", "ViCLIP-B-16", "youcook") is None
-    assert published_accuracy(1, "videogem", "demo", "daly") is None
-    assert published_accuracy(1, "videogem", "ViT-B-16/openai", "jsonl") is None
-    assert model_family("ViT-B-16/laion2b_s34b_b88k") == "OpenCLIP"
+def test_figure_3_leaves_one_layer_out():
+    methods = figure_3_methods()
+    assert list(methods) == [*range(1, 9)]
+    assert methods[1].settings.static_weights == (*[1.0] * 7, 0.0)  # the last block
+    assert methods[8].settings.static_weights == (0.0, *[1.0] * 7)  # the input of the first
+    for spec in methods.values():
+        assert spec.settings.prompt_weights == (0.0, 0.0, 1.0)
+        assert spec.settings.weights == "static"
+
+
+def test_figure_4_adds_layers_from_the_last():
+    methods = figure_4_methods()
+    assert list(methods) == [*range(8)]
+    assert methods[0].settings.method == "clip"
+    assert [spec.settings.depth for spec in methods.values()][1:] == [*range(1, 8)]
+    assert {spec.settings.method for spec in methods.values()} == {"clip", "gem"}
+
+
+def test_printed_numbers_agree_with_their_means():
+    rows = published()["rows"]
+    assert [sum(row["table"] == number for row in rows) for number in "12345"] == [14, 8, 8, 8, 4]
+    for row in rows:
+        if row["mean"] is None or None in row["accuracy"]:
+            continue
+        misprinted = row["model"] == "ViCLIP" and row["method"] == "videogem:action"
+        mean = 61.20 if misprinted else row["mean"]
+        assert np.mean(row["accuracy"]) == pytest.approx(mean, abs=0.006)
+    same = {(row["table"], row["method"], row["model"]): row["accuracy"] for row in rows}
+    for model in ("ViCLIP", "OpenCLIP"):  # one method under several names
+        whole = [same["1", "videogem", model], same["2", "videogem:combined", model]]
+        whole += [same["3", "videogem:all", model], same["4", "videogem:positions", model]]
+        assert whole.count(whole[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "model", "dataset", "expected"),
+    [
+        ("1", "videogem", "ViT-B-16/openai", "daly", 0.8453),
+        ("1+", "gem", "ViCLIP-B-16/internvid-10m-flt", "vhico", 0.6508),
+        ("1+", "clip", "ViT-B-16/openai", "daly", None),
+        ("2", "videogem:static", "ViCLIP-B-16/internvid-10m-flt", "youcook-videogem", 0.5502),
+        ("3", "videogem:verb", "ViT-B-16/laion2b_s34b_b88k", "groundingyoutube", 0.2160),
+        ("4", "videogem:action", "ViT-B-16/laion2b_s34b_b88k", "vhico", 0.6677),
+        ("5", "gem:repeat", "ViCLIP-B-16/internvid-10m-flt", "groundingyoutube", 0.4880),
+        ("2", "videogem:static", "ViT-B-16/openai", "daly", None),  # not printed for CLIP
+        ("1", "videogem", "demo", "daly", None),
+        ("1", "videogem", "ViT-B-16/openai", "jsonl", None),
+    ],
+)
+def test_the_papers_number_stands_beside_the_papers_own(table, method, model, dataset, expected):
+    found = published_accuracy(table, method, model, dataset)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "ViT-H-14/laion2b_s32b_b79k",
+        "ViT-B-16/laion400m_e32",
+        "ViT-L-14/openai",
+        "ViT-B-16:/weights/open_clip_model.safetensors",
+        "ViCLIP-B-16:/weights/ViCLIP-B_InternVid-FLT-10M.pth",
+        "ViCLIP-B-16/internvid-200m",
+        "ViCLIP-L-14/internvid-10m-flt",
+    ],
+)
+def test_other_weights_stand_beside_no_number_of_the_paper(model):
+    assert model not in PAPER_MODELS
+    assert published_accuracy("1", "videogem", model, "daly") is None
+
+
+def test_the_papers_numbers_are_of_its_data_in_full():
+    row = rows_of([item("a")], [(0.3, 0.3)])
+    row = replace(row, dataset="daly", model="ViT-B-16/openai", method="videogem")
+    table = markdown_table([row], "1", as_published=["daly"])
+    assert table.splitlines()[0].endswith("| paper % |")
+    assert "| VideoGEM | videogem |" in table
+    assert "84.53 |" in table
+    assert "WWW-CLIP (CLIP) 70.08" in table
+    other = markdown_table([row], "1")
+    assert "paper" not in other.splitlines()[0]
+    assert "84.53" not in other and "WWW-CLIP" not in other
+    assert published_systems("1", "youcook")["TubeDETR (ResNet101, RoBERTa)"] == 0.5163
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -271,19 +398,38 @@ def test_rows_for_other_tools_are_in_pixels():
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_mcnemar_agrees_with_scipy(only_first, only_second):
+def test_with_single_items_the_test_is_mcnemars(only_first, only_second):
     n = only_first + only_second
     expected = binomtest(only_first, n, 0.5).pvalue if n else 1.0
-    assert mcnemar_p_value(only_first, only_second) == pytest.approx(expected, rel=1e-9)
+    sums = [1] * only_first + [-1] * only_second
+    assert sign_flip_p_value(sums) == pytest.approx(expected, rel=1e-9)
 
 
-def test_mcnemar_of_large_runs_is_quick():
-    assert mcnemar_p_value(9000, 8000) < 1e-10
-    assert mcnemar_p_value(8500, 8500) == 1.0
+@given(st.lists(st.integers(-5, 5), max_size=9))
+def test_the_sign_flip_test_agrees_with_trying_every_turn(sums):
+    turns = [sum(turn) for turn in itertools.product(*[(value, -value) for value in sums])]
+    expected = sum(abs(turn) >= abs(sum(sums)) for turn in turns) / len(turns)
+    assert sign_flip_p_value(sums) == pytest.approx(expected)
 
 
-def outcomes(hits):
-    return [Outcome(str(i), "l", bool(value), None) for i, value in enumerate(hits)]
+def test_the_test_of_large_runs_is_quick():
+    assert sign_flip_p_value([1] * 9000 + [-1] * 8000) < 1e-10
+    assert sign_flip_p_value([1] * 8500 + [-1] * 8500) == 1.0
+    assert sign_flip_p_value([2] * 300 + [-2] * 200 + [7]) < 1e-4
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_agrees_with_statsmodels(p_values):
+    found = holm(p_values)
+    if p_values:
+        assert found == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def outcomes(hits, videos=None):
+    return [
+        Outcome(str(i), "l", bool(value), None, str(i if videos is None else videos[i]))
+        for i, value in enumerate(hits)
+    ]
 
 
 def test_better_is_said_only_when_it_is():
@@ -303,13 +449,29 @@ def test_better_is_said_only_when_it_is():
 
 
 def test_frames_of_one_video_do_not_count_as_many():
-    base = [False] * 40
-    more = [True] * 20 + [False] * 20
-    clusters = {str(i): "one" if i < 20 else "other" for i in range(40)}
+    base = [False] * 400
+    more = [True] * 20 + [False] * 380
     alone = compare(outcomes(more), outcomes(base), names=("a", "b"))
-    together = compare(outcomes(more), outcomes(base), names=("a", "b"), clusters=clusters)
     assert alone.better == "a"
-    assert together.better is None
+    videos = [i // 20 for i in range(400)]  # only the first video differs
+    together = compare(outcomes(more, videos), outcomes(base, videos), names=("a", "b"))
+    assert (together.num_clusters, together.p_value, together.better) == (20, 1.0, None)
+
+
+def test_the_best_is_tested_against_all_pairs_and_a_reference_against_its_own():
+    rng = random.Random(1)
+    runs = {name: outcomes([rng.random() < 0.5 for _ in range(60)]) for name in "abcd"}
+    best = compare_runs(runs)
+    assert len(best) == 3
+    assert {one.num_comparisons for one in best} == {6}
+    assert len({one.first for one in best}) == 1
+    assert all(one.adjusted >= one.p_value for one in best)
+    named = compare_runs(runs, reference="c")
+    assert [(one.first, one.second) for one in named] == [("c", "a"), ("c", "b"), ("c", "d")]
+    assert {one.num_comparisons for one in named} == {3}
+    assert compare_runs({"a": runs["a"]}) == []
+    with pytest.raises(InputError, match="There is no run 'e'"):
+        compare_runs(runs, reference="e")
 
 
 def test_comparison_uses_items_both_answered():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from videogem.evaluation import predict_all
 from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.figures import similarity_losses
 from videogem.evaluation.methods import parse_method
+from videogem.evaluation.paper import figure_3_methods
 from videogem.evaluation.run import RunOptions, run
-from videogem.evaluation.tower import TowerPredictor
+from videogem.evaluation.tower import TowerPredictor, words_of
 from videogem.grounding import VideoGEM
 from videogem.media.video import read_clip
 from videogem.structures import Clip
@@ -132,9 +134,33 @@ def test_damaged_token_file_counts_as_none(tmp_path):
 
 
 def test_similarity_losses_have_a_value_for_every_block():
-    losses = similarity_losses(items(), tiny_backbone(), batch_size=3)
+    losses, videos = similarity_losses(items(), tiny_backbone(), batch_size=3)
     assert losses.shape[:2] == (4, 3)
+    assert videos == ["v"] * 4
     assert np.isfinite(losses).all()
+
+
+def test_all_layers_summed_are_gem():
+    whole = "videogem:static,action,static_weights=" + "/".join("1" * 8)
+    specs = [parse_method(whole), parse_method("gem"), *figure_3_methods().values()]
+    found = predict_all(items(), TowerPredictor(tiny_backbone(), specs))
+    assert {id_: one.point for id_, one in found[whole].items()} == {
+        id_: one.point for id_, one in found["gem"].items()
+    }
+
+
+def test_a_label_style_that_is_asked_for_goes_before_the_datasets():
+    (item,) = items(1)
+    item = replace(item, narration="CutTomato", style="label")
+    read = [
+        words_of(item, parse_method(name).settings)
+        for name in ("videogem", "videogem:label_style=camel")
+    ]
+    assert [words.verbs for words in read] == [("CutTomato",), ("Cut",)]
+    named = replace(item, verb="slice")
+    assert words_of(named, parse_method("videogem:label_style=camel").settings).verbs == ("slice",)
+    thing = replace(item, object="tomato")
+    assert words_of(thing, parse_method("videogem").settings).objects == ("tomato",)
 
 
 def test_summary_is_plain_json():

@@ -1,14 +1,16 @@
 """The generic format: ``annotations.jsonl``, one object a line.
 
 ``{"image": path | "video": path, "time"?: seconds, "narration": text,
-"boxes": [[x1, y1, x2, y2], ...] in pixels of the frame, "label"?: text, "id"?: text}``; paths are
+"boxes": [[x1, y1, x2, y2], ...] in pixels of the frame, "label"?: text, "id"?: text,
+"verb"?: text, "object"?: text, "style"?: "auto" | "label" | "camel" | "narration"}``; paths are
 relative to the root. Without ``time`` a video is taken at its middle; without ``id`` an item is
-named by its line number, counted from 1.
+named by its line number, counted from 1. With ``verb`` (and ``object``) these are the words that
+are asked for; otherwise they are looked for in the narration, which ``style`` says how to read.
 """
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from videogem.datasets.base import (
     DUPLICATE,
@@ -21,6 +23,7 @@ from videogem.datasets.base import (
     ReadOptions,
 )
 from videogem.datasets.files import find_file, pixel_box
+from videogem.structures import LabelStyle
 
 PATTERNS = ("annotations.jsonl",)
 
@@ -64,8 +67,13 @@ def _entry(line: str, number: int) -> Annotation:
     if not isinstance(media_name, str) or not media_name:
         raise ValueError(f"expected a path, got {media_name!r}")
     narration, label = row.get("narration", ""), row.get("label")
-    if not isinstance(narration, str):
-        raise ValueError(f"'narration' must be text, got {narration!r}")
+    texts = {"narration": narration, "verb": row.get("verb"), "object": row.get("object")}
+    for name, text in texts.items():
+        if not isinstance(text, str | None):
+            raise ValueError(f"'{name}' must be text, got {text!r}")
+    style = row.get("style", "auto")
+    if style not in get_args(LabelStyle):
+        raise ValueError(f"'style' must be one of {', '.join(get_args(LabelStyle))}, got {style!r}")
     boxes = row.get("boxes", [])
     if not isinstance(boxes, list):
         raise ValueError(f"'boxes' must be a list of boxes, got {boxes!r}")
@@ -83,6 +91,9 @@ def _entry(line: str, number: int) -> Annotation:
             video=video,
             time=None if time is None else float(time),
         ),
+        style=style,
+        verb=texts["verb"] or None,
+        object=texts["object"] or None,
     )
 
 
