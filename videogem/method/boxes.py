@@ -17,8 +17,9 @@ def region_box(heatmap: Float[np.ndarray, "H W"], threshold: float = DEFAULT_THR
     """Box of the connected region round the peak where the map is at least ``threshold``.
 
     Pixels within `LEVEL` of the threshold are level with it, as with a peak: a map's plateau may
-    lie exactly there (at threshold 1 it always does), and rounding would cut it up. Pixels touching at a corner are connected. The peak itself always belongs to the region, so the
-    box is never empty; on a constant map it is the middle pixel.
+    lie exactly there (at threshold 1 it always does), and rounding would cut it up. Pixels
+    touching at a corner are connected. The peak itself always belongs to the region, so the box is
+    never empty; on a constant map it is the middle pixel.
     """
     height, width = heatmap.shape
     row, column = peak_pixel(heatmap)

@@ -49,7 +49,7 @@ def test_rounding_moves_no_peak_and_no_box(patches, seed):
         other = rounded_otherwise(heatmap, seed)
         assume_none_near(heatmap, 1 - LEVEL)
         assert peak(other) == peak(heatmap)
-        for threshold in (0.41, 0.5, 1):  # some patches lie exactly on the first and the last
+        for threshold in (0.41, 0.5, 1.0):  # some patches lie exactly on the first and the last
             if (np.abs(heatmap - (threshold - LEVEL)) > 10 * ROUNDING).all():
                 assert region_box(other, threshold) == region_box(heatmap, threshold)
 

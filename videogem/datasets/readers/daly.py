@@ -100,6 +100,7 @@ def _derived(key: str, frame: dict[str, Any]) -> Annotation:
 
 
 def _derived_media(frame: dict[str, Any]) -> Media:
+    # The authors' code reverses the stored lists before use: the last four and the first three.
     base = str(frame["img_base_path"])
     base = base if base.endswith("/") or not base else f"{base}/"
     before, after = list(frame["framesBefore"]), list(frame["framesAfter"])
