@@ -1,7 +1,8 @@
 """Predictions in files: our own, kept so that a run can be resumed, and those of other systems.
 
 One JSON object a line, as `videogem qa score` reads it: ``{"id", "point": [x, y] | null,
-"box": [x1, y1, x2, y2] | null, "label"?, "score"?}``, in pixels of the item's frame.
+"box": [x1, y1, x2, y2] | null, "label"?, "score"?}``, in pixels of the item's frame; other systems'
+own forms and units are read by ``foreign.py``.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import numpy as np
 from videogem.datasets.base import Item
 from videogem.errors import InputError
 from videogem.evaluation import Prediction
-from videogem.structures import Box, Point
+from videogem.evaluation.foreign import point_and_box
 
 
 class PredictionFiles:
@@ -128,7 +129,8 @@ def read_predictions(path: Path, items: Sequence[Item]) -> dict[str, Prediction]
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"'{path}' line {number} is no prediction ({error!r}); expected "
-                f'{{"id", "point": [x, y] or null, "box": [x1, y1, x2, y2] or null}} in pixels.'
+                f'{{"id", "point": [x, y] or null, "box": [x1, y1, x2, y2] or null}} in pixels, or '
+                f"a form that docs/reproduce.md names."
             ) from error
         if id_ in found:
             raise InputError(f"'{path}' line {number} predicts '{id_}' a second time.")
@@ -144,24 +146,9 @@ def read_predictions(path: Path, items: Sequence[Item]) -> dict[str, Prediction]
 
 
 def _prediction(row: Mapping[str, Any], size_wh: tuple[int, int]) -> Prediction:
-    width, height = size_wh
-    point, box, score = row.get("point"), row.get("box"), row.get("score")
-    return Prediction(
-        id=str(row["id"]),
-        point=None if point is None else _unit_point(point, width, height),
-        box=None if box is None else _unit_box(box, width, height),
-        score=None if score is None else float(score),
-    )
-
-
-def _unit_point(values: Sequence[float | int], width: int, height: int) -> Point:
-    x, y = values
-    return float(x) / width, float(y) / height
-
-
-def _unit_box(values: Sequence[float | int], width: int, height: int) -> Box:
-    x1, y1, x2, y2 = values
-    return float(x1) / width, float(y1) / height, float(x2) / width, float(y2) / height
+    point, box = point_and_box(row, size_wh)
+    score = row.get("score")
+    return Prediction(str(row["id"]), point, box, None if score is None else float(score))
 
 
 def _scaled(values: Sequence[float | int] | None, scale: Sequence[int]) -> list[float] | None:
