@@ -97,7 +97,7 @@ def test_command_scores_every_version(server, monkeypatch, capsys):
     rows = {row["model"]: row for row in json.loads(capsys.readouterr().out)}
     assert (rows["ours"]["accuracy"], rows["ours"]["n"]) == (0.5, 2)
     assert rows["ours"]["box_iou"] == pytest.approx(0.5)
-    assert (rows["dino"]["accuracy"], rows["dino"]["n"]) == (0.0, 1)
+    assert (rows["dino"]["accuracy"], rows["dino"]["n"]) == (0.0, 2)  # one unanswered: a miss
 
 
 def test_without_an_address_the_settings_are_named(monkeypatch, capsys):
