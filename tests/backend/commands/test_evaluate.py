@@ -1,6 +1,8 @@
 import csv
 import json
 import sys
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ from PIL import Image
 
 from backend import cli
 from backend.commands import evaluate as command
+from backend.commands.support.evaluation_steps import limited
 from tests.towers import tiny_backbone
 from videogem.backbones import zoo
+from videogem.datasets.registry import read_dataset
 from videogem.datasets.resolve import image_size
 
 
@@ -207,3 +211,47 @@ def test_help_names_the_options_of_the_docs(videogem):
     code, out, _ = videogem("evaluate", "--help")
     assert code == 0
     assert "predictions" in out
+
+
+def test_a_draw_takes_all_classes_in_turn(root):
+    items = read_dataset("jsonl", root).items
+    many = tuple(
+        replace(items[0], id=f"{label}{index}", label=label)
+        for label, count in (("cut", 50), ("stir", 5), ("pour", 2))
+        for index in range(count)
+    )
+    dataset = replace(read_dataset("jsonl", root), items=many)
+    drawn = [limited(dataset, 9, seed) for seed in (0, 0, 1)]
+    assert Counter(item.label for item in drawn[0].items) == {"cut": 4, "stir": 3, "pour": 2}
+    ids = [[item.id for item in one.items] for one in drawn]
+    assert ids[0] == ids[1] != ids[2]
+    assert ids[0] == sorted(ids[0], key=[item.id for item in many].index)  # the dataset's order
+    assert "9 of 57 items" in drawn[0].notes[0]
+    assert limited(dataset, 57, 0) is dataset
+
+
+def test_what_is_left_out_by_a_system_counts_and_is_told(videogem, root, tmp_path):
+    path = tmp_path / "theirs.jsonl"
+    path.write_text('{"id": "1", "point": [5, 5]}\n{"id": "2", "point": [5, 5]}')
+    arguments = ("evaluate", "--dataset", "jsonl", "--root", root, "--predictions", path)
+    code, out, err = videogem(*arguments)
+    assert code == 0
+    assert "without prediction" in out and "| 50.0 |" in out
+    assert "2 items have no prediction and count as misses" in err
+    code, out, _ = videogem(*arguments, "--allow-missing", "--json")
+    assert (json.loads(out)[0]["n"], json.loads(out)[0]["accuracy"]) == (2, 1.0)
+
+
+def test_settings_and_reference_of_a_run(videogem, root, small_model):
+    base = ("evaluate", "--dataset", "jsonl", "--root", root, "--method", "gem", "--method", "clip")
+    code, out, _ = videogem(*base, "--label-style", "label", "--reference", "clip")
+    assert code == 0
+    assert "clip against gem: too few videos to tell" in out
+    for option, message in (
+        (("--label-style", "snake"), "label_style must be one of"),
+        (("--spacy-model", "no_such_model"), "no_such_model"),
+        (("--reference", "maskclip"), "There is no run 'maskclip'"),
+    ):
+        code, _, err = videogem(*base, *option)
+        assert (code, "Traceback" in err) == (2, False)
+        assert message in err

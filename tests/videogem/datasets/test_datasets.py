@@ -448,3 +448,35 @@ def test_swapped_limits_are_seen_where_they_are_known():
     box, canvas = (1.0, 1.0, 480.0, 481.0), (640.0, 480.0)
     found = box_reasons(box, canvas, swapped_limits=True)
     assert found == ["outside the canvas", "clipped at a limit"]
+
+
+def test_jsonl_may_name_words_and_style(tmp_path):
+    picture(tmp_path / "a.png")
+    row = {"image": "a.png", "narration": "CutTomato", "boxes": [[0, 0, 9, 9]]}
+    told = row | {"verb": "cutting", "object": "tomato", "style": "camel"}
+    root = write_jsonl(tmp_path, row, told, row | {"style": "snake"}, row | {"verb": 3})
+    plain, worded = read_dataset("jsonl", root).items
+    assert (plain.verb, plain.object, plain.style) == (None, None, "auto")
+    assert (worded.verb, worded.object, worded.style) == ("cutting", "tomato", "camel")
+    assert read_dataset("jsonl", root).reasons(dropped=True) == {"unreadable entry": 2}
+
+
+def test_windows_filled_by_repeating_are_told(tmp_path):
+    root = root_with(tmp_path, "vhico_gt_bbox_test.json")
+    (root / "vhico_gt_bbox_test.json").rename(root / "gt_bbox_test.json")
+    picture(root / "slicing onion/vid0001/16.jpg", (480, 270))
+    dataset = read_dataset("vhico", root)
+    assert dataset.summary()["repeated_windows"] == 1
+    assert "1 of 1 windows" in dataset.notes[0]
+    for number in range(0, 32, 4):
+        picture(root / f"slicing onion/vid0001/{number}.jpg", (480, 270))
+    assert read_dataset("vhico", root).notes == []
+
+
+def test_deviations_from_the_protocol_are_told(tmp_path):
+    root = root_with(tmp_path, "groundingyoutube_box_anno.json")
+    (root / "groundingyoutube_box_anno.json").rename(root / "box_anno.json")
+    assert read_dataset("groundingyoutube", root).deviations == ()
+    options = ReadOptions(fix_clip=True, drop=frozenset({"zero area"}))
+    found = read_dataset("groundingyoutube", root, options).deviations
+    assert found == ("clipping mended", "without boxes 'zero area'")
