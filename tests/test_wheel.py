@@ -95,7 +95,7 @@ def clip(installed: Installed) -> Path:
 
 def test_the_wheel_holds_what_is_used_and_no_more(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "backend/labeling/configs/frame.xml" in names
+    assert "label_config/frame.xml" in names
     assert "backend/database/migrations/env.py" in names
     assert "videogem/data/demo/clips/bakery.mp4" in names
     assert not [name for name in names if "/training/" in name or name.startswith("tests")]

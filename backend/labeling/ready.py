@@ -4,7 +4,7 @@ from importlib import resources
 
 from videogem.errors import InputError
 
-_FOLDER = resources.files("backend.labeling") / "configs"
+_FOLDER = resources.files("label_config")
 
 
 def ready_configs() -> dict[str, str]:

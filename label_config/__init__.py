@@ -1,0 +1,1 @@
+"""Ready labeling configs, to paste into Label Studio; `videogem configs` prints them."""
