@@ -222,7 +222,9 @@ def test_a_draw_takes_all_classes_in_turn(root):
     )
     dataset = replace(read_dataset("jsonl", root), items=many)
     drawn = [limited(dataset, 9, seed) for seed in (0, 0, 1)]
-    assert Counter(item.label for item in drawn[0].items) == {"cut": 4, "stir": 3, "pour": 2}
+    counts = Counter(item.label for item in drawn[0].items)
+    assert counts["pour"] == 2  # all there are; the seven others are shared as evenly as can be
+    assert sorted((counts["cut"], counts["stir"])) == [3, 4]
     ids = [[item.id for item in one.items] for one in drawn]
     assert ids[0] == ids[1] != ids[2]
     assert ids[0] == sorted(ids[0], key=[item.id for item in many].index)  # the dataset's order
