@@ -1,6 +1,7 @@
 """The compose file and the Dockerfile avoid the traps of Label Studio's network checks."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,3 +81,11 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
     for name in " ".join(copied).split():
         assert (DOCKER.parent / name).exists()
         assert f"!{name}" in kept
+
+
+def test_every_package_of_the_wheel_is_copied() -> None:
+    pyproject = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text())
+    packages = pyproject["tool"]["setuptools"]["packages"]["find"]["include"]
+    lines = (DOCKER / "Dockerfile").read_text().splitlines()
+    for package in (name.removesuffix("*") for name in packages):
+        assert f"COPY {package} ./{package}" in lines
