@@ -75,7 +75,7 @@ def test_linked_files_exist(page: Path) -> None:
 def test_label_configs_are_accepted(name: str, text: str) -> None:
     LabelInterface(text).validate()
     assert text.startswith("<!--"), f"{name} says in its first lines what it is for"
-    assert f"configs/{name}.xml" in README
+    assert f"(label_config/{name}.xml)" in README
 
 
 def test_pictures_are_small() -> None:
