@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ("backend", "videogem", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+PACKAGES = ("backend", "label_config", "videogem")
+SOURCE = (*PACKAGES, "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 MAX_WHEEL = 35_000_000  # bytes
 START = 120  # seconds for the backend to answer on a busy machine
 
