@@ -1,21 +1,17 @@
 """The same store on PostgreSQL; needs its server programs, and says so where they are missing."""
 
 import itertools
-import os
 import random
-import shutil
-import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.demo.processes import free_port
 from backend.qa.report import Filters, build_report
 from backend.qa.store import Store
+from tests.postgres import MISSING, postgres, server_program
 from tests.qa_events import all_recorded
 from tests.qa_servers import check_migration, check_two_servers
 from tests.qa_world import team_events
@@ -23,36 +19,12 @@ from tests.qa_world import team_events
 NUMBERS = itertools.count()
 
 
-def server_program(name):
-    """Debian keeps PostgreSQL's server programs off the PATH."""
-    found = [
-        shutil.which(name),
-        *sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))),
-    ]
-    return next((path for path in found if path), None)
-
-
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url():
     if server_program("initdb") is None:
-        pytest.skip("PostgreSQL's initdb is not installed (apt-get install postgresql)")
-    # PostgreSQL refuses to run as root, and its user must reach the folder.
-    options = {"user": "nobody"} if os.geteuid() == 0 else {}
-    folder = Path(f"/tmp/qa-postgres-{os.getpid()}")
-    folder.mkdir(mode=0o777)
-    folder.chmod(0o777)
-    port = free_port(None)
-    pg_ctl = [server_program("pg_ctl"), "-D", f"{folder}/data", "-w"]
-    start = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True, **options}
-    try:
-        initdb = [server_program("initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "qa"]
-        subprocess.run(initdb, **quiet)
-        subprocess.run([*pg_ctl, "-l", f"{folder}/log", "-o", start, "start"], **quiet)
-        yield f"postgresql://qa@127.0.0.1:{port}/postgres"
-        subprocess.run([*pg_ctl, "-m", "immediate", "stop"], **quiet)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(MISSING)
+    with postgres() as started:
+        yield started
 
 
 @pytest.fixture
