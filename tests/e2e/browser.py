@@ -40,6 +40,25 @@ def open_task(
     page.wait_for_load_state("networkidle")
 
 
+def show_frame(page: Page, frame: int, *, fps: float, tag: str = "video") -> None:
+    """Move the video of a tag to a frame (counted from 1) and wait until its picture is shown.
+
+    Asked again until it holds: the editor goes back to the start when the video's data arrives,
+    which may be after its length is known.
+    """
+    page.wait_for_function(
+        f"""([frame, time]) => {{
+            const video = document.querySelector("video");
+            if (video.readyState < 2 || video.seeking) return false;
+            if (Math.abs(video.currentTime - time) < 0.02) return true;
+            {SELECTED}.names.get("{tag}").setFrame(frame);
+            return false;
+        }}""",
+        arg=[frame, (frame - 1) / fps],
+        polling=200,
+    )
+
+
 def regions(page: Page) -> list[Region]:
     """The regions of the annotation that is open."""
     return [Region(**region) for region in page.evaluate(REGIONS)]

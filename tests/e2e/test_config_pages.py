@@ -13,7 +13,7 @@ from backend.demo.local_label_studio import LabelStudioServer
 from backend.demo.tasks import CLIPS
 from backend.label_studio.project_setup import retrieve_predictions
 from backend.labeling.ready import ready_config, ready_configs
-from tests.e2e.browser import SELECTED, open_task, regions
+from tests.e2e.browser import open_task, regions, show_frame
 from tests.e2e.servers import Backend
 from videogem.narration.reading import read_cues
 
@@ -60,8 +60,7 @@ def test_regions_are_shown(
     open_task(page, label_studio, project, number, num_regions=len(expected))
     assert {region.id for region in regions(page)} == {region["id"] for region in expected}
     if config == "video":
-        page.evaluate(f"{SELECTED}.names.get('video').setFrame(20)")
-        page.wait_for_function("document.querySelector('video').currentTime > 0.7")
+        show_frame(page, 20, fps=data["fps"])
     page.wait_for_timeout(1000)  # nothing tells when the last picture is drawn
     page.screenshot(path=artifacts / f"config_{config}.png")
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from backend.commands.support.task_building import build_tasks
 from backend.demo.local_label_studio import LabelStudioServer
-from tests.e2e.browser import SELECTED, image_area
+from tests.e2e.browser import SELECTED, image_area, show_frame
 from tests.e2e.moving_square import FPS, NUM_FRAMES, SquareGrounder, box_in, make_video
 from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import config, predictions, retrieve, task_ids
@@ -96,12 +96,7 @@ Seen = Box | None
 
 def seen_in_frame(page: Page, frame: int, picture: Path) -> tuple[Seen, Seen]:
     """Go to a frame as the timeline does; where the square and the box's outline are, in shares."""
-    page.evaluate(f"frame => {SELECTED}.names.get('video').setFrame(frame)", frame)
-    page.wait_for_function(
-        "time => Math.abs(document.querySelector('video').currentTime - time) < 0.02 && "
-        "!document.querySelector('video').seeking",
-        arg=(frame - 1) / FPS,
-    )
+    show_frame(page, frame, fps=FPS)
     page.wait_for_timeout(500)  # the canvas follows the video in its next frames
     page.screenshot(path=picture)
     pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
