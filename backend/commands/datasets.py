@@ -32,6 +32,7 @@ def datasets(
     fix_clip: option.FixClip = False,
     drop: option.Drop = None,
     narration_field: option.NarrationField = None,
+    media_field: option.MediaField = None,
     items: Path | None = typer.Option(
         None, help="Write the usable items as JSON lines: ids, boxes, frames."
     ),
@@ -52,6 +53,7 @@ def datasets(
         fix_clip=fix_clip,
         drop=drop,
         narration_field=narration_field,
+        media_field=media_field,
     )
     (dataset,) = option.open_datasets([name], [] if root is None else [root], options)
     if items is not None:

@@ -67,6 +67,7 @@ def evaluate(
     ),
     drop: option.Drop = None,
     narration_field: option.NarrationField = None,
+    media_field: option.MediaField = None,
     rule: str = typer.Option("exact", help="exact, or grid: the reference's 224-pixel rounding."),
     limit: int | None = typer.Option(
         None, min=1, help="Draw only so many items of a dataset, of all classes in turn."
@@ -136,6 +137,7 @@ def evaluate(
         missing=missing,
         drop=drop,
         narration_field=narration_field,
+        media_field=media_field,
     )
     options = RunOptions(
         device=device,
@@ -152,7 +154,7 @@ def evaluate(
     else:
         from backend.commands.support.evaluation_project import project_dataset
 
-        sets = [project_dataset(label_studio, narration_field)]
+        sets = [project_dataset(label_studio, narration_field, media_field)]
     sets = [steps.limited(one, limit, seed) for one in sets]
     if figure is not None and out is not None:
         _figure(figure, sets, model, options, out, as_json=as_json)
@@ -162,7 +164,13 @@ def evaluate(
         found = steps.external_rows(one, predictions, options.rule, allow_missing=allow_missing)
         result.rows.extend(found)
     if label_studio is not None:
-        stored = steps.stored_rows(sets[0], label_studio, options.rule, allow_missing=allow_missing)
+        stored = steps.stored_rows(
+            sets[0],
+            label_studio,
+            options.rule,
+            allow_missing=allow_missing,
+            media_field=media_field,
+        )
         result.rows.extend(stored)
     steps.tell_skipped(result, sets, allow_missing=allow_missing)
     if not any(row.share.n for row in result.rows):

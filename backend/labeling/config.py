@@ -195,7 +195,7 @@ class _Parser:
         if "toName" not in tag.attributes:
             return None
         kind = kinds_by_tag().get(tag.kind)
-        if kind is None:
+        if kind is None or not control_forms()[kind].fills:
             if tag.kind not in ("labels", "relations"):
                 self.notes.append(f"{tag} is left alone: no such region can be grounded.")
             return None

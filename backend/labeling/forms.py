@@ -35,6 +35,11 @@ class ControlForm:
     choose: Callable[[Control, Grounding, Similarity | None], Any] = field(default=choose_labels)
 
     @property
+    def fills(self) -> bool:
+        """Whether regions are written for it; others are only read where people drew them."""
+        return self.write is not None or self.write_track is not None
+
+    @property
     def has_place(self) -> bool:
         """Whether its regions are somewhere in the frame."""
         return self.read is not None

@@ -3,20 +3,28 @@
 Points are in [0, 1] of the region's frame.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from videogem.datasets import masks
+from videogem.datasets.places import (
+    Outline,
+    box_corners,
+    ellipse_outline,
+    mask_corners,
+    polygon_outline,
+)
+from videogem.datasets.places import number as number
+from videogem.datasets.places import percent as percent
 from videogem.structures import Point
 
 ShapeKind = Literal["point", "box", "mask", "track"]
-LARGEST = 1e12  # of a number that somebody sent: its square and sums of them stay finite
-MAX_PERCENT = 1e5  # a thousand frames away from the frame: no place that somebody drew
 MAX_FRAME = 10**9
 MAX_KEYS = 10_000  # of one track
+FILLED_SIDE = 512  # pixels of the longer side on which outlines are filled
 
 
 @dataclass(frozen=True)
@@ -30,43 +38,16 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A point, a box (maybe turned), a mask or a track of boxes."""
+    """A point, a box (maybe turned), a mask or a track of boxes.
+
+    A box with a mask is an ellipse or a polygon: the mask is what lies within.
+    """
 
     kind: ShapeKind
     corners: tuple[Point, ...] = ()
     rotation: float = 0.0
     mask: np.ndarray | None = None  # bool, H W
     keys: tuple[Key, ...] = ()
-
-
-def number(value: object) -> float | None:
-    """A number whose square and sums of them stay finite, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= LARGEST else None
-
-
-def percent(value: object) -> float | None:
-    """A percentage that may be a place's, else None."""
-    given = number(value)
-    return given if given is not None and abs(given) <= MAX_PERCENT else None
-
-
-def box_corners(value: Mapping[str, Any], size_wh: tuple[float, float]) -> tuple[Point, ...]:
-    """Corners of a box turned clockwise about its top left one, in pixels (hence the size)."""
-    numbers = [percent(value.get(name)) for name in ("x", "y", "width", "height")]
-    if any(n is None for n in numbers):
-        return ()
-    x, y, w, h = (n / 100 for n in numbers if n is not None)
-    angle = math.radians(number(value.get("rotation")) or 0.0)
-    if angle == 0:
-        return (x, y), (x + w, y), (x + w, y + h), (x, y + h)
-    aspect = size_wh[0] / size_wh[1]
-    cos, sin = math.cos(angle), math.sin(angle)
-    offsets = ((0.0, 0.0), (w, 0.0), (w, h), (0.0, h))
-    return tuple(
-        (x + dx * cos - dy * sin / aspect, y + dx * sin * aspect + dy * cos) for dx, dy in offsets
-    )
 
 
 def read_point(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape | None:
@@ -94,16 +75,38 @@ def read_track(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape 
     return Shape("track", keys=tuple(keys[frame] for frame in sorted(keys))) if keys else None
 
 
+def read_ellipse(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape | None:
+    """A region with a centre, two radii and maybe a ``rotation``."""
+    return _filled(ellipse_outline(value, size_wh), size_wh)
+
+
+def read_polygon(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape | None:
+    """A region with ``points``."""
+    return _filled(polygon_outline(value, size_wh), size_wh)
+
+
+def _filled(outline: Outline, size_wh: tuple[float, float]) -> Shape | None:
+    """What lies within an outline: drawn by hand, it says where the action is as a box does."""
+    if not outline:
+        return None
+    from PIL import Image, ImageDraw
+
+    scale = FILLED_SIDE / max(size_wh)
+    width, height = (max(1, round(side * scale)) for side in size_wh)
+    picture = Image.new("1", (width, height))
+    # Pillow's integer positions are middles of pixels.
+    pixels = [(x * width - 0.5, y * height - 0.5) for x, y in outline]
+    ImageDraw.Draw(picture).polygon(pixels, fill=1)
+    mask = np.asarray(picture)
+    shape = mask_shape(mask) if mask.any() else None
+    return None if shape is None else replace(shape, kind="box")
+
+
+def read_mask(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape | None:
+    """A region painted with a brush, as run lengths or as a picture."""
+    return mask_shape(masks.read_mask(value, size_wh))
+
+
 def mask_shape(mask: np.ndarray | None) -> Shape | None:
     """A mask (bool, H W) with the corners of what is set in it."""
-    return None if mask is None else Shape("mask", _mask_corners(mask), mask=mask)
-
-
-def _mask_corners(mask: np.ndarray) -> tuple[Point, ...]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return ((0.0, 0.0),) * 4
-    height, width = mask.shape
-    x1, x2 = float(columns[0] / width), float((columns[-1] + 1) / width)
-    y1, y2 = float(rows[0] / height), float((rows[-1] + 1) / height)
-    return (x1, y1), (x2, y1), (x2, y2), (x1, y2)
+    return None if mask is None else Shape("mask", mask_corners(mask), mask=mask)

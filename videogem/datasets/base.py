@@ -118,6 +118,7 @@ class ReadOptions:
     missing: Literal["drop", "repeat"] | None = None  # neighbours of the clip that are not there
     drop: frozenset[str] = frozenset()  # reasons for which a box is left out
     narration_field: str | None = None  # Label Studio exports
+    media_field: str | None = None  # Label Studio exports
 
     def deviations(self) -> tuple[str, ...]:
         """What is not as in the paper's protocol, as people read it."""
@@ -138,6 +139,7 @@ class Annotations:
     findings: tuple[Finding, ...] = ()
     videos: frozenset[str] = frozenset()  # also those without any entry
     num_entries: int | None = None  # entries in the files, also unreadable ones
+    told: tuple[str, ...] = ()  # what the reader chose where the files left it open
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Dataset:
     classes: Mapping[str, int]  # annotated items per class
     findings: tuple[Finding, ...] = ()
     deviations: tuple[str, ...] = ()  # from the paper's protocol; its numbers are of other data
+    told: tuple[str, ...] = ()  # what the reader chose where the files left it open
 
     @property
     def num_repeated(self) -> int:
@@ -174,7 +177,7 @@ class Dataset:
     @property
     def notes(self) -> list[str]:
         """What somebody who reads figures of these items has to know."""
-        found = []
+        found = [*self.told]
         if self.num_repeated:
             windows = sum(item.windowed for item in self.items)
             found.append(

@@ -120,6 +120,7 @@ def resolve(name: str, root: Path, found: Annotations, options: ReadOptions) -> 
         classes=Counter(entry.label for entry in found.entries),
         findings=tuple(findings),
         deviations=options.deviations(),
+        told=found.told,
     )
 
 

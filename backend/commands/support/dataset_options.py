@@ -46,6 +46,10 @@ NarrationField = Annotated[
     str | None, typer.Option(help="Label Studio: the data field with the narration.")
 ]
 
+MediaField = Annotated[
+    str | None, typer.Option(help="Label Studio: the data field with the image, video or frames.")
+]
+
 
 def read_options(*, drop: Sequence[str] | None, **values: Any) -> "ReadOptions":
     """ReadOptions from what the command line gave.

@@ -144,10 +144,15 @@ def external_rows(
 
 
 def stored_rows(
-    dataset: Dataset, project: str, rule: Rule, *, allow_missing: bool
+    dataset: Dataset,
+    project: str,
+    rule: Rule,
+    *,
+    allow_missing: bool,
+    media_field: str | None = None,
 ) -> Iterator[Row]:
     """Rows of the predictions stored in a Label Studio project, one per model version."""
-    for version, found in project_predictions(project).items():
+    for version, found in project_predictions(project, media_field).items():
         yield score(
             dataset.items,
             found,

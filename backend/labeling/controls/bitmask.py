@@ -1,9 +1,9 @@
 """Bitmask and BitmaskLabels: the action's mask as a picture."""
 
 from backend.labeling.forms import ControlForm
-from backend.labeling.mask_reading import read_mask
 from backend.labeling.masks import bitmask_url
 from backend.labeling.regions import Found, Region, box_label, image_regions, mask_of
+from backend.labeling.shapes import read_mask
 from backend.labeling.targets import Control
 
 

@@ -1,9 +1,9 @@
 """Brush and BrushLabels: the action's mask as run lengths."""
 
 from backend.labeling.forms import ControlForm
-from backend.labeling.mask_reading import read_mask
 from backend.labeling.masks import brush_rle
 from backend.labeling.regions import Found, Region, box_label, image_regions, mask_of
+from backend.labeling.shapes import read_mask
 from backend.labeling.targets import Control
 
 

@@ -90,6 +90,36 @@ def test_stored_predictions_by_version(server):
     assert found["dino"]["1"].point is None
 
 
+def in_list(index, region):
+    return {**region, "item_index": index}
+
+
+LISTS = [
+    {
+        "id": 4,
+        "data": {"shots": ["/data/upload/1/a.png", "/data/upload/1/b.png"], "said": "cut tomato"},
+        "annotations": [
+            {"id": 4, "result": [in_list(0, box(10, 10, 40, 40)), in_list(1, box(50, 50, 40, 40))]}
+        ],
+        "predictions": [
+            {"id": 1, "model_version": "ours", "result": [in_list(1, point(60, 60))]},
+        ],
+    },
+    {"id": 5, "data": {"said": "stir it"}, "annotations": [{"id": 5, "result": []}]},
+]
+
+
+def test_the_frames_of_a_list_are_scored_one_by_one(server, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "TASKS", LISTS)
+    dataset = evaluation_project.project_dataset("7")
+    assert [(item.id, item.boxes[0][0]) for item in dataset.items] == [("4#0", 0.1), ("4#1", 0.5)]
+    assert dataset.notes[0] == "the media is the tasks' field 'shots'"
+    assert dataset.reasons(dropped=True) == {"unreadable entry": 1}  # it shows nothing
+    found = evaluation_project.project_predictions("7")
+    assert list(found["ours"]) == ["4#1"]
+    assert found["ours"]["4#1"].point == pytest.approx((0.6, 0.6))
+
+
 def test_command_scores_every_version(server, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["videogem", "evaluate", "--label-studio", "7", "--json"])
     with pytest.raises(SystemExit):

@@ -59,6 +59,40 @@ def test_hits(predicted, reviewed, expected):
     assert hits(rows_for(predicted, reviewed)) == expected
 
 
+def drawn(type_, value, **more):
+    """A region a reviewer drew on 100 x 100 pixels."""
+    return {**box(0, 0, 1, 1, id="drawn"), "type": type_, "value": value, **more}
+
+
+ELLIPSE = drawn("ellipselabels", {"x": 50, "y": 50, "radiusX": 40, "radiusY": 10, "rotation": 0,
+                                  "ellipselabels": ["action"]})  # fmt: skip
+POLYGON = drawn("polygonlabels", {"points": [[10, 10], [90, 10], [90, 30], [30, 30], [30, 90],
+                                             [10, 90]], "polygonlabels": ["action"]})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("region", "at", "expected"),
+    [
+        (ELLIPSE, (50, 50), True),
+        (ELLIPSE, (85, 50), True),
+        (ELLIPSE, (85, 58), False),  # in the box round it, not within
+        (POLYGON, (20, 80), True),
+        (POLYGON, (80, 20), True),
+        (POLYGON, (60, 60), False),
+    ],
+)
+def test_ellipses_and_polygons_are_regions_of_the_action(region, at, expected):
+    assert hits(rows_for([point(*at)], [region])) == [expected]
+    # They count beside boxes of other actors, as a further box would.
+    assert hits(rows_for([point(*at)], [box(96, 96, 2, 2, id="b"), region])) == [expected]
+
+
+def test_a_box_is_measured_by_the_ellipse_drawn_instead():
+    rows = rows_for([box(10, 40, 80, 20)], [ELLIPSE])
+    (measured,) = [row["iou"] for row in rows if row["kind"] == "box" and row.get("iou")]
+    assert measured == pytest.approx(3.14159 / 4, abs=0.01)
+
+
 def test_points_alone_judge_nothing_unless_they_replace_the_predicted_one():
     predicted, drawn = [point(25, 25)], [point(60, 60, id="new")]
     assert hits(rows_for(predicted, drawn)) == [False]

@@ -11,7 +11,6 @@ from PIL import Image
 from videogem.datasets import base, pickles
 from videogem.datasets.base import ReadOptions
 from videogem.datasets.media import load_clip
-from videogem.datasets.readers import labelstudio
 from videogem.datasets.registry import canonical_name, read_dataset
 from videogem.datasets.resolve import box_reasons, image_size
 from videogem.errors import InputError
@@ -377,17 +376,6 @@ def test_label_studio_export(tmp_path):
     assert (item.narration, item.label) == ("cut the tomato", "action")
     assert dataset.reasons(dropped=True) == {"left out by the protocol": 1, "no box": 1}
     assert dataset.summary()["items"] == 3
-
-
-def test_turned_boxes_are_enclosed():
-    value = {"x": 50.0, "y": 20.0, "width": 10.0, "height": 20.0}
-    # 20 x 20 px at (100, 20) of 200 x 100, a quarter turn about the top left corner.
-    turned = labelstudio._corners({**value, "rotation": 90}, 2.0)
-    assert turned == pytest.approx((40.0, 20.0, 50.0, 40.0))
-    assert labelstudio._corners(value, 2.0) == (50.0, 20.0, 60.0, 40.0)
-    x1, y1, x2, y2 = labelstudio._corners({**value, "rotation": 45}, 2.0)
-    side = 20 * 2**0.5
-    assert ((x2 - x1) * 2, y2 - y1) == pytest.approx((side, side))
 
 
 # --- names, roots, boxes -------------------------------------------------------------------------

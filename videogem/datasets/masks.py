@@ -1,4 +1,4 @@
-"""Label Studio's two forms of masks -> pixels, the reading counterpart of ``masks``.
+"""Label Studio's two forms of masks -> pixels.
 
 What somebody sent says how large it wants to be, so every size is checked before memory is asked
 for. Anything that is no mask, or one too large to be a frame's, is read as None.
@@ -12,20 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from backend.labeling.shapes import Shape, mask_shape
-
 MAX_MASK_PIXELS = 50_000_000  # of one mask: more than 8K video
 MAX_RLE_NUMBERS = 1_000_000  # of one mask: the most intricate one of a 4K frame has fewer
 HEADER_BITS = 32 + 5 + 4 * 4  # number of values, bits of one, bits of the four run lengths
 CHANNELS = 4  # the run lengths are of RGBA values; alpha is the mask
 
 
-def read_mask(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape | None:
-    """The mask of a region, in whichever form it was sent."""
+def read_mask(value: Mapping[str, Any], size_wh: tuple[float, float]) -> np.ndarray | None:
+    """The mask of a region's value, bool H W, in whichever form it was sent."""
     rle, url = value.get("rle"), value.get("imageDataURL")
     if isinstance(rle, list):
-        return mask_shape(read_brush(rle, (round(size_wh[0]), round(size_wh[1]))))
-    return mask_shape(read_bitmask(url)) if isinstance(url, str) else None
+        return read_brush(rle, (round(size_wh[0]), round(size_wh[1])))
+    return read_bitmask(url) if isinstance(url, str) else None
 
 
 def read_brush(rle: Sequence[Any], size_wh: tuple[int, int]) -> np.ndarray | None:
