@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from videogem.backbones.numerics import CompileChoice, DtypeChoice
 from videogem.errors import InputError
 
 PREFIX = "VIDEOGEM_"
@@ -36,6 +37,16 @@ class Settings(BaseSettings):
         (), description="comma-separated models that labeling configs may choose by `model_weights`"
     )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`")
+    dtype: DtypeChoice = Field(
+        "auto",
+        description="precision of the image tower: `auto` (bfloat16 on a GPU, float32 on a CPU), "
+        "`float32` or `bfloat16`; part of the model version",
+    )
+    compile: CompileChoice = Field(
+        "auto",
+        description="compile the image tower in the background: `auto` (on a GPU), `on` or `off`; "
+        "part of the model version",
+    )
     host: str = Field(
         "127.0.0.1",
         description="address the backend listens on; any other than this machine's own needs a "

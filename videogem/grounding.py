@@ -9,6 +9,8 @@ The method from top to bottom:
 4. the heatmaps become one point and one box.
 """
 
+import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +32,8 @@ from videogem.method.settings import Dtype, MethodSettings, method_settings, ver
 from videogem.method.similarity import frame_similarities, patch_similarities, upsample
 from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
+
+logger = logging.getLogger(__name__)
 
 SENTENCES_AT_ONCE = 8  # per clip, so that their features stay small beside the tower's
 _NO_TEXT = ""
@@ -73,6 +77,30 @@ class VideoGEM(Grounder):
     def prepare(self, clips: Sequence[Clip]) -> None:
         for _ in self._batches(self._fit(clips)):
             pass
+
+    def compile_soon(self) -> threading.Thread | None:
+        """Begin to compile the image tower for full batches; until it is done all goes on as ever.
+
+        The thread that does so is returned; None for a tower that cannot be compiled.
+        """
+        if not getattr(self.backbone, "compiles", False):
+            logger.warning("'%s' runs as written: its tower is not compiled.", self.backbone.name)
+            return None
+        thread = threading.Thread(target=self._compile, name="compile", daemon=True)
+        thread.start()
+        return thread
+
+    @torch.inference_mode()
+    def _compile(self) -> None:
+        backbone: Any = self.backbone
+        count = backbone.num_frames
+        frames = np.zeros((count, 32, 32, 3), np.uint8)
+        blank = Clip(frames, np.zeros(count), np.arange(count), target=count // 2)
+        pixels = backbone.preprocess([blank] * self._batch_size)
+        settings = self.settings.attention
+        backbone.block_forward.prepare(
+            lambda: backbone.encode_frames(pixels, settings, target=blank.target)
+        )
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]
@@ -269,13 +297,21 @@ def load_grounder(
     device: str = "auto",
     image_size: int | None = None,
     dtype: Dtype = "fp32",
+    compiled: bool = False,
     **settings: Any,
 ) -> VideoGEM:
     """A grounder by model name (see `videogem.backbones.names`) and method, other settings by name.
+
+    With ``compiled`` the image tower is compiled in the background, see `VideoGEM.compile_soon`.
 
     Raises:
         InputError: unknown model or method, missing weights, or a setting out of its range.
     """
     backbone = load_backbone(model, device=device, image_size=image_size, dtype=dtype)
-    version = planned_version(model, method, image_size=image_size, dtype=dtype, **settings)
-    return VideoGEM(backbone, method_settings(method, **settings), version=version)
+    version = planned_version(
+        model, method, image_size=image_size, dtype=dtype, compiled=compiled, **settings
+    )
+    grounder = VideoGEM(backbone, method_settings(method, **settings), version=version)
+    if compiled:
+        grounder.compile_soon()
+    return grounder

@@ -80,6 +80,9 @@ def evaluate(
     ),
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    dtype: str = typer.Option(
+        "float32", help="Precision of the image tower: float32, bfloat16, or auto by the device."
+    ),
     batch_size: int = typer.Option(16, min=1, help="Frames in one pass of the image tower."),
     processes: int = typer.Option(1, min=1, help="Processes on this machine."),
     out: Path | None = typer.Option(
@@ -101,6 +104,7 @@ def evaluate(
 ) -> None:
     """Pointing accuracy with its interval and box overlap, per method and model."""
     from backend.commands.support import evaluation_steps as steps
+    from videogem.backbones.numerics import resolve_dtype
     from videogem.evaluation.paper import FIGURES, TABLES
     from videogem.evaluation.report import markdown_table
     from videogem.evaluation.run import RunOptions
@@ -144,6 +148,7 @@ def evaluate(
         batch_size=batch_size,
         processes=processes,
         image_size=image_size,
+        dtype=resolve_dtype(dtype, device),
         rule="grid" if rule == "grid" else "exact",
         predictions_folder=None if out is None else out / "predictions",
         tokens_folder=cache,

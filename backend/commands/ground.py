@@ -35,6 +35,9 @@ def ground(
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
     step: float = typer.Option(0.25, help="Seconds between the frames a video model sees."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    dtype: str = typer.Option(
+        "auto", help="auto (bfloat16 on a GPU, float32 on a CPU), float32 or bfloat16."
+    ),
     out: Path | None = typer.Option(None, help="Folder for a picture of heatmaps, point and box."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON and nothing else."),
 ) -> None:
@@ -42,6 +45,7 @@ def ground(
     if not source.exists():
         raise InputError(f"There is no file or folder '{source}'; check the path.")
     from backend.prediction.batcher import Batcher
+    from videogem.backbones.numerics import resolve_dtype
     from videogem.grounding import load_grounder
     from videogem.media.video import read_clip
     from videogem.narration.prompts import parse
@@ -53,6 +57,7 @@ def ground(
         method,
         device=device,
         image_size=image_size,
+        dtype=resolve_dtype(dtype, device),
         weights=weights,
         merge=merge,
         label_style=style,

@@ -27,6 +27,7 @@ from backend.web.door import guard_door
 from backend.web.pages import pages
 from backend.web.routes import heed_late, routes
 from backend.web.service import Service
+from videogem.backbones.numerics import Numerics, resolve
 from videogem.backbones.versions import planned_version, weights_identity
 from videogem.errors import InputError
 from videogem.grounder import Grounder
@@ -107,16 +108,24 @@ def create_app(
 
 def configured_model(settings: Settings) -> BackgroundModel:
     """The model of the settings: its version now, its weights later."""
-    version = planned_version(settings.model, settings.method)
+    numerics = numerics_of(settings)
+    version = planned_version(settings.model, settings.method, **numerics)
 
     def load() -> Grounder:
         from videogem.grounding import load_grounder  # imports torch: seconds
 
-        grounder = load_grounder(settings.model, settings.method, device=settings.device)
+        grounder = load_grounder(
+            settings.model, settings.method, device=settings.device, **numerics
+        )
         warm_up(grounder)
         return grounder
 
     return BackgroundModel(version, load)
+
+
+def numerics_of(settings: Settings) -> Numerics:
+    """Precision of the tower and whether it is compiled, on the device of the settings."""
+    return resolve(settings.dtype, settings.compile, settings.device)
 
 
 def _read_identities(settings: Settings) -> None:
@@ -139,6 +148,7 @@ def project_models(
 ) -> Callable[[str | None, str | None], BackgroundModel]:
     """What makes the models that labeling configs ask for by model_weights and model_method."""
     identity = weights_identity(settings.model)
+    numerics = numerics_of(settings)
 
     def make(weights: str | None, method: str | None) -> BackgroundModel:
         name = weights or settings.model
@@ -150,9 +160,8 @@ def project_models(
             )
         method = method or settings.method
         # The configured weights are in memory; their file may have been replaced since.
-        version = planned_version(
-            name, method, identity=identity if name == settings.model else None
-        )
+        own = identity if name == settings.model else None
+        version = planned_version(name, method, identity=own, **numerics)
         if version == default.version:
             return default
 
@@ -160,7 +169,7 @@ def project_models(
             from videogem.grounding import VideoGEM, load_grounder
 
             if name != settings.model:
-                return load_grounder(name, method, device=settings.device)
+                return load_grounder(name, method, device=settings.device, **numerics)
             shared = default.get()  # the same weights serve every method
             if not isinstance(shared, VideoGEM):
                 raise InputError("model_method needs a model of this project.")

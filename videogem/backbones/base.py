@@ -6,9 +6,10 @@ own ``encode_image`` stays as it was, and several threads may walk at once.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,18 +32,94 @@ from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a block has to give, by its place in the tower."""
+
+    collected: bool  # it is one of the last K
+    last: bool
+    settings: AttentionSettings
+    num_frames: int = 1
+
+
+class BlockOutput(NamedTuple):
+    tokens: Tensor
+    self_self: Tensor | None = None  # through the output projection
+    values: Tensor | None = None  # the last block's, likewise
+    value_value: Tensor | None = None
+
+
+def block_forward(
+    block: Any, tokens: Float[Tensor, "B N D"], part: Part, rows: KeptRows | None
+) -> BlockOutput:
+    """One residual block: its ordinary output and the self-self branch beside it.
+
+    A block has ``ln_1``, ``attn`` (fused ``in_proj``), ``ln_2``, ``mlp`` and optionally the layer
+    scales ``ls_1`` and ``ls_2``. The self-self output never feeds back into the ordinary path.
+    """
+    settings, attention = part.settings, block.attn
+    scale_1, scale_2 = getattr(block, "ls_1", _identity), getattr(block, "ls_2", _identity)
+    project = partial(_project_heads, attention.out_proj, scale_1)
+    normed = block.ln_1(tokens)
+    qkv = split_heads(
+        F.linear(normed, attention.in_proj_weight, attention.in_proj_bias), attention.num_heads
+    )
+    queries = qkv[0]
+    if part.last and not settings.baselines:
+        # Of the tower's output only the class token is read, so only it is computed.
+        queries, tokens = queries[..., :1, :], tokens[:, :1]
+    attended = F.scaled_dot_product_attention(queries, qkv[1], qkv[2])
+    self_self = values = value_value = None
+    if part.collected:
+        self_self = project(_self_self(qkv, normed, attended, attention.num_heads, part, rows))
+        if settings.baselines:
+            values = project(_keep_rows(rows, qkv[2])) if part.last else None
+            value_value = project(value_value_attention(qkv[2], rows))
+    tokens = tokens + project(attended)
+    tokens = tokens + scale_2(block.mlp(block.ln_2(tokens)))
+    return BlockOutput(tokens, self_self, values, value_value)
+
+
+def _self_self(
+    qkv: Float[Tensor, "3 B heads N head_dim"],
+    normed: Float[Tensor, "B N D"],
+    attended: Float[Tensor, "B heads M head_dim"],
+    num_heads: int,
+    part: Part,
+    rows: KeptRows | None,
+) -> Float[Tensor, "B heads R head_dim"]:
+    settings = part.settings
+    if settings.inverse_temperature is None:
+        beta = inverse_temperature(normed, num_heads)
+    else:
+        fixed = settings.inverse_temperature
+        beta = normed.new_full(normed.shape[:1], fixed, dtype=torch.float32)
+    if settings.scope == "all":
+        return self_self_attention(qkv, beta, iterations=settings.iterations, rows=rows)
+    return scoped_attention(
+        qkv,
+        beta,
+        settings.scope,
+        iterations=settings.iterations,
+        class_output=attended[..., 0, :],
+        num_frames=part.num_frames,
+        rows=rows,
+    )
+
+
 def walk_blocks(
     blocks: nn.ModuleList | Sequence[Any],
     tokens: Float[Tensor, "B N D"],
     settings: AttentionSettings,
     grid: tuple[int, int, int],
     target: int | None = None,
+    *,
+    forward: Callable[..., BlockOutput] = block_forward,
 ) -> ImageTokens:
     """Run a tower's residual blocks once, collecting what grounding needs from the last K.
 
-    A block has ``ln_1``, ``attn`` (fused ``in_proj``), ``ln_2``, ``mlp`` and optionally the layer
-    scales ``ls_1`` and ``ls_2``. The self-self output never feeds back into the ordinary path.
-    With ``target`` only the class token and that frame's patches are collected.
+    With ``target`` only the class token and that frame's patches are collected. ``forward`` is
+    `block_forward` or its compiled form.
     """
     first, last = len(blocks) - settings.depth, len(blocks) - 1
     rows = None
@@ -53,58 +130,21 @@ def walk_blocks(
     class_path: list[Tensor] = []
     value_value: list[Tensor] = []
     second = values = None
-    block: Any  # torch types submodules as Tensor | Module
     for index, block in enumerate(blocks):
-        attention = block.attn
-        scale_1, scale_2 = getattr(block, "ls_1", _identity), getattr(block, "ls_2", _identity)
-
-        project = partial(_project_heads, attention.out_proj, scale_1)
-
-        normed = block.ln_1(tokens)
-        qkv = split_heads(
-            F.linear(normed, attention.in_proj_weight, attention.in_proj_bias), attention.num_heads
-        )
-        queries = qkv[0]
-        if index == last and not settings.baselines:
-            # Of the tower's output only the class token is read, so only it is computed.
-            queries, tokens_out = queries[..., :1, :], tokens[:, :1]
-        else:
-            tokens_out = tokens
-        attended = F.scaled_dot_product_attention(queries, qkv[1], qkv[2])
-        if index >= first:
+        collected = index >= first
+        if collected:
             class_path.append(tokens[:, 0])
-            if index == first:
-                terms.append(keep(tokens))
-            beta = (
-                inverse_temperature(normed, attention.num_heads)
-                if settings.inverse_temperature is None
-                else normed.new_full(
-                    normed.shape[:1], settings.inverse_temperature, dtype=torch.float32
-                )
-            )
-            if settings.scope == "all":
-                attended_self = self_self_attention(
-                    qkv, beta, iterations=settings.iterations, rows=rows
-                )
-            else:
-                attended_self = scoped_attention(
-                    qkv,
-                    beta,
-                    settings.scope,
-                    iterations=settings.iterations,
-                    class_output=attended[..., 0, :],
-                    num_frames=grid[2],
-                    rows=rows,
-                )
-            terms.append(project(attended_self))
-            if settings.baselines:
-                value_value.append(project(value_value_attention(qkv[2], rows)))
-                if index == first + 1:
-                    second = keep(tokens)
-        if index == last and settings.baselines:
-            values = project(keep(qkv[2]))
-        tokens = tokens_out + project(attended)
-        tokens = tokens + scale_2(block.mlp(block.ln_2(tokens)))
+        if index == first:
+            terms.append(keep(tokens))
+        if index == first + 1 and settings.baselines:
+            second = keep(tokens)
+        found = forward(block, tokens, Part(collected, index == last, settings, grid[2]), rows)
+        tokens = found.tokens
+        if found.self_self is not None:
+            terms.append(found.self_self)
+        if found.value_value is not None:
+            value_value.append(found.value_value)
+            values = found.values
     return ImageTokens(
         torch.stack(terms),
         torch.stack([*class_path, tokens[:, 0]]),

@@ -20,6 +20,7 @@ from videogem.backbones.base import (
     trim_after_end,
     walk_blocks,
 )
+from videogem.backbones.compiling import BlockForward
 from videogem.errors import InputError
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
@@ -40,6 +41,7 @@ class OpenCLIPBackbone:
     """
 
     num_frames = 1
+    compiles = True
 
     def __init__(
         self, model: nn.Module, tokenizer: Tokenizer, *, name: str, image_size: int | None = None
@@ -52,6 +54,7 @@ class OpenCLIPBackbone:
         self._text = getattr(clip, "text", clip)
         self._tokenizer = tokenizer
         self._texts = TextCache()
+        self.block_forward = BlockForward()
         self.patch_size: int = self._visual.patch_size[0]
         self.image_size: int = image_size or self._visual.image_size[0]
         check_image_size(self.image_size, self.patch_size, name)
@@ -96,7 +99,8 @@ class OpenCLIPBackbone:
         check_depth(settings, self.num_blocks, self.name)
         tokens, (rows, columns) = self._embed(pixels)
         blocks = self._visual.transformer.resblocks
-        return walk_blocks(blocks, tokens, settings, (rows, columns, 1))
+        grid = (rows, columns, 1)
+        return walk_blocks(blocks, tokens, settings, grid, forward=self.block_forward)
 
     def _read_tower(self, visual: Any, name: str) -> Any:
         """The image tower, if this class can read it; else InputError."""

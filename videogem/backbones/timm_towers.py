@@ -21,6 +21,8 @@ from videogem.errors import InputError
 class TimmBackbone(OpenCLIPBackbone):
     """Reads an open_clip model whose image tower is timm's; the model itself stays untouched."""
 
+    compiles = False  # the blocks are read anew in each pass: each would be compiled anew
+
     def _read_tower(self, visual: Any, name: str) -> Any:
         if not isinstance(visual, TimmModel):
             raise InputError(f"The image tower of '{name}' is no tower of timm's.")

@@ -24,19 +24,20 @@ def planned_version(
     identity: str | None = None,
     image_size: int | None = None,
     dtype: Dtype = "fp32",
+    compiled: bool = False,
     **settings: Any,
 ) -> str:
     """The version a grounder of this model and method will report, before it is loaded.
 
-    What the default has is left out (fp32, the weights' own input size, the pinned spaCy model), so
-    that a new choice does not make older predictions look outdated. ``identity`` is that of the
-    weights where it was taken before, see `weights_identity`.
+    What the default has is left out (fp32, not compiled, the weights' own input size, the pinned
+    spaCy model), so that a new choice does not make older predictions look outdated. ``identity``
+    is that of the weights where it was taken before, see `weights_identity`.
     """
     chosen = method_settings(method, **settings)
     name = identity or weights_identity(model)
     size = "" if image_size is None else f"@{image_size}"
-    precision = "" if dtype == "fp32" else f"+{dtype}"
-    return version_string(name + size + precision, chosen) + spacy_suffix(chosen.spacy_model)
+    numerics = ("" if dtype == "fp32" else f"+{dtype}") + ("+compiled" if compiled else "")
+    return version_string(name + size + numerics, chosen) + spacy_suffix(chosen.spacy_model)
 
 
 def weights_identity(model: str) -> str:

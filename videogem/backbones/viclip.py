@@ -24,6 +24,7 @@ from videogem.backbones.base import (
     trim_after_end,
     walk_blocks,
 )
+from videogem.backbones.compiling import BlockForward
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
@@ -155,6 +156,8 @@ def squash_bilinear(
 class ViCLIPBackbone:
     """Reads a ViCLIP's weights; the model itself stays untouched."""
 
+    compiles = True
+
     def __init__(
         self,
         model: ViCLIP,
@@ -173,6 +176,7 @@ class ViCLIPBackbone:
         self._vision = model.vision_encoder
         self._tokenizer = tokenizer
         self._texts = TextCache()
+        self.block_forward = BlockForward()
 
     @property
     def fingerprint(self) -> str:
@@ -203,7 +207,8 @@ class ViCLIPBackbone:
         """
         check_depth(settings, self.num_blocks, self.name)
         tokens, grid = self._vision.embed(pixels.to(self._vision.proj.dtype))
-        return walk_blocks(self._vision.transformer.resblocks, tokens, settings, grid, target)
+        blocks = self._vision.transformer.resblocks
+        return walk_blocks(blocks, tokens, settings, grid, target, forward=self.block_forward)
 
     @torch.inference_mode()
     def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:

@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from backend.prediction.model import BackgroundModel, ModelNotReadyError
 from backend.settings import Settings
 from backend.web.app import configured_model, project_models
 from tests.fakes import FakeGrounder
+from videogem import __version__
+from videogem.backbones.versions import planned_version
+from videogem.grounding import VideoGEM
+from videogem.structures import Clip
 
 
 def test_another_method_on_loaded_weights_keeps_their_version_when_the_file_changes(
@@ -29,3 +35,22 @@ def test_weights_that_changed_while_loading_are_told() -> None:
     model = BackgroundModel("announced-1", lambda: FakeGrounder(version="loaded-2"))
     with pytest.raises(ModelNotReadyError, match="announced-1 was announced, loaded-2 was loaded"):
         model.get(timeout=10)
+
+
+def test_precision_and_compiling_are_in_the_version_and_reach_the_tower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(dtype="bfloat16", compile="on", device="cpu", data_dir=tmp_path)
+    started: list[VideoGEM] = []
+    monkeypatch.setattr(VideoGEM, "compile_soon", lambda self: started.append(self))
+    model = configured_model(settings)
+    assert model.version.startswith(f"videogem-{__version__}/demo+bf16+compiled/")
+    assert "+bf16+compiled" in project_models(settings, model)(None, "gem").version
+    grounder = model.get(timeout=120)
+    assert isinstance(grounder, VideoGEM)
+    pixels = grounder.backbone.preprocess([Clip.from_image(np.zeros((8, 8, 3), np.uint8))])
+    tokens = grounder.backbone.encode_frames(pixels, grounder.settings.attention)
+    assert tokens.terms.dtype == torch.bfloat16
+    assert started == [grounder]
+    plain = Settings(device="cpu", data_dir=tmp_path)
+    assert configured_model(plain).version == planned_version()  # as it ever was on a CPU

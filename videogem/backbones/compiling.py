@@ -1,0 +1,74 @@
+"""A block of a tower, compiled in the background: as it is written until then, faster after that.
+
+Compiling takes from seconds to a minute, in which nobody waits. What is compiled holds for the
+shapes it was made ready for; other shapes run as written, so that none ever stops to compile.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from videogem.backbones.base import BlockOutput, Part, block_forward
+from videogem.method.attention import KeptRows
+
+logger = logging.getLogger(__name__)
+
+GRAPHS = 64  # per function: two kinds of blocks and the last, for each batch size of each model
+
+
+class BlockForward:
+    """`block_forward`, or its compiled form for what it is ready for. Safe between threads.
+
+    ``backend`` is torch's name of a compiler.
+    """
+
+    def __init__(self, backend: str = "inductor") -> None:
+        self._backend = backend
+        self._compiled: Any = None
+        self._ready: frozenset[Hashable] = frozenset()
+        self._compiling = threading.local()
+
+    def __call__(
+        self, block: Any, tokens: Tensor, part: Part, rows: KeptRows | None
+    ) -> BlockOutput:
+        key = (tuple(tokens.shape), part, None if rows is None else (rows.first, rows.step))
+        seen: set[Hashable] | None = getattr(self._compiling, "seen", None)
+        if seen is not None:
+            seen.add(key)
+        elif key not in self._ready:
+            return block_forward(block, tokens, part, rows)
+        output: BlockOutput = self._compiled(block, tokens, part, rows)
+        return output
+
+    @property
+    def ready(self) -> bool:
+        """Whether anything runs compiled by now."""
+        return bool(self._ready)
+
+    def prepare(self, walk: Callable[[], Any]) -> None:
+        """Compile what ``walk``, a pass of the tower, needs.
+
+        What cannot be compiled here (without a C compiler, say) is told in the log, and runs as
+        written.
+        """
+        if self._compiled is None:
+            config = torch._dynamo.config
+            config.recompile_limit = max(GRAPHS, config.recompile_limit)
+            self._compiled = torch.compile(block_forward, backend=self._backend, dynamic=False)
+        seen = self._compiling.seen = set[Hashable]()
+        try:
+            walk()
+        except Exception as error:  # compilers fail in many ways, and none may stop the tower
+            logger.warning(
+                "The image tower could not be compiled and runs as written: %s: %s",
+                type(error).__name__,
+                " ".join(str(error).split())[:300],
+            )
+        else:
+            self._ready = self._ready | seen
+        finally:
+            del self._compiling.seen
