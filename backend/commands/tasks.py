@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
+from urllib.parse import unquote
 
 import typer
 
@@ -21,6 +22,8 @@ SIDECARS = (
     ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa", ".ttml", ".dfxp", ".srv3", ".srv2", ".srv1",
     ".json3", ".smi", ".eaf", ".json", ".csv", ".tsv", ".txt",
 )  # fmt: skip
+
+CONFIGS = {"frame": "frame", "frames": "frame_list", "video": "video"}  # of --kind
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +64,7 @@ def tasks(
 ) -> None:
     """Make Label Studio tasks from a video and what was said in it."""
     from backend.commands.support.task_building import build_tasks, choose_best, plan_moments
+    from backend.commands.support.task_folder import add_tasks, check_tasks
     from videogem.media.video import probe
     from videogem.narration.action_cues import why_no_action
 
@@ -102,6 +106,7 @@ def tasks(
         return
     if all(moment.reason for moment in moments):
         raise InputError("No cue is left to make a task of; --dry-run shows the reason for each.")
+    check_tasks(out)
     with _progress("Writing frames") as advance:
         made = build_tasks(
             video,
@@ -113,9 +118,14 @@ def tasks(
             moments=moments,
             advance=advance,
         )
-    path = _write(out, made)
+    added = add_tasks(out, made)
     left_out = len({moment.cue for moment in moments if moment.reason})
-    typer.echo(f"{len(made)} tasks in {path}; cues left out: {left_out} of {len(cues)}")
+    typer.echo(
+        f"{added.total} tasks in {added.path}: {added.new} new, {added.renewed} written again, "
+        f"{added.kept} of other runs; cues left out: {left_out} of {len(cues)}"
+    )
+    url = made[0]["data"].get("video") or made[0]["data"].get("frame")
+    typer.echo(_next_steps(out, files_root, url_prefix, kind, url or made[0]["data"]["frames"][0]))
 
 
 def _check(*, kind: str, at: str) -> None:
@@ -209,13 +219,33 @@ def _show(moments: Sequence["Moment"], words: "WordCut") -> None:
     console.print(table)
 
 
-def _write(out: Path, made: Sequence[dict[str, Any]]) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "tasks.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
-    return path
+def _next_steps(out: Path, files_root: Path | None, url_prefix: str, kind: str, url: str) -> str:
+    """What to do with the tasks, in three steps."""
+    from backend.commands.support.task_building import LOCAL_FILES
+
+    root = (files_root or out).resolve()
+    if url_prefix == LOCAL_FILES:
+        # Label Studio serves folders below its document root, never the root itself.
+        folder = (root / unquote(url.removeprefix(url_prefix))).parent
+        if out.resolve() != root and folder.is_relative_to(out.resolve()):
+            folder = out.resolve()
+        serve = (
+            "Start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+            f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}, and in the project add {folder} under "
+            "Settings > Cloud storage > Add source storage > Local files."
+        )
+    else:
+        serve = f"Make sure that the files below {root} can be had at {url_prefix}."
+    return "\n".join(
+        (
+            "Next:",
+            f"1. Make a project with the labeling config that 'videogem configs {CONFIGS[kind]}' "
+            f"prints. {serve}",
+            f"2. Import {out / 'tasks.json'} into the project.",
+            "3. Run 'videogem serve', connect its address under Settings > Model, then select the "
+            "tasks and choose Actions > Retrieve predictions.",
+        )
+    )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A video and what was said in it → Label Studio tasks, with their frames written beside."""
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from backend.commands.support.task_folder import claim_folder, copy_whole, whole_file
 from videogem.errors import InputError
 from videogem.media.sources import Seconds
 from videogem.media.video import VideoInfo, open_frames, probe, read_clips
@@ -126,16 +126,23 @@ def build_tasks(
 
     Frames are written as JPEG below ``out_dir``; what a task says of a file is ``url_prefix`` and
     its path below ``files_root`` (default: ``out_dir``; Label Studio's document root). A video
-    outside ``files_root`` is copied beside the tasks. Ids and file names depend on the video's
-    name, the cue and its time alone, so that a second run makes the same tasks.
+    outside ``files_root`` is copied to its frames' folder. Ids and file names depend on the video's
+    name, the cue and its time alone, so that a second run makes the same tasks; only another video
+    of the same name has a folder and ids of its own.
 
     Raises:
         InputError: the video cannot be read, or ``out_dir`` lies outside ``files_root``.
     """
     video, out_dir = Path(video), Path(out_dir)
     root = Path(files_root) if files_root is not None else out_dir
-    place = _Placing(video, out_dir, root, url_prefix)
     info = probe(video)
+    served = kind == "video" and video.resolve().is_relative_to(root.resolve())
+    if served:
+        folder = video.stem
+    else:
+        _check_below(out_dir, root)
+        folder = claim_folder(out_dir, video)
+    place = _Placing(video, out_dir, root, url_prefix, folder, served)
     if moments is None:
         moments = plan_moments(cues, info, at=at, offset=offset, every=every)
     kept = [moment for moment in moments if moment.reason is None]
@@ -154,32 +161,42 @@ class _Placing:
     out_dir: Path
     root: Path
     url_prefix: str
+    folder: str  # of the frames, below out_dir
+    served: bool  # the video itself is, where it lies
 
     def url(self, path: Path) -> str:
-        try:
-            below = path.resolve().relative_to(self.root.resolve())
-        except ValueError:
-            raise InputError(
-                f"{path} lies outside the folder that is served ({self.root}); choose --out inside "
-                "it, or another --files-root."
-            ) from None
-        return self.url_prefix + quote(below.as_posix())
+        return self.url_prefix + quote(_check_below(path, self.root).as_posix())
 
     def frame(self, time: float) -> Path:
-        return self.out_dir / self.video.stem / f"{round(time * 1000):08d}.jpg"
+        return self.out_dir / self.folder / f"{round(time * 1000):08d}.jpg"
 
     def video_url(self) -> str:
-        if self.video.resolve().is_relative_to(self.root.resolve()):
+        if self.served:
             return self.url(self.video)
-        copy = self.out_dir / self.video.name
-        if not copy.exists() or copy.stat().st_size != self.video.stat().st_size:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.video, copy)
+        copy = self.out_dir / self.folder / self.video.name
+        copy_whole(self.video, copy)
         return self.url(copy)
 
     def key(self, kind: Kind, *parts: object) -> str:
-        text = "\n".join(map(str, (self.video.name, kind, *parts)))
+        """An id: the same on every run, another one for every other clip."""
+        own = () if self.folder == self.video.stem else (self.folder,)
+        text = "\n".join(map(str, (self.video.name, *own, kind, *parts)))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_below(path: Path, root: Path) -> Path:
+    """The path as seen from the folder that is served.
+
+    Raises:
+        InputError: it is not in there.
+    """
+    try:
+        return path.resolve().relative_to(root.resolve())
+    except ValueError:
+        raise InputError(
+            f"{path} lies outside the folder that is served ({root}); choose --out inside it, or "
+            "another --files-root."
+        ) from None
 
 
 def _frame_tasks(
@@ -232,11 +249,13 @@ def _video_task(place: _Placing, moments: Sequence[Moment], info: VideoInfo) -> 
         {"start": round(cue.start, 3), "end": round(min(cue.end, info.end), 3), "text": cue.text}
         for cue in cues
     ]
+    url = place.video_url()
+    where = (url,) if place.served else ()  # others of the same name may be served as well
     data = {
-        "video": place.video_url(),
+        "video": url,
         "narration": spoken,
         "fps": info.fps,
-        "id": place.key("video", spoken),
+        "id": place.key("video", spoken, *where),
     }
     return {"data": data}
 
@@ -249,10 +268,8 @@ def _written(place: _Placing, times: Sequence[float]) -> Iterator[Path]:
     with open_frames(place.video) as reader:
         for frame in reader.frames_at(times):
             path = place.frame(frame.time)
-            # Renamed when complete: a run that is stopped leaves no half picture behind.
-            part = path.with_suffix(".part")
-            Image.fromarray(frame.image).save(part, "JPEG", quality=JPEG_QUALITY)
-            part.replace(path)
+            with whole_file(path) as part:
+                Image.fromarray(frame.image).save(part, "JPEG", quality=JPEG_QUALITY)
             yield path
 
 
