@@ -61,7 +61,14 @@ class Settings(BaseSettings):
         "names than localhost and plain addresses are refused",
     )
     port: int = Field(9090, ge=1, le=65535, description="port the backend listens on")
-    threads: int = Field(8, ge=4, le=256, description="request threads of the one worker process")
+    threads: int = Field(
+        8, ge=4, le=256, description="threads for /predict; other requests have a few of their own"
+    )
+    trusted_proxy: str | None = Field(
+        None,
+        description="address of a reverse proxy before the backend, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; of others they are ignored",
+    )
     data_dir: Path = Field(
         Path("~/.local/share/videogem"), description="folder for database, job list and media cache"
     )
@@ -111,7 +118,7 @@ class Settings(BaseSettings):
     media_timeout: float = Field(60.0, gt=0, description="seconds one file may take to fetch")
     max_redirects: int = Field(5, ge=0, le=20, description="redirects followed for one file")
     cache_mb: float = Field(2000.0, ge=0, description="most disk space the media cache may take")
-    max_request_mb: float = Field(256.0, gt=0, description="largest request body accepted")
+    max_request_mb: float = Field(64.0, gt=0, description="largest request body accepted")
     qa_tolerance: float = Field(
         5.0,
         gt=0,

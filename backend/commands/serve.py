@@ -1,8 +1,5 @@
 """`videogem serve`: the backend for Label Studio."""
 
-import platform
-import sys
-
 import typer
 
 
@@ -14,21 +11,11 @@ def serve(
     *,
     host: str | None = typer.Option(None, help="Address to listen on [env: VIDEOGEM_HOST]."),
     port: int | None = typer.Option(None, help="Port to listen on [env: VIDEOGEM_PORT]."),
-    server: str = typer.Option(
-        "auto", help="gunicorn, waitress or auto: gunicorn where it can fork safely."
-    ),
+    server: str | None = typer.Option(None, hidden=True),
 ) -> None:
     """Run the machine-learning backend that Label Studio connects to."""
     from backend.web.serving import run_server
 
-    run_server(host=host, port=port, server=_choose(server))
-
-
-def _choose(server: str) -> str:
-    if server not in ("auto", "gunicorn", "waitress"):
-        raise typer.BadParameter(f"--server must be auto, gunicorn or waitress, got {server!r}")
-    if server != "auto":
-        return server
-    # On macOS a forked child that touches the system's frameworks is killed; Windows cannot fork.
-    forks = sys.platform != "win32" and platform.system() != "Darwin"
-    return "gunicorn" if forks else "waitress"
+    if server is not None:
+        raise typer.BadParameter("there is one server now, and nothing to choose: leave it out.")
+    run_server(host=host, port=port)

@@ -3,61 +3,90 @@
 import base64
 import hmac
 import logging
+import math
+from collections.abc import Callable
 from contextlib import suppress
 
 from flask import Flask, Response, request
-from pydantic import SecretStr
 
 from backend.settings import Settings
+from backend.web.logins import Logins
 
 logger = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/health", "/"})
+# In the status line: all that Label Studio's connect dialog shows.
+UNAUTHORIZED = (
+    "This backend asks for a password: choose 'Basic authentication' in Label Studio's connect "
+    "dialog and enter VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD of the backend"
+)
+WRONG = "Wrong user or password: they are " + UNAUTHORIZED.partition("enter ")[2]
+SLOWER = "Too many wrong passwords from this address: wait {seconds} s"
 
 
 def require_basic_auth(app: Flask, settings: Settings) -> None:
     """Ask for user and password on every path but /health, where they are configured."""
-    accepted = _accepted(settings)
-    if not accepted:
+    if basic_auth_header(settings) is None:
         return
+    opens = password_check(settings)
+    logins = Logins()
 
     @app.before_request
     def check() -> Response | None:
         if request.path in OPEN_PATHS:
             return None
-        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        # Compared as bytes: a name beyond ASCII makes compare_digest of text fail.
-        if any([hmac.compare_digest(given, header.encode()) for header in accepted]):
+        given = request.headers.get("Authorization")
+        if given is None:
+            return _refused(401, UNAUTHORIZED)
+        if seconds := math.ceil(logins.wait(request.remote_addr)):
+            answer = _refused(429, SLOWER.format(seconds=seconds))
+            answer.headers["Retry-After"] = str(seconds)
+            return answer
+        if opens(given):
+            logins.succeeded(request.remote_addr)
             return None
-        if request.path == "/webhook":
-            logger.error(
-                "a webhook came without the password and is lost: Label Studio does not send the "
-                "backend's password with webhooks. With VIDEOGEM_LABEL_STUDIO_API_KEY the backend "
-                "sets the webhook's header itself; else set it in the project's settings"
-            )
-        answer = Response("Unauthorized", status=401)
-        answer.headers["WWW-Authenticate"] = 'Basic realm="VideoGEM", charset="UTF-8"'
-        return answer
+        logins.failed(request.remote_addr)
+        return _refused(401, WRONG)
+
+
+def password_check(settings: Settings) -> Callable[[str], bool]:
+    """What tells whether an Authorization header opens; without a password all do."""
+    # As browsers write it, and as Label Studio's HTTP client does (Latin-1).
+    accepted = [_header(settings, encoding) for encoding in ("utf-8", "latin-1")]
+    if accepted[0] is None:
+        return lambda _given: True
+
+    def opens(given: str) -> bool:
+        # Compared as bytes: a name beyond ASCII makes compare_digest of text fail.
+        came = given.encode("utf-8", "replace")
+        return any([hmac.compare_digest(came, each.encode()) for each in accepted if each])
+
+    return opens
 
 
 def basic_auth_header(settings: Settings) -> str | None:
     """The Authorization header of the configured user, or None without one."""
-    if settings.basic_auth_user is None or settings.basic_auth_password is None:
-        return None
-    return _header(settings.basic_auth_user, settings.basic_auth_password, "utf-8")
+    return _header(settings, "utf-8")
 
 
-def _accepted(settings: Settings) -> list[str]:
-    """The header as browsers write it, and as Label Studio's HTTP client does (Latin-1)."""
+def _header(settings: Settings, encoding: str) -> str | None:
     user, password = settings.basic_auth_user, settings.basic_auth_password
     if user is None or password is None:
-        return []
-    headers = [_header(user, password, "utf-8")]
+        return None
     with suppress(UnicodeEncodeError):
-        headers.append(_header(user, password, "latin-1"))
-    return headers
+        pair = f"{user}:{password.get_secret_value()}".encode(encoding)
+        return "Basic " + base64.b64encode(pair).decode()
+    return None
 
 
-def _header(user: str, password: SecretStr, encoding: str) -> str:
-    pair = f"{user}:{password.get_secret_value()}".encode(encoding)
-    return "Basic " + base64.b64encode(pair).decode()
+def _refused(status: int, reason: str) -> Response:
+    if request.path == "/webhook":
+        logger.error(
+            "a webhook came without the password and is lost: Label Studio does not send the "
+            "backend's password with webhooks. With VIDEOGEM_LABEL_STUDIO_API_KEY the backend "
+            "sets the webhook's header itself; else set it in the project's settings"
+        )
+    answer = Response(reason + "\n", status=f"{status} {reason}", mimetype="text/plain")
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = 'Basic realm="VideoGEM", charset="UTF-8"'
+    return answer

@@ -1,7 +1,6 @@
 """The same model as a ``label_studio_ml.LabelStudioMLBase``, for people who host with the SDK.
 
-    LABEL_STUDIO_ML_BACKEND_V2=1 gunicorn --worker-class gthread --workers 1 --threads 8 \\
-        "backend.web.sdk:make_app()"
+    LABEL_STUDIO_ML_BACKEND_V2=1 waitress-serve --threads 8 --call backend.web.sdk:make_app
 
 `videogem serve` is the better host: the SDK's server has no queue for large batches, no
 authentication and no quality page. What label-studio-ml 1.0.9 gets wrong for Label Studio 1.23 is

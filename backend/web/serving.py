@@ -1,8 +1,9 @@
-"""Runs the app under gunicorn (one worker, threads) or waitress."""
+"""Runs the app in this process: one, because the weights should be in memory once."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+import sys
+import threading
+from collections.abc import Callable, Mapping
 
 from flask import Flask
 
@@ -14,10 +15,13 @@ logger = logging.getLogger(__name__)
 
 Create = Callable[[Settings], Flask]
 
-REQUEST_TIMEOUT = 3700  # seconds; longer than the longest VIDEOGEM_PREDICT_BUDGET
+# Threads that compute in Python give way to others after so many seconds (5 ms by default): with
+# eight of them at work, /health would wait for several turns of each.
+SWITCH_SECONDS = 5e-4
+CLOSE_SECONDS = 3.0  # for giving back the jobs under way
 
 
-def run_server(*, host: str | None, port: int | None, server: str) -> None:
+def run_server(*, host: str | None, port: int | None) -> None:
     """Serve until stopped; command line values win over the environment.
 
     Raises:
@@ -29,10 +33,7 @@ def run_server(*, host: str | None, port: int | None, server: str) -> None:
     check_who_may_ask(settings)
     logging.getLogger().setLevel(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if server == "waitress":
-        run_waitress(settings, create)
-    else:
-        run_gunicorn(settings, create)
+    serve(settings, create)
 
 
 def check_who_may_ask(settings: Settings) -> None:
@@ -63,40 +64,41 @@ def create(settings: Settings) -> Flask:
     return create_app(settings)
 
 
-def run_waitress(settings: Settings, create: Create) -> None:
-    """Serve from this process: for systems where forking is not safe."""
-    import waitress
+def serve(settings: Settings, create: Create) -> None:
+    """Make the app and answer requests until SIGTERM or SIGINT.
 
-    waitress.serve(
-        create(settings), host=settings.host, port=settings.port, threads=settings.threads
-    )
+    Raises:
+        InputError: the address cannot be listened on, or a setting names what does not exist.
+    """
+    from backend.web.auth import password_check
+    from backend.web.server import Servers
+    from backend.web.service import KEY
 
+    sys.setswitchinterval(SWITCH_SECONDS)
+    opens = password_check(settings)
 
-def run_gunicorn(settings: Settings, create: Create) -> None:
-    """Serve from one worker process with threads."""
-    from gunicorn.app.base import BaseApplication
+    def may_ask(headers: Mapping[str, str]) -> bool:
+        return opens(headers.get("AUTHORIZATION", ""))
 
-    class Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-        """One worker, because the weights should be in memory once; the app is made after the
-        fork, because CUDA does not survive one.
-        """
-
-        def load_config(self) -> None:
-            options: dict[str, Any] = {
-                "bind": f"{settings.host}:{settings.port}",
-                "workers": 1,
-                "threads": settings.threads,
-                "worker_class": "gthread",
-                "preload_app": False,
-                "timeout": REQUEST_TIMEOUT,
-                "graceful_timeout": 5,
-                "keepalive": 5,
-                "control_socket_disable": True,  # it would be written to the home folder
-            }
-            for name, value in options.items():
-                self.cfg.set(name, value)
-
-        def load(self) -> Flask:
-            return create(settings)
-
-    Application().run()
+    app = create(settings)
+    try:
+        servers = Servers(
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            max_request_mb=settings.max_request_mb,
+            may_ask=may_ask,
+            trusted_proxy=settings.trusted_proxy,
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Cannot listen on {settings.host}:{settings.port} (VIDEOGEM_HOST, VIDEOGEM_PORT): "
+            f"{error}"
+        ) from None
+    for host, port in servers.addresses:
+        logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    servers.run()
+    closing = threading.Thread(target=app.extensions[KEY].close, daemon=True)
+    closing.start()
+    closing.join(CLOSE_SECONDS)

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from backend.settings import Settings
 from backend.web.app import create_app
+from backend.web.logins import FREE, SECONDS_EACH
 from tests.backend.prediction.test_batch import CONFIG
 from tests.fakes import FakeGrounder
 
@@ -51,6 +52,36 @@ def test_anything_else_does_not(client: FlaskClient, path: str, headers: dict[st
     answer = client.post(path, json=SETUP, headers=headers)
     assert answer.status_code == 401
     assert "Basic" in answer.headers["WWW-Authenticate"]
+    # Label Studio's connect dialog shows the status line alone.
+    assert "VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD" in answer.status
+    assert ("connect dialog" in answer.status) != ("Authorization" in headers)
+
+
+def test_guessing_is_slowed_down_and_others_are_not(client: FlaskClient) -> None:
+    def code(password: str, address: str) -> int:
+        at = {"REMOTE_ADDR": address}
+        headers = header(f"zoë:{password}")
+        return client.post("/setup", json=SETUP, headers=headers, environ_base=at).status_code
+
+    assert code("pä:ss", "192.0.2.7") == 200
+    guesses = [code(f"guess {number}", "203.0.113.9") for number in range(30)]
+    assert guesses == [401] * FREE + [429] * (30 - FREE)
+    # Not even the right one is looked at there now, or guessing would go on at full speed.
+    assert code("pä:ss", "203.0.113.9") == 429
+    assert code("pä:ss", "192.0.2.8") == 200
+    # Whoever was in stays in, though somebody guesses from the same address.
+    for number in range(30):
+        assert code(f"guess {number}", "192.0.2.7") == 401
+    assert code("pä:ss", "192.0.2.7") == 200
+
+
+def test_who_has_to_wait_is_told_how_long(client: FlaskClient) -> None:
+    for number in range(FREE + 1):
+        answer = client.get("/jobs", headers=header(f"zoë:{number}"))
+    seconds = int(answer.headers["Retry-After"])
+    assert answer.status_code == 429 and 0 < seconds <= SECONDS_EACH
+    assert f"wait {seconds} s" in answer.status
+    assert client.get("/health").status_code == 200
 
 
 def test_a_lost_webhook_is_told_in_the_log_without_secrets(

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
-    """gunicorn serving ``backend.web.sdk:make_app()``, as the module's docstring says."""
+    """waitress serving ``backend.web.sdk:make_app``, as the module's docstring says."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -40,8 +40,8 @@ def server(folder: Path) -> Iterator[str]:
         "LABEL_STUDIO_ML_BACKEND_V2": "1",
         "VIDEOGEM_DATA_DIR": str(folder),
     }
-    command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1"]
-    command += ["--threads", "4", "--bind", f"127.0.0.1:{port}", "backend.web.sdk:make_app()"]
+    command = [sys.executable, "-m", "waitress", "--threads", "4"]
+    command += ["--listen", f"127.0.0.1:{port}", "--call", "backend.web.sdk:make_app"]
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -1,5 +1,6 @@
 """The real server: /health and /setup answer in time whatever else happens."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -7,11 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
+from typer.testing import CliRunner
 
+from backend import cli
 from tests.images import image_url
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,8 +46,8 @@ def load():
 def create(settings):
     return create_app(settings, BackgroundModel("fake-1", load))
 
-settings = Settings(host="127.0.0.1", port=int(sys.argv[2]), data_dir=sys.argv[3])
-getattr(serving, "run_" + sys.argv[1])(settings, create)
+settings = Settings(host="127.0.0.1", port=int(sys.argv[1]), data_dir=sys.argv[2])
+serving.serve(settings, create)
 """
 CONFIG = (
     '<View><Image name="i" value="$i"/><Text name="t" value="$t"/>'
@@ -51,23 +55,38 @@ CONFIG = (
 )
 
 
-@pytest.fixture(params=["gunicorn", "waitress"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@dataclass(frozen=True)
+class Server:
+    url: str
+    process: subprocess.Popen
+
+    def wait(self) -> None:
+        """Until it answers."""
+        for _ in range(600):
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{self.url}/health", timeout=5)
+                return
+            time.sleep(0.05)
+        pytest.fail("the server did not start")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, request.param, str(port), str(tmp_path)],
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(port), str(tmp_path)],
             cwd=ROOT,
             stdout=log,
             stderr=log,
         )
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield Server(f"http://127.0.0.1:{port}", process)
         finally:
-            server.terminate()
-            server.wait(timeout=30)
+            process.terminate()
+            process.wait(timeout=30)
 
 
 def timed_health(url: str) -> tuple[float, str]:
@@ -76,14 +95,10 @@ def timed_health(url: str) -> tuple[float, str]:
     return time.monotonic() - started, answer.json()["model_state"]
 
 
-def test_health_and_setup_are_quick_while_loading_and_while_predicting(url: str) -> None:
-    waits, states = [], set()
-    for _ in range(300):
-        try:
-            states.add(timed_health(url)[1])
-            break
-        except requests.ConnectionError:
-            time.sleep(0.05)
+def test_health_and_setup_are_quick_while_loading_and_while_predicting(server: Server) -> None:
+    url = server.url
+    server.wait()
+    waits, states = [], {timed_health(url)[1]}
     tasks = [{"id": n, "data": {"i": image_url(), "t": "cut tomato"}} for n in range(2)]
     body = {"project": "1.2", "tasks": tasks, "label_config": CONFIG}
     with ThreadPoolExecutor() as pool:
@@ -103,3 +118,28 @@ def test_health_and_setup_are_quick_while_loading_and_while_predicting(url: str)
     assert [len(item["result"]) for item in results] == [1, 1]
     assert max(waits) < 1
     assert states == {"loading", "ready"}
+
+
+def test_it_stops_when_told_and_answers_what_is_under_way(server: Server) -> None:
+    server.wait()
+    body = {"project": "1.2", "tasks": [], "label_config": CONFIG}
+    host = server.url.removeprefix("http://")
+    half_sent = socket.create_connection(tuple(host.split(":")))
+    half_sent.sendall(b"POST /webhook HTTP/1.1\r\n")
+    task = {"id": 1, "data": {"i": image_url(), "t": "cut tomato"}}
+    with half_sent, ThreadPoolExecutor() as pool:
+        while timed_health(server.url)[1] != "ready":
+            time.sleep(0.1)
+        asked = pool.submit(
+            requests.post, f"{server.url}/predict", json=body | {"tasks": [task]}, timeout=60
+        )
+        time.sleep(0.5)  # of the 2 s that it takes
+        server.process.terminate()
+        assert [len(each["result"]) for each in asked.result().json()["results"]] == [1]
+        assert server.process.wait(timeout=15) == 0
+
+
+def test_the_old_choice_of_a_server_is_refused_in_words() -> None:
+    result = CliRunner().invoke(cli.app, ["serve", "--server", "gunicorn"])
+    assert result.exit_code == 2
+    assert "one server now" in result.output

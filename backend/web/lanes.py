@@ -1,0 +1,86 @@
+"""Which threads serve which requests: nothing slow ever stands before /health or a webhook."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from waitress.task import ThreadedTaskDispatcher
+
+PICTURES = (".jpg", ".png")
+
+
+@dataclass(frozen=True)
+class Width:
+    """Threads of one lane, and how many requests may wait for them before others are refused."""
+
+    threads: int
+    waiting: int
+
+
+def widths(threads: int) -> dict[str, Width]:
+    """The lanes of a backend with so many threads for /predict."""
+    return {
+        "quick": Width(2, 512),  # answered from memory; refusals, too
+        "setup": Width(2, 16),
+        "events": Width(4, 64),
+        "predict": Width(threads, 32),
+        "pages": Width(4, 16),
+        "pictures": Width(2, 16),  # of the quality page: each is fetched from Label Studio
+    }
+
+
+def lane_of(path: str) -> str:
+    """The lane of a path."""
+    if path in ("/", "/health", "/versions") or path.startswith("/qa/static/"):
+        return "quick"
+    if path in ("/setup", "/predict"):
+        return path[1:]
+    if path == "/webhook":
+        return "events"
+    return "pictures" if path.endswith(PICTURES) else "pages"
+
+
+class Lanes:
+    """What waitress calls a task dispatcher, made of one small pool of threads a lane."""
+
+    def __init__(self, threads: int) -> None:
+        self._lanes = {name: _Lane(name, width) for name, width in widths(threads).items()}
+
+    @property
+    def capacity(self) -> int:
+        """Requests that may be served or wait at a time, in all lanes but the quick one."""
+        lanes = (lane for name, lane in self._lanes.items() if name != "quick")
+        return sum(lane.width.threads + lane.width.waiting for lane in lanes)
+
+    def offer(self, task: Any, name: str) -> bool:
+        """Queue a task; False where too many wait already."""
+        return self._lanes[name].offer(task)
+
+    def shutdown(self) -> None:
+        """Let go of the threads; those still at work end with the process."""
+        for lane in self._lanes.values():
+            lane.set_thread_count(0)
+
+
+class _Lane(ThreadedTaskDispatcher):
+    """A pool whose queue has an end."""
+
+    def __init__(self, name: str, width: Width) -> None:
+        super().__init__()
+        self.name = name
+        self.width = width
+        self.set_thread_count(width.threads)
+
+    def start_new_thread(self, target: Callable[[int], None], thread_no: int) -> None:
+        name = f"{self.name}-{thread_no}"
+        threading.Thread(target=target, name=name, args=(thread_no,), daemon=True).start()
+
+    def offer(self, task: Any) -> bool:
+        with self.lock:
+            idle = self.width.threads - self.active_count  # some may be about to take a task
+            if len(self.queue) >= self.width.waiting + idle:
+                return False
+            self.queue.append(task)
+            self.queue_cv.notify()
+            return True

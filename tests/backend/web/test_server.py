@@ -1,0 +1,252 @@
+"""The server by raw sockets: what is half sent, too large or misshapen holds nothing up."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from backend.settings import MEGABYTE
+from backend.web import received, server
+from backend.web.lanes import lane_of, widths
+from backend.web.server import Servers
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Running:
+    """A server with a small app, in a thread."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def ask(self, *parts: bytes) -> bytes:
+        """What comes back until the server closes."""
+        with self.connect() as link:
+            for part in parts:
+                link.sendall(part)
+            return read(link)
+
+    def health(self) -> float:
+        """Seconds that /health takes."""
+        begun = time.monotonic()
+        answer = self.ask(b"GET /health HTTP/1.0\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.0 200"), answer
+        return time.monotonic() - begun
+
+
+def read(link: socket.socket) -> bytes:
+    found = b""
+    while part := link.recv(65536):
+        found += part
+    return found
+
+
+class App:
+    """Answers with the length of the body; ``/predict`` waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read()
+        if environ["PATH_INFO"] == "/predict":
+            self.let_go.wait(20)
+        start("200 OK", [("Content-Type", "text/plain")])
+        if environ["PATH_INFO"] == "/qa/large":
+            return (bytes(MEGABYTE) for _ in range(40))
+        return [f"{environ['REMOTE_ADDR']} {len(body)}".encode()]
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def start(app: App) -> Iterator[Callable[..., Running]]:
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Running:
+            values = {"max_request_mb": 3, "may_ask": lambda _: True} | options
+            servers = Servers(app, host="127.0.0.1", port=0, threads=4, **values)
+            thread = threading.Thread(target=servers.loop, daemon=True)
+            thread.start()
+            stack.callback(thread.join, 10)
+            stack.callback(servers.close)
+            return Running(servers.addresses[0][1])
+
+        stack.callback(app.let_go.set)
+        yield make
+
+
+def test_half_sent_requests_hold_no_thread_and_no_connection(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(received, "HEAD_SECONDS", 1.0)
+    running = start()
+    with ExitStack() as stack:
+        links = [stack.enter_context(running.connect()) for _ in range(400)]
+        for number, link in enumerate(links):
+            link.sendall(HEAD if number % 2 else HEAD + b"Content-Length: 50\r\n\r\n{")
+        assert running.health() < 10
+        late = read(links[-1])
+    assert late.startswith(b"HTTP/1.0 408 The request did not come in time"), late
+
+
+def test_a_body_that_drips_is_ended(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(received, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(server, "LINGER_SECONDS", 0.2)
+    running = start()
+    with running.connect() as link:
+        link.sendall(HEAD + b"Content-Length: 100000\r\n\r\n")
+        with pytest.raises(OSError):
+            for _ in range(200):
+                link.sendall(b"x")
+                time.sleep(0.1)
+
+
+def test_an_answer_that_nobody_takes_is_ended(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.5)
+    running = start()
+    with ExitStack() as stack:
+        for _ in range(widths(4)["pages"].threads):  # every thread that serves such answers
+            link = stack.enter_context(running.connect())
+            link.sendall(b"GET /qa/large HTTP/1.0\r\n\r\n")
+        assert running.ask(b"GET /qa HTTP/1.0\r\n\r\n").endswith(b"127.0.0.1 0")
+
+
+def test_what_is_too_large_is_told_in_words(start: Callable[..., Running]) -> None:
+    running = start()
+    size = 4 * MEGABYTE
+    answer = running.ask(HEAD + b"Content-Length: %d\r\n\r\n" % size, bytes(size))
+    assert answer.startswith(b"HTTP/1.1 413 "), answer
+    assert b"larger than 3 MB (VIDEOGEM_MAX_REQUEST_MB)" in answer.splitlines()[0]
+    assert b"Content-Security-Policy" in answer
+
+
+def test_who_may_not_ask_sends_nothing_large(start: Callable[..., Running]) -> None:
+    running = start(may_ask=lambda headers: headers.get("AUTHORIZATION") == "Basic right")
+    size = 200_000
+    head = b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    length = b"Content-Length: %d\r\n\r\n" % size
+    assert running.ask(head + length, bytes(size)).startswith(b"HTTP/1.1 401 ")
+    known = head + b"Authorization: Basic right\r\n"
+    assert running.ask(known + length, bytes(size)).endswith(b"127.0.0.1 200000")
+
+
+def test_large_bodies_take_turns(
+    app: App, start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(received, "TURN_SECONDS", 0.5)
+    running = start()
+    size = 2 * MEGABYTE
+    large = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % size, bytes(size)
+    answers: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(running.ask(*large)))
+        for _ in range(server.LARGE_AT_ONCE)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    refused = running.ask(*large)
+    assert refused.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 5" in refused, refused
+    assert running.health() < 5
+    app.let_go.set()
+    for thread in threads:
+        thread.join()
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+    assert running.ask(*large).startswith(b"HTTP/1.1 200 ")  # their turns were given back
+
+
+def test_a_full_lane_refuses_and_others_go_on(start: Callable[..., Running]) -> None:
+    running = start()
+    lane = widths(4)["predict"]
+    with ExitStack() as stack:
+        for _ in range(lane.threads + lane.waiting):
+            link = stack.enter_context(running.connect())
+            link.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        time.sleep(0.5)
+        refused = running.ask(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert refused.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in refused, refused
+        for path in b"/health", b"/webhook", b"/setup", b"/qa", b"/qa/audit/1/0/frame.jpg":
+            answer = running.ask(b"GET %s HTTP/1.0\r\n\r\n" % path)
+            assert answer.startswith(b"HTTP/1.0 200 "), (path, answer)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 411),
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 411),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400),
+        (HEAD + b"Content-Length: -5\r\n\r\nhello", 400),
+        (HEAD + b"Content-Length: +5\r\n\r\nhello", 400),
+        (HEAD + b"Content-Length: 0x5\r\n\r\nhello", 400),
+        (HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nhello", 400),
+        (HEAD + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nhello", 413),
+        (HEAD + b"Content-Length : 5\r\n\r\nhello", 400),
+        (HEAD + b" folded\r\n: x\r\n\r\n", 400),
+        (HEAD + b"A: b\rc\r\n\r\n", 400),
+        (HEAD + b"A: b\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (HEAD + b"A: b\0c\r\n\r\n", 400),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\n" + b"A: b\r\n" * 10_000 + b"\r\n", 431),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", 431),
+        (b"get / HTTP/1.1\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
+    ],
+)
+def test_misshapen_requests_are_refused(
+    start: Callable[..., Running], request_: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = start().ask(request_)
+    assert answer.startswith((b"HTTP/1.1 %d " % code, b"HTTP/1.0 %d " % code)), answer
+    assert answer.count(b"HTTP/1.") == 1  # what came after it is no request
+    assert not caplog.records
+
+
+def test_the_address_of_a_proxy_is_believed_only_where_it_is_set(
+    start: Callable[..., Running],
+) -> None:
+    request = b"GET /setup HTTP/1.0\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
+    assert start().ask(request).endswith(b"127.0.0.1 0")
+    assert start(trusted_proxy="127.0.0.1").ask(request).endswith(b"203.0.113.7 0")
+
+
+def test_pipelined_requests_are_answered_in_their_order(start: Callable[..., Running]) -> None:
+    body = b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+    last = b"GET /setup HTTP/1.0\r\n\r\n"
+    answer = start().ask(body % (3, b"abc") + body % (1, b"a") + body % (2, b"ab") + last)
+    lengths = [part.splitlines()[-1][-1:] for part in answer.split(b"HTTP/1.")[1:]]
+    assert lengths == [b"3", b"1", b"2", b"0"]
+
+
+@pytest.mark.parametrize(
+    ("path", "lane"),
+    [
+        ("/health", "quick"),
+        ("/qa/static/charts.js", "quick"),
+        ("/webhook", "events"),
+        ("/setup", "setup"),
+        ("/predict", "predict"),
+        ("/qa/audit/7/0/frame.jpg", "pictures"),
+        ("/doctor", "pages"),
+        ("/nowhere", "pages"),
+    ],
+)
+def test_lanes(path: str, lane: str) -> None:
+    assert lane_of(path) == lane
