@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 REQUIREMENTS := requirements.txt requirements-dev.txt requirements-sdk.txt
+LOCKS := requirements.lock requirements-dev.lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help install demo test soak hub-check lint format docs pictures clean
+.PHONY: help install demo test soak hub-check lint format docs pictures lock licences sbom clean
 
 help:
 	@echo 'make demo     Label Studio with pre-labelled frames on this machine; Ctrl-C ends it'
@@ -21,22 +22,46 @@ help:
 	@echo "make docs     the README's tables, from the code"
 	@echo "make pictures the README's pictures, after 'make test'"
 	@echo 'make install  only the virtual environment $(VENV)'
+	@echo 'make lock     requirements*.lock anew, with the newest versions that the requirements allow'
+	@echo 'make licences the licence of every package that is installed with this one'
+	@echo 'make sbom     dist/sbom.cdx.json, the software bill of materials (CycloneDX)'
 	@echo 'make clean    remove what the commands above made'
 
 install: $(INSTALLED)
 
-# label-studio-ml is not among the requirements: its own pins (Flask 1.1.2 ...) cannot be met beside
-# Flask 3. It works without them.
-$(INSTALLED): $(REQUIREMENTS) pyproject.toml
+# The lock names every package with its hashes, so nothing is left to resolve.
+$(INSTALLED): $(LOCKS) pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer with its venv module is needed:' \
 		'"apt-get install python3 python3-venv" (Debian, Ubuntu) or "brew install python@3.11"' \
 		'(macOS), or name one: make PYTHON=/path/to/python3.11'; exit 1; }
 	@$(BIN)/python -c '' 2>/dev/null || { echo 'Making $(VENV) with $(PYTHON)'; \
 		$(PYTHON) -m venv --clear $(VENV); }
-	$(PIP) install $(REQUIREMENTS:%=-r %)
-	$(PIP) install --no-deps label-studio-ml==1.0.9
-	$(PIP) install --no-deps --editable .
+	@cp requirements-dev.lock $(VENV)/install.lock
+ifdef TORCH_INDEX
+	$(PIP) install --no-deps --index-url '$(TORCH_INDEX)' \
+		$$(sed -n 's/^\(torch\(vision\)\{0,1\}==[0-9.]*\).*/\1/p' requirements.lock)
+	@sed -f docker/cpu.sed requirements-dev.lock > $(VENV)/install.lock
+endif
+	$(PIP) install --no-deps --require-hashes -r $(VENV)/install.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# label-studio-ml is locked apart: its own pins (Flask 1.1.2 ...) cannot be met beside Flask 3.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --upgrade
+lock: install
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) $(REQUIREMENTS) --constraints requirements.lock --output-file requirements-dev.lock
+	echo 'label-studio-ml==1.0.9' | $(LOCK) --no-deps - >> requirements-dev.lock
+
+licences: install
+	@$(BIN)/pip-licenses --from=mixed --format=markdown --with-urls --packages \
+		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' requirements.lock)
+
+sbom: install
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file dist/sbom.cdx.json
 
 demo: install
 	@$(BIN)/videogem demo $(if $(MODEL),--model '$(MODEL)')

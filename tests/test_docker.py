@@ -1,6 +1,8 @@
 """The compose file and the Dockerfile avoid the traps of Label Studio's network checks."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,9 @@ def test_the_image_has_an_ordinary_user_and_a_healthcheck() -> None:
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:
-    copied = re.findall(r"^COPY (.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
+    text = (DOCKER / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, flags=re.MULTILINE)
+    assert copied
     kept = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
     for name in " ".join(copied).split():
         assert (DOCKER.parent / name).exists()
@@ -89,3 +93,32 @@ def test_every_package_of_the_wheel_is_copied() -> None:
     lines = (DOCKER / "Dockerfile").read_text().splitlines()
     for package in (name.removesuffix("*") for name in packages):
         assert f"COPY {package} ./{package}" in lines
+
+
+@pytest.mark.parametrize("index", ["", "https://wheels.example/cpu"])
+def test_cpu_wheels_replace_the_gpu_libraries_and_nothing_else(index: str, tmp_path: Path) -> None:
+    """The step that installs, run with a pip that only keeps what it is asked for."""
+    text = (DOCKER / "Dockerfile").read_text()
+    [step] = re.findall(r"^RUN (if .*?[^\\])\n", text, flags=re.MULTILINE | re.DOTALL)
+    for source in (DOCKER.parent / "requirements.lock", DOCKER / "cpu.sed"):
+        shutil.copy(source, tmp_path)
+    pip = tmp_path / "pip"
+    pip.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    pip.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TORCH_INDEX": index}
+    subprocess.run(["sh", "-c", step], cwd=tmp_path, env=environment, check=True)
+
+    def packages(name: str) -> set[str]:
+        return set(re.findall(r"^([\w.-]+==\S+)", (tmp_path / name).read_text(), re.MULTILINE))
+
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert "--require-hashes" in asked[-1] and "-r other.lock" in asked[-1]
+    left_out = packages("requirements.lock") - packages("other.lock")
+    if index:
+        assert index in asked[0] and "-r torch.txt" in asked[0]
+        assert {name.split("==")[0] for name in packages("torch.txt")} == {"torch", "torchvision"}
+        assert packages("torch.txt") < left_out
+        gpu = re.compile("torch=|torchvision=|triton=|nvidia-|cuda-")
+        assert all(gpu.match(name) for name in left_out)
+    else:
+        assert not left_out
