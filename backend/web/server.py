@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -145,13 +146,11 @@ class Channel(HTTPChannel):
             self.handle_close()
 
     @property
-    def age(self) -> tuple[bool, float] | None:
-        """What to close first where room is needed; None while there is a request to answer."""
+    def waits_since(self) -> float | None:
+        """When it began to wait for its client; None while there is a request to answer."""
         if self.requests or self.total_outbufs_len:
             return None
-        if self.request is None or self._lingers_until:
-            return False, self._quiet_since
-        return self.request.headers_finished, self.request.begun
+        return self._quiet_since if self.request is None else self.request.begun
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer a request that has not come whole, and read no more."""
@@ -181,10 +180,10 @@ class Server(TcpWSGIServer):
         return bool(super().readable()) and len(self.active_channels) < self.max_connections
 
     def _make_room(self) -> bool:
-        ages = ((channel.age, channel) for channel in self.active_channels.values())
-        waiting = [(age, channel) for age, channel in ages if age is not None]
+        each = ((channel.waits_since, channel) for channel in self.active_channels.values())
+        waiting = [(since, channel) for since, channel in each if since is not None]
         if waiting:
-            min(waiting, key=lambda each: each[0])[1].handle_close()
+            min(waiting, key=itemgetter(0))[1].handle_close()
         return bool(waiting)
 
     def maintenance(self, now: float) -> None:
