@@ -129,7 +129,8 @@ class Settings(BaseSettings):
     qa_sync_minutes: float = Field(
         15.0,
         ge=0,
-        description="how often the quality store is compared with Label Studio; 0: never",
+        description="how often the quality store and the webhooks are compared with Label Studio; "
+        "0: only at start, and after an event that came without what it is about",
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 

@@ -22,7 +22,9 @@ class FakeLabelStudio:
         self.predictions: list[dict[str, Any]] = []
         self.last_number = 0
         self.down = False
-        server.routes["/api/projects/1/"] = lambda request: Answer({"label_config": self.config})
+        server.routes["/api/projects/1/"] = lambda request: Answer(
+            {"id": 1, "title": "", "label_config": self.config}
+        )
         server.routes["/api/tasks/"] = self._list_tasks
         server.routes["/api/predictions/"] = self._list_predictions
         server.routes["/api/projects/1/import/predictions"] = self._import

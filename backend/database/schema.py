@@ -4,6 +4,8 @@
 ``annotations`` and ``predictions`` are the state those events lead to, ``scores`` and ``flags`` are
 computed from that state and can be dropped and rebuilt at any time. ``project_servers`` is what
 /setup told: which server the project with this id and creation (Unix time) is on.
+``project_webhooks`` is how each project calls this backend (``host``, from /setup), and what was
+found of the webhook that reports its corrections.
 
 Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys`).
 
@@ -43,6 +45,7 @@ projects = sa.Table(
     sa.Column("version", sa.String(40), nullable=False, default=""),
     sa.Column("deleted_at", sa.String(32)),
     sa.Column("sync_error", sa.Text),  # why the last sync with Label Studio failed or stopped
+    sa.Column("synced_at", sa.String(32)),  # when it last agreed with Label Studio
 )
 
 tasks = sa.Table(
@@ -107,6 +110,17 @@ project_servers = sa.Table(
     sa.Column("project_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("created", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("server", sa.String(400), nullable=False),
+)
+
+project_webhooks = sa.Table(
+    "project_webhooks",
+    metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
+    sa.Column("project_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("host", sa.String(300), nullable=False, default=""),
+    sa.Column("state", sa.String(16), nullable=False, default="unknown"),
+    sa.Column("words", sa.Text, nullable=False, default=""),
+    sa.Column("at", sa.Float, nullable=False, default=0.0),
 )
 
 facts = sa.Table(

@@ -11,7 +11,15 @@ import sqlalchemy as sa
 
 from backend.database.engine import lock_writers
 from backend.database.keys import ProjectKey
-from backend.database.schema import annotations, inbox, predictions, projects, scores, tasks
+from backend.database.schema import (
+    annotations,
+    inbox,
+    predictions,
+    project_webhooks,
+    projects,
+    scores,
+    tasks,
+)
 from backend.database.schema import project_servers as table
 
 logger = logging.getLogger(__name__)
@@ -102,7 +110,7 @@ def move(connection: sa.Connection, old: str, new: str, project: int | None = No
     Where both have a row of an id, the new server's own stays.
     """
     moved = 0
-    for rows in (projects, tasks, annotations, predictions, scores):
+    for rows in (projects, tasks, annotations, predictions, scores, project_webhooks):
         twin = rows.alias()
         ids = [c.name for c in rows.primary_key if c.name != "server"]
         same = [twin.c[name] == rows.c[name] for name in ids]

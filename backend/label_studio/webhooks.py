@@ -1,7 +1,10 @@
-"""Keeps the password in the webhook: Label Studio sends its own, without the backend's password.
+"""Keeps each project's webhook right: without it corrections never arrive, and nobody is told.
 
-Connecting a backend with basic authentication makes a webhook that is refused with 401, and every
-correction is lost. So after each /setup the project's webhook gets the header it lacks.
+Label Studio makes the webhook when a backend is connected, and may fail to without saying so; it
+never sends the backend's password with it; anybody may switch it off. So it is looked at when a
+project calls /setup and at every sync, and put right through the API: made, switched on, told to
+send its payload, given the password. Where it must lead is the address that Label Studio itself
+lists for the model; /setup only says which of the listed models this backend is.
 """
 
 import logging
@@ -10,73 +13,200 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from backend.database.keys import ProjectKey
+from backend.database.webhook_states import State, Webhook, WebhookStates
 from backend.label_studio.client import LabelStudio, LabelStudioError
 
 logger = logging.getLogger(__name__)
 
 DELAY = 1.0  # seconds: Label Studio makes the webhook between its two calls of /setup
+LOOK_AGAIN = 600.0  # seconds until /setup asks for Label Studio's list of models again
+TOLD = 86400.0  # seconds that people are told what was put right
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+NEEDED = frozenset(
+    ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+)
 
 
 class WebhookKeeper:
-    """Repairs webhooks in the background, at most once a second and project."""
+    """Looks at webhooks and puts them right. Safe to share between threads."""
 
-    def __init__(self, authorization: str | None) -> None:
+    def __init__(self, authorization: str | None, states: WebhookStates | None = None) -> None:
         self._authorization = authorization
-        self._looked: dict[int, float] = {}
+        self.states = states or WebhookStates()
+        self._last: dict[ProjectKey, float] = {}  # last time /setup had the webhook looked at
+        self._listed: dict[ProjectKey, float] = {}  # last time the list of models was asked for
         self._lock = threading.Lock()
 
-    def after_setup(self, project: int, host: str, label_studio: LabelStudio | None) -> None:
-        """Look at the webhooks of a project that has just called /setup as ``host``."""
-        if self._authorization is None or label_studio is None or not label_studio.has_token:
+    def after_setup(self, key: ProjectKey, host: str, label_studio: LabelStudio | None) -> None:
+        """Look at the webhook of a project that has just called /setup as ``host``, soon."""
+        self.states.heard(key, host)
+        if label_studio is None or not label_studio.has_token:
             return
         now = time.monotonic()
         with self._lock:
-            if now - self._looked.get(project, -DELAY) < DELAY:
+            if now - self._last.get(key, -DELAY) < DELAY:
                 return
-            self._looked[project] = now
-        arguments = (label_studio, project, host, self._authorization)
-        timer = threading.Timer(DELAY, _repair_quietly, arguments)
+            self._last[key] = now
+        timer = threading.Timer(DELAY, self._look_quietly, (key, label_studio))
         timer.daemon = True
         timer.start()
 
+    def _look_quietly(self, key: ProjectKey, label_studio: LabelStudio) -> None:
+        try:
+            # Label Studio calls /setup for being asked for its list, and that leads here again.
+            with self._lock:
+                listed = time.monotonic() - self._listed.get(key, -LOOK_AGAIN) < LOOK_AGAIN
+            if not (listed and self._has_none(key, label_studio)):
+                self.look(key, label_studio)
+        except LabelStudioError as error:
+            logger.warning("project %d: its webhook could not be checked: %s", key.id, error)
 
-def _repair_quietly(label_studio: LabelStudio, project: int, host: str, authorization: str) -> None:
-    try:
-        repaired = repair(label_studio, project, host, authorization)
-    except LabelStudioError as error:
-        logger.warning("project %s: its webhook could not be checked: %s", project, error)
-        return
-    if repaired:
-        logger.info("project %s: its webhook now sends the backend's password", project)
+    def _has_none(self, key: ProjectKey, label_studio: LabelStudio) -> bool:
+        return not own_webhooks(label_studio, key.id, self.states.get(key).host)
+
+    def look(self, key: ProjectKey, label_studio: LabelStudio) -> Webhook:
+        """Look at the webhook of a project, and put it right where it is not.
+
+        Raises:
+            LabelStudioError: Label Studio cannot be asked; that is noted, too.
+        """
+        try:
+            state, words = self._look(key, label_studio)
+        except LabelStudioError as error:
+            if error.status == 404 and error.path != "/api/webhooks/":
+                self.states.forget(key)
+            else:
+                self.states.note(key, "failed", f"its webhook could not be checked: {error}")
+            raise
+        before = self.states.get(key)
+        if state == "ok" and before.state == "mended" and time.time() - before.at < TOLD:
+            return before  # so that people see it
+        if state != before.state and state != "ok":
+            logger.warning("project %d of %s: %s", key.id, key.server or "Label Studio", words)
+        self.states.note(key, state, words)
+        return self.states.get(key)
+
+    def _look(self, key: ProjectKey, label_studio: LabelStudio) -> tuple[State, str]:
+        host = self.states.get(key).host
+        own = own_webhooks(label_studio, key.id, host) if host else []
+        wrong = [(hook, what) for hook in own if (what := problems(hook, self._authorization))]
+        if own and len(wrong) < len(own):
+            for hook, _ in wrong:
+                if hook.get("is_active"):  # else every event comes a second time, and is refused
+                    _mend(label_studio, hook, self._authorization)
+            good = next(hook for hook in own if not problems(hook, self._authorization))
+            return "ok", f"corrections are reported to {_without_password(good['url'])}"
+        if wrong:
+            hook, what = wrong[0]
+            _mend(label_studio, hook, self._authorization)
+            return "mended", f"the webhook was put right: {'; '.join(what)}"
+        with self._lock:
+            self._listed[key] = time.monotonic()
+        return self._make(key, label_studio)
+
+    def _make(self, key: ProjectKey, label_studio: LabelStudio) -> tuple[State, str]:
+        """Make the webhook that is missing, if this backend is one of the project's models."""
+        models = label_studio.call("GET", "/api/ml/", params={"project": key.id})
+        host = self.states.get(key).host  # Label Studio may have called /setup for this question
+        urls = [str(model.get("url")) for model in models or () if isinstance(model, dict)]
+        ours = next((url for url in urls if host and urlsplit(url).netloc == host), None)
+        if ours is None:
+            connected = f", only at {', '.join(urls)}" if urls else ""
+            return "failed", (
+                f"corrections may not arrive: no webhook leads here, and Label Studio has no model "
+                f"connected at {host or 'an address that this backend was called by'}{connected}; "
+                "connect this backend in the project's settings (Model), or add the webhook there"
+            )
+        hook = {"url": f"{ours.rstrip('/')}/webhook", "headers": {}, "project": key.id}
+        try:
+            _mend(label_studio, hook, self._authorization)
+        except LabelStudioError as error:
+            if error.status not in (400, 403):
+                raise
+            advice = why_no_webhook(ours)
+            return "failed", f"corrections do not arrive: there is no webhook. {advice}"
+        words = f"the webhook was put right: there was none to {ours}"
+        if elsewhere := _others(label_studio, key.id, host):
+            words += f"; another leads to {', '.join(elsewhere)} and was left alone"
+        return "mended", words
 
 
 def own_webhooks(label_studio: LabelStudio, project: int, host: str) -> list[dict[str, Any]]:
     """The webhooks of a project (and of its organization) that lead to ``host``."""
+    return [hook for hook in _webhooks(label_studio, project) if _leads_to(hook, host)]
+
+
+def problems(hook: dict[str, Any], authorization: str | None) -> list[str]:
+    """What keeps a webhook from bringing corrections, in words."""
+    found = []
+    if not hook.get("is_active", True):
+        found.append("it was switched off")
+    if not hook.get("send_payload", True):
+        found.append("it sent no payload")
+    if not hook.get("send_for_all_actions", True) and not set(hook.get("actions") or ()) >= NEEDED:
+        found.append("it did not report all corrections")
+    if authorization and (hook.get("headers") or {}).get("Authorization") != authorization:
+        found.append("it did not send the backend's password")
+    return found
+
+
+def why_no_webhook(url: str) -> str:
+    """Why Label Studio makes no webhook for a backend at this address, and what to do."""
+    host = urlsplit(url).hostname or ""
+    add = f"Then add a webhook for {url.rstrip('/')}/webhook in the project's settings."
+    if "." not in host and host not in LOCAL_NAMES:
+        return (
+            f"Label Studio makes no webhooks for names without a dot like {host!r}: connect the "
+            f"backend by a name with one (a network alias such as {host}.internal). {add}"
+        )
+    return (
+        "Label Studio refused to make it: set SSRF_PROTECTION_ENABLED=false there (beside "
+        f"ML_BLOCK_LOCAL_IP=false), for the backend is on a private address. {add}"
+    )
+
+
+def _webhooks(label_studio: LabelStudio, project: int) -> list[dict[str, Any]]:
     found = label_studio.call("GET", "/api/webhooks/", params={"project": project})
-    return [hook for hook in found if _leads_to(str(hook.get("url", "")), host)]
+    return [hook for hook in found or () if isinstance(hook, dict)]
 
 
-def repair(label_studio: LabelStudio, project: int, host: str, authorization: str) -> int:
-    """Give the webhooks that lead to ``host`` the header; returns how many lacked it."""
-    repaired = 0
-    for hook in own_webhooks(label_studio, project, host):
-        headers = dict(hook.get("headers") or {})
-        if headers.get("Authorization") == authorization:
-            continue
-        body = {
-            # All of it together: a PATCH without actions clears them.
-            "url": hook["url"],
-            "headers": {**headers, "Authorization": authorization},
-            "send_payload": True,
-            "send_for_all_actions": hook.get("send_for_all_actions", True),
-            "actions": hook.get("actions") or [],
-            "is_active": hook.get("is_active", True),
-        }
+def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:
+    """Where webhooks lead that look like a backend's but are not of this one."""
+    hooks = _webhooks(label_studio, project)
+    return [
+        _without_password(str(hook.get("url")))
+        for hook in hooks
+        if str(hook.get("url", "")).endswith("/webhook") and not _leads_to(hook, host)
+    ]
+
+
+def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | None) -> None:
+    """Make a webhook, or bring one that is there into the form that reports corrections."""
+    headers = dict(hook.get("headers") or {})
+    all_actions = hook.get("send_for_all_actions", True)
+    if not set(hook.get("actions") or ()) >= NEEDED:
+        all_actions = True
+    body = {
+        # All of it together: a PATCH without actions clears them.
+        "url": hook["url"],
+        "headers": {**headers, "Authorization": authorization} if authorization else headers,
+        "send_payload": True,
+        "send_for_all_actions": all_actions,
+        "actions": hook.get("actions") or [],
+        "is_active": True,
+    }
+    if "id" in hook:
         label_studio.call("PATCH", f"/api/webhooks/{hook['id']}/", json=body)
-        repaired += 1
-    return repaired
+    else:
+        label_studio.call("POST", "/api/webhooks/", json={**body, "project": hook["project"]})
 
 
-def _leads_to(url: str, host: str) -> bool:
-    parts = urlsplit(url)
+def _leads_to(hook: dict[str, Any], host: str) -> bool:
+    parts = urlsplit(str(hook.get("url", "")))
     return parts.netloc.rpartition("@")[2] == host and parts.path.endswith("/webhook")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

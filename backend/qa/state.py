@@ -64,11 +64,14 @@ def bury_project(
     return tasks_of(connection, server, project)
 
 
-def note_sync(connection: sa.Connection, server: str, project: int, error: str | None) -> None:
+def note_sync(
+    connection: sa.Connection, server: str, project: int, error: str | None, at: str
+) -> None:
     """Keep why a project's last sync failed, for the page; None: it did not."""
     table = schema.projects
     where = table.c.server == server, table.c.id == project
-    connection.execute(table.update().where(*where).values(sync_error=error))
+    values = {"sync_error": error} | ({"synced_at": at} if error is None else {})
+    connection.execute(table.update().where(*where).values(**values))
 
 
 def tasks_of(connection: sa.Connection, server: str, project: int) -> set[int]:
@@ -136,7 +139,8 @@ def _put_project(connection: sa.Connection, row: Row) -> set[int]:
     """Keep a project; what is told of one that counted as deleted shows that it is there."""
     existing = _get(connection, schema.projects, row["server"], row["id"])
     back = existing is not None and existing["deleted_at"] is not None
-    known = {} if existing is None else {"sync_error": existing["sync_error"]}
+    own = ("sync_error", "synced_at")  # ours, not Label Studio's
+    known = {} if existing is None else {name: existing[name] for name in own}
     _put_if_newer(connection, schema.projects, {**row, "deleted_at": None, **known})
     return tasks_of(connection, row["server"], row["id"]) if back else set()
 

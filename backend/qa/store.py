@@ -28,6 +28,7 @@ from backend.qa.events import Changes, Row, clean, prediction_row, read_event, r
 from backend.qa.scoring import SCORING_VERSION, score_task
 from backend.qa.spool import NotKeptError, Spool
 from backend.qa.times import now
+from backend.qa.words import load_words
 
 logger = logging.getLogger(__name__)
 BATCH = 20  # events in one transaction at most
@@ -174,6 +175,7 @@ class Store:
 
     def _take_from_spool(self, entries: Sequence[Mapping[str, Any]]) -> None:
         assert self.spool is not None
+        load_words()
         with self.write() as connection:
             for entry in entries:
                 try:
@@ -218,6 +220,7 @@ class Store:
         ``listed_at`` is when Label Studio's API was asked for them.
         """
         received_at = now()
+        load_words()
         with self.write() as connection:
             touched = state.merge(connection, server, changes, received_at, listed_at)
             self._rescore(connection, server, touched)
@@ -234,7 +237,7 @@ class Store:
     def note_sync(self, project: ProjectKey, error: str | None) -> None:
         """Keep why a project's last sync failed or stopped; None: it did not."""
         with self.write() as connection:
-            state.note_sync(connection, *project, error)
+            state.note_sync(connection, *project, error, now())
             state.put_fact(connection, "merged_at", now())
 
     def adopt(self, server: str) -> None:
@@ -333,6 +336,7 @@ class Store:
         if first is None:
             self._careful = 0
             return 0
+        load_words()
         if self._careful:
             self._careful -= 1
             pending = pending.limit(1)
@@ -404,6 +408,9 @@ class Store:
         with self.read() as connection:
             if state.get_fact(connection, "scoring_version") == SCORING_VERSION:
                 return
+            any_known = connection.execute(sa.select(schema.annotations.c.id).limit(1)).first()
+        if any_known is not None:
+            load_words()
         with self.write() as connection:
             annotated = schema.annotations.c
             found = connection.execute(

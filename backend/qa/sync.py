@@ -8,13 +8,14 @@ import logging
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.label_studio.client import LabelStudioError, TaskPage
+from backend.label_studio.client import LabelStudio, LabelStudioError, TaskPage
+from backend.label_studio.webhooks import WebhookKeeper
 from backend.qa.events import Changes, Row, project_row, read_task
 from backend.qa.queries import of_project
 from backend.qa.store import Store
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 MOST_GONE = 0.1  # share of a project that may vanish between two syncs without anybody asking
 FEW = 10  # and a number that may anyhow: a small project changes in leaps
 SHORTEST_GAP_S = 30.0  # between two syncs that events without payload ask for
+START_S = 2.0  # after the start: Label Studio answers some questions only after asking us one
 
 
 class Api(Protocol):
@@ -142,7 +144,7 @@ def _stop_if_too_many(
 
 
 def known_projects(store: Store) -> list[ProjectKey]:
-    """Projects that events or predictions have named."""
+    """Projects that events, predictions or /setup have named."""
     found: set[tuple[str, int]] = set()
     with store.read() as connection:
         for table, column in (
@@ -150,6 +152,7 @@ def known_projects(store: Store) -> list[ProjectKey]:
             (schema.tasks, schema.tasks.c.project_id),
             (schema.annotations, schema.annotations.c.project_id),
             (schema.predictions, schema.predictions.c.project_id),
+            (schema.project_webhooks, schema.project_webhooks.c.project_id),
         ):
             query = sa.select(table.c.server, column).where(column.is_not(None)).distinct()
             found |= {(server, number) for server, number in connection.execute(query)}
@@ -157,48 +160,71 @@ def known_projects(store: Store) -> list[ProjectKey]:
 
 
 def keep_in_sync(
-    store: Store, connections: Any, *, every_s: float, stop: threading.Event | None = None
+    store: Store,
+    connections: Any,
+    *,
+    every_s: float,
+    webhooks: WebhookKeeper | None = None,
+    stop: threading.Event | None = None,
 ) -> threading.Thread:
-    """Sync all known projects on a timer, and soon after an event that came without its payload."""
+    """Sync all known projects: at once, on a timer, and soon after an event without its payload.
+
+    What was missed while nobody listened can be found in no other way than at the start; so with
+    ``every_s`` 0 only the timer is off.
+    """
     stop = stop or store.closed
     told: dict[ProjectKey, str] = {}  # a project that was deleted fails every time: say it once
 
-    def work() -> None:
-        while not stop.is_set():
-            store.sync_wanted.wait(timeout=every_s)
+    def sync_all() -> None:
+        for project in known_projects(store):
             if stop.is_set():
                 return
+            try:
+                api = connections.get(project)
+                if api is None or not api.has_token:
+                    continue
+                _sync_one(store, api, project, webhooks)
+                told.pop(project, None)
+            except LabelStudioError as error:
+                if told.get(project) != str(error):
+                    logger.warning(
+                        "project %d of %s could not be synced: %s",
+                        project.id, project.server or "Label Studio", error,
+                    )  # fmt: skip
+                told[project] = str(error)
+            except Exception:  # one project's trouble is not the next one's
+                logger.exception("project %d could not be synced", project.id)
+
+    def work() -> None:
+        stop.wait(START_S)
+        while not stop.is_set():
             store.sync_wanted.clear()
             try:
-                projects = known_projects(store)
+                sync_all()
             except Exception:  # the top of a thread: the next round tries again
                 logger.exception("the store's projects cannot be read")
-                projects = []
-            for project in projects:
-                if stop.is_set():
-                    return
-                try:
-                    api = connections.get(project)
-                    if api is None or not api.has_token:
-                        continue
-                    result = sync_project(store, api, project)
-                    if result.repaired:
-                        logger.info("quality store repaired from Label Studio: %s", result)
-                    told.pop(project, None)
-                except LabelStudioError as error:
-                    if told.get(project) != str(error):
-                        logger.warning(
-                            "project %d of %s could not be synced: %s",
-                            project.id, project.server or "Label Studio", error,
-                        )  # fmt: skip
-                    told[project] = str(error)
-                except Exception:  # one project's trouble is not the next one's
-                    logger.exception("project %d could not be synced", project.id)
             stop.wait(SHORTEST_GAP_S)
+            if not stop.is_set():
+                store.sync_wanted.wait(timeout=every_s or None)
 
     thread = threading.Thread(target=work, name="qa-sync", daemon=True)
     thread.start()
     return thread
+
+
+def _sync_one(store: Store, api: Any, project: ProjectKey, webhooks: WebhookKeeper | None) -> None:
+    """First the webhook, so that nothing is made between the comparison and the next event."""
+    refused = None
+    if webhooks is not None:
+        try:
+            webhooks.look(project, cast(LabelStudio, api))
+        except LabelStudioError as error:  # a user may see tasks and not webhooks
+            refused = error
+    result = sync_project(store, api, project)
+    if result.repaired:
+        logger.info("quality store repaired from Label Studio: %s", result)
+    if refused is not None:
+        logger.warning("project %d: its webhook could not be checked: %s", project.id, refused)
 
 
 def _state(store: Store, project: ProjectKey) -> tuple[dict[int, Row], set[int], set[str]]:

@@ -10,6 +10,7 @@ from flask import Flask
 from PIL import Image
 
 from backend.database.servers import ProjectServers
+from backend.database.webhook_states import WebhookStates
 from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling import validation
@@ -88,7 +89,7 @@ def create_app(
         jobs,
         runner,
         batches,
-        WebhookKeeper(basic_auth_header(settings)),
+        WebhookKeeper(basic_auth_header(settings), WebhookStates(store.engine)),
     )
     store.when_late = functools.partial(heed_late, parts)
     guard_door(app, settings)

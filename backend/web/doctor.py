@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.webhooks import own_webhooks
+from backend.label_studio.webhooks import own_webhooks, problems, why_no_webhook
 from backend.labeling.config import parse_labeling
 from backend.labeling.targets import Labeling, Target, fill, look_up
 from backend.media.media import Media
@@ -113,15 +113,19 @@ def _database(settings: Settings) -> Check:
 
 
 def _sync_state(settings: Settings) -> Iterator[Check]:
-    """Projects that the last comparison with Label Studio could not put right."""
-    projects = schema.projects
+    """Projects and webhooks that the backend could not put right when it last looked."""
+    projects, hooks = schema.projects, schema.project_webhooks
     query = sa.select(projects.c.server, projects.c.id, projects.c.sync_error).where(
         projects.c.sync_error.is_not(None)
+    )
+    of_hooks = sa.select(hooks.c.server, hooks.c.project_id, hooks.c.words).where(
+        hooks.c.state == "failed"
     )
     engine = sa.create_engine(sa.make_url(settings.database))
     try:
         with engine.connect() as connection:
             failed = connection.execute(query).all()
+            unmended = connection.execute(of_hooks).all()
     except (sa.exc.SQLAlchemyError, OSError):
         return  # no store yet, or one that the check before has told about
     finally:
@@ -130,6 +134,10 @@ def _sync_state(settings: Settings) -> Iterator[Check]:
         name = f"project {number}: sync"
         fix = "If the project is right as it is in Label Studio, see `videogem qa sync --help`."
         yield Check(name, "warning", f"{server}: {error}", fix)
+    for server, number, words in unmended:
+        name = f"project {number}: webhook when the backend last looked"
+        fix = "Once it is right, the next sync (or opening the project's Model settings) sees it."
+        yield Check(name, "warning", f"{server}: {words}", fix)
 
 
 def _weights(model: BackgroundModel, wait: float) -> Check:
@@ -266,36 +274,18 @@ def _webhook(
     name = f"{name}: webhook"
     hooks = own_webhooks(label_studio, number, urlsplit(url).netloc)
     if not hooks:
-        return Check(name, "failure", "corrections do not reach the backend", _why_no_webhook(url))
-    hook = hooks[0]
-    expected = basic_auth_header(settings)
-    if not hook.get("is_active"):
-        return Check(name, "failure", "it is switched off", "Settings > Webhooks: switch it on.")
-    if not hook.get("send_payload"):
-        return Check(name, "failure", "it sends no payload", "Settings > Webhooks: Send payload.")
-    if expected and (hook.get("headers") or {}).get("Authorization") != expected:
-        return Check(
-            name,
-            "failure",
-            "it does not send the backend's password, so every correction is lost with 401",
-            "Open the project's Model settings once: the backend sets the header then, where "
-            "VIDEOGEM_LABEL_STUDIO_API_KEY is set. Or add the header Authorization yourself.",
+        fix = f"The backend makes it at start and at every sync, if it may. {why_no_webhook(url)}"
+        return Check(name, "failure", "there is none: corrections do not reach the backend", fix)
+    wrong = [problems(hook, basic_auth_header(settings)) for hook in hooks]
+    if all(wrong):
+        fix = (
+            "The backend puts it right at start and at every sync, where "
+            "VIDEOGEM_LABEL_STUDIO_API_KEY is set. Or see the project's Settings > Webhooks: "
+            "active, Send payload, all events, and the header Authorization with the password."
         )
-    return Check(name, "ok", str(hook["url"]))
-
-
-def _why_no_webhook(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    add = f"Then add a webhook for {url.rstrip('/')}/webhook in the project's settings."
-    if "." not in host and host not in LOCAL_NAMES:
-        return (
-            f"Label Studio makes no webhooks for names without a dot like {host!r}: connect the "
-            f"backend by a name with one (a network alias such as {host}.internal). {add}"
-        )
-    return (
-        "Label Studio refused to make it: set SSRF_PROTECTION_ENABLED=false there (beside "
-        f"ML_BLOCK_LOCAL_IP=false), for the backend is on a private address. {add}"
-    )
+        found = f"{'; '.join(wrong[0])}: corrections do not reach the backend"
+        return Check(name, "failure", found, fix)
+    return Check(name, "ok", str(hooks[0]["url"]))
 
 
 def _media(

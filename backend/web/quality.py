@@ -42,8 +42,13 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     def start_sync(setup: BlueprintSetupState) -> None:
         parts = setup.app.extensions.get(backend_service.KEY)
-        if parts is not None and settings.qa_sync_minutes > 0:
-            keep_in_sync(store, parts.connections, every_s=60 * settings.qa_sync_minutes)
+        if parts is not None:
+            keep_in_sync(
+                store,
+                parts.connections,
+                every_s=60 * settings.qa_sync_minutes,
+                webhooks=parts.webhooks,
+            )
 
     pages.record_once(start_sync)
 
@@ -91,6 +96,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
             suspects=[_card(s) for s in shown],
             suspects_total=len(suspects),
             charts=charts(found),
+            webhooks=_webhooks(filters.project),
             link=_link,
             export=lambda name: _address(f"qa.{name}", filters.active()),
             standalone=False,
@@ -177,6 +183,21 @@ def charts(found: dict[str, Any]) -> dict[str, Any]:
         if len(found["breakdowns"][name]) > 1:
             specs[f"by-{name}"] = breakdown_chart(found["breakdowns"][name], name.split("_")[0])
     return specs
+
+
+def _webhooks(project: ProjectKey | None) -> list[dict[str, Any]]:
+    """What people should know of the webhooks that bring corrections: trouble, and what was mended.
+
+    A project named without its server stands for that number on every server.
+    """
+    parts = _service()
+    known = parts.webhooks.states.all() if parts else {}
+    return [
+        {"id": key.id, "state": hook.state, "words": hook.words}
+        for key, hook in known.items()
+        if hook.state in ("failed", "mended")
+        and (project is None or (key.id == project.id and project.server in ("", key.server)))
+    ]
 
 
 def _service() -> backend_service.Service | None:

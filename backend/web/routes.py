@@ -62,7 +62,7 @@ def _set_up(body: dict[str, Any], service: Service) -> Response:
     project = key.id if key else None
     if key is not None:
         label_studio = service.connections.get(key)
-        service.webhooks.after_setup(key.id, request.host, label_studio)
+        service.webhooks.after_setup(key, request.host, label_studio)
         reachable = label_studio is not None and label_studio.has_token
         with _job_list_is_spared(key):
             if service.connections.key(key.id) == key:  # no other server has one of this number

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from backend.label_studio import client
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import project_id
-from backend.label_studio.webhooks import repair
 from tests.http_server import Answer, Request, Server, http_server
 
 
@@ -81,22 +80,6 @@ def test_an_address_where_nothing_answers() -> None:
 )
 def test_project_numbers(text: Any, number: int | None) -> None:
     assert project_id(text) == number
-
-
-def test_a_webhook_keeps_everything_else_when_it_gets_the_password(server: Server) -> None:
-    hook = {
-        "id": 3, "url": "http://b:9090/webhook", "headers": {"X": "1"}, "send_payload": True,
-        "send_for_all_actions": False, "actions": ["ANNOTATION_CREATED"], "is_active": True,
-    }  # fmt: skip
-    other = {**hook, "id": 4, "url": "http://elsewhere/webhook"}
-    server.routes["/api/webhooks/"] = lambda request: Answer([hook, other])
-    server.routes["/api/webhooks/3/"] = lambda request: Answer({})
-    label_studio = LabelStudio(server.url, SecretStr("t" * 40))
-    assert repair(label_studio, 1, "b:9090", "Basic abc") == 1
-    [sent] = [request.body for request in server.requests if request.method == "PATCH"]
-    expected = {**hook, "headers": {"X": "1", "Authorization": "Basic abc"}}
-    del expected["id"]
-    assert sent == expected
 
 
 def test_a_missing_project_is_said_in_words_and_nothing_is_quoted(server: Server) -> None:

@@ -10,6 +10,7 @@ import pytest
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudioError, TaskPage
+from backend.qa import sync
 from backend.qa.events import Changes, project_row
 from backend.qa.queries import summary
 from backend.qa.report import Filters, build_report
@@ -120,8 +121,15 @@ def test_a_failure_leaves_the_store_as_it_was(store):
     assert [a["deleted_at"] for a in store.rows(schema.annotations)] == [None]
 
 
-def test_an_event_without_payload_starts_a_sync_by_itself(store):
-    api = FakeLabelStudio(task(1, made(1), predictions=[GUESS]))
+def wait_for(come, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not come():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_event_without_payload_starts_a_sync_by_itself(store, monkeypatch):
+    api = FakeLabelStudio()
     store.append_event({"action": "PROJECT_UPDATED", "project": api.project(1)})
     store.process_pending()
 
@@ -129,13 +137,16 @@ def test_an_event_without_payload_starts_a_sync_by_itself(store):
         def get(self, key):
             return api if key.id == 1 else None
 
+    monkeypatch.setattr(sync, "START_S", 0.0)
+    monkeypatch.setattr(sync, "SHORTEST_GAP_S", 0.0)
     stop = threading.Event()
-    thread = keep_in_sync(store, Connections(), every_s=3600, stop=stop)
-    assert api.calls == 0
+    thread = keep_in_sync(store, Connections(), every_s=0, stop=stop)
+    wait_for(lambda: api.calls == 1)  # at start, though there is no timer
+    api.tasks[1] = task(1, made(1), predictions=[GUESS])
+    time.sleep(0.2)
+    assert summary(store, ONE)["n"] == 0
     store.append_event({"action": "ANNOTATION_CREATED"})
-    deadline = time.monotonic() + 10
-    while summary(store, ONE)["n"] == 0 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: summary(store, ONE)["n"] == 1)
     assert (summary(store, ONE)["n"], summary(store, ONE)["hits"]) == (1, 1)
     stop.set()
     store.sync_wanted.set()
@@ -205,7 +216,9 @@ def test_a_deletion_told_while_the_pages_are_read_stays(store):
     assert 5 not in alive(store)
 
 
-def test_a_project_that_was_deleted_leaves_the_figures_and_others_are_synced(store, caplog):
+def test_a_project_that_was_deleted_leaves_the_figures_and_others_are_synced(
+    store, caplog, monkeypatch
+):
     sync_project(store, FakeLabelStudio(*many(2)), ONE)
     two = ProjectKey("", 2)
     good = FakeLabelStudio({**task(9, {**made(9), "project": 2}), "project": 2})
@@ -220,12 +233,10 @@ def test_a_project_that_was_deleted_leaves_the_figures_and_others_are_synced(sto
         def get(self, key):
             return Gone() if key.id == 1 else good
 
+    monkeypatch.setattr(sync, "START_S", 0.0)
     stop = threading.Event()
-    store.sync_wanted.set()
     thread = keep_in_sync(store, Connections(), every_s=3600, stop=stop)
-    deadline = time.monotonic() + 20
-    while not good.calls and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: good.calls)
     stop.set()
     thread.join(timeout=10)
     report = build_report(store, Filters())

@@ -8,6 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from backend.database import schema
+from backend.database.keys import ProjectKey
+from backend.database.webhook_states import WebhookStates
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connections import Connections
 from backend.media.media import Media
@@ -145,8 +147,12 @@ def test_a_project_that_is_not_in_step_is_told(server: Server, tmp_path: Path) -
     row = {"server": "http://ls.example", "id": 3, "sync_error": "30 of 30 annotations are gone"}
     with store.write() as connection:
         connection.execute(schema.projects.insert().values(**row))
+    WebhookStates(store.engine).note(
+        ProjectKey("http://ls.example", 4), "failed", "none leads here"
+    )
     store.close()
     settings = Settings(data_dir=tmp_path)
-    [check] = doctor._sync_state(settings)
+    check, hook = doctor._sync_state(settings)
+    assert (hook.level, "none leads here" in hook.found) == ("warning", True)
     assert (check.level, check.name) == ("warning", "project 3: sync")
     assert "30 of 30" in check.found

@@ -1,0 +1,108 @@
+"""What is known of each project's webhook, kept over restarts."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import sqlalchemy as sa
+
+from backend.database.engine import lock_writers, writer_lock
+from backend.database.keys import ProjectKey
+from backend.database.schema import project_webhooks as table
+
+logger = logging.getLogger(__name__)
+State = Literal["unknown", "ok", "mended", "failed"]
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """How a project calls this backend, and what was found of the webhook that leads there."""
+
+    host: str = ""  # with its port, as in the requests of /setup; empty where none came yet
+    state: State = "unknown"
+    words: str = "nobody has looked yet"
+    at: float = 0.0  # Unix time since when it is so
+
+
+class WebhookStates:
+    """The webhooks of all projects. Safe for threads; reading them never waits for the database.
+
+    Without an engine, or while the database cannot be written, what is told lasts as long as this
+    process.
+    """
+
+    def __init__(self, engine: sa.Engine | None = None) -> None:
+        self._engine = engine
+        self._write_lock = None if engine is None else writer_lock(engine)
+        self._known: dict[ProjectKey, Webhook] = {}
+        self._lock = threading.Lock()
+        self._load()
+
+    def get(self, key: ProjectKey) -> Webhook:
+        """What is known of one project."""
+        with self._lock:
+            return self._known.get(key, Webhook())
+
+    def all(self) -> dict[ProjectKey, Webhook]:
+        """What is known of every project that ever called."""
+        with self._lock:
+            return dict(sorted(self._known.items()))
+
+    def heard(self, key: ProjectKey, host: str) -> None:
+        """A project called /setup as ``host``."""
+        old = self.get(key)
+        if old.host != host[:300]:
+            self._put(key, replace(old, host=host[:300]))
+
+    def note(self, key: ProjectKey, state: State, words: str) -> None:
+        """Keep what a look at the webhook found."""
+        old = self.get(key)
+        if (old.state, old.words) != (state, words):
+            self._put(key, replace(old, state=state, words=words, at=time.time()))
+
+    def forget(self, key: ProjectKey) -> None:
+        """The project is gone."""
+        with self._lock:
+            self._known.pop(key, None)
+        self._write(key, None)
+
+    def _put(self, key: ProjectKey, new: Webhook) -> None:
+        with self._lock:
+            old = self._known.get(key)
+            self._known[key] = new
+        if old != new:
+            self._write(key, new)
+
+    def _load(self) -> None:
+        if self._engine is None:
+            return
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(sa.select(table)).all()
+        except sa.exc.SQLAlchemyError as error:
+            logger.warning("the state of webhooks cannot be read: %s", type(error).__name__)
+            return
+        with self._lock:
+            for row in rows:
+                key = ProjectKey(row.server, row.project_id)
+                self._known[key] = Webhook(row.host, row.state, row.words, row.at)
+
+    def _write(self, key: ProjectKey, new: Webhook | None) -> None:
+        if self._engine is None or self._write_lock is None:
+            return
+        where = table.c.server == key.server, table.c.project_id == key.id
+        try:
+            with (
+                self._write_lock,
+                self._engine.connect().execution_options(writes=True) as connection,
+                connection.begin(),
+            ):
+                lock_writers(connection)
+                connection.execute(table.delete().where(*where))
+                if new is not None:
+                    row = {"server": key.server, "project_id": key.id, **vars(new)}
+                    connection.execute(table.insert().values(**row))
+        except sa.exc.SQLAlchemyError as error:  # the next /setup or look tells it again
+            logger.warning("the state of a webhook cannot be kept: %s", type(error).__name__)

@@ -1,0 +1,175 @@
+"""Webhooks are found wrong or missing, put right, and told about."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from backend.database.engine import migrate, open_engine
+from backend.database.keys import ProjectKey
+from backend.database.webhook_states import WebhookStates
+from backend.label_studio import webhooks
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.webhooks import WebhookKeeper
+from tests.fake_webhooks import BACKEND, FakeWebhooks, hook
+from tests.http_server import Answer, Server, http_server
+
+HOST = "backend.local:9090"
+PASSWORD = "Basic abc"
+NEEDED = sorted(webhooks.NEEDED)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with http_server() as server:
+        yield server
+
+
+def client(server: Server) -> LabelStudio:
+    return LabelStudio(server.url, SecretStr("t" * 40))
+
+
+def key(server: Server, number: int = 1) -> ProjectKey:
+    return client(server).key(number)
+
+
+def keeper(server: Server, authorization: str | None = None) -> WebhookKeeper:
+    found = WebhookKeeper(authorization)
+    found.states.heard(key(server), HOST)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"is_active": False}, "switched off"),
+        ({"send_payload": False}, "no payload"),
+        ({"send_for_all_actions": False, "actions": ["TASKS_CREATED"]}, "not report all"),
+        ({"headers": {"X": "1"}}, "password"),
+    ],
+)
+def test_a_webhook_that_brings_nothing_is_put_right(
+    server: Server, wrong: dict[str, Any], words: str
+) -> None:
+    fake = FakeWebhooks(server, hook(3, **{"headers": {"Authorization": PASSWORD}, **wrong}))
+    keep = keeper(server, PASSWORD)
+    state = keep.look(key(server), client(server))
+    assert (state.state, words in state.words) == ("mended", True)
+    assert webhooks.problems(fake.hooks[3], PASSWORD) == []
+    assert len(fake.changes) == 1
+    keep.look(key(server), client(server))
+    assert len(fake.changes) == 1  # nothing is left to do
+
+
+def test_everything_else_about_a_webhook_stays(server: Server) -> None:
+    before = hook(3, headers={"X": "1"}, send_for_all_actions=False, actions=NEEDED)
+    fake = FakeWebhooks(server, before, hook(4, url="http://elsewhere/webhook"))
+    keeper(server, PASSWORD).look(key(server), client(server))
+    assert fake.hooks[3] == {**before, "headers": {"X": "1", "Authorization": PASSWORD}}
+    assert len(fake.changes) == 1
+
+
+def test_a_webhook_that_is_right_is_left_alone(server: Server) -> None:
+    fake = FakeWebhooks(server, hook(3), hook(4, is_active=False))
+    assert keeper(server).look(key(server), client(server)).state == "ok"
+    assert fake.changes == []
+
+
+def test_a_missing_one_is_made_where_label_studio_lists_the_backend(server: Server) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = f"http://{HOST}/below/"
+    fake.models.insert(0, {"id": 1, "url": "http://other:1"})
+    keep = keeper(server, PASSWORD)
+    assert keep.look(key(server), client(server)).state == "mended"
+    [made] = fake.hooks.values()
+    assert made["url"] == f"http://{HOST}/below/webhook"
+    assert (made["project"], made["headers"]) == (1, {"Authorization": PASSWORD})
+    assert webhooks.problems(made, PASSWORD) == []
+
+
+def test_one_that_points_elsewhere_is_named_and_left_and_ours_is_made(server: Server) -> None:
+    other = hook(4, url="http://u:secret@elsewhere:9090/webhook")
+    fake = FakeWebhooks(server, other)
+    state = keeper(server).look(key(server), client(server))
+    assert "http://elsewhere:9090/webhook" in state.words
+    assert "secret" not in state.words
+    assert fake.hooks[4] == other
+    assert fake.hooks[5]["url"] == f"{BACKEND}/webhook"
+
+
+def test_no_webhook_is_made_for_a_backend_that_is_not_connected(server: Server) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = "http://other:1"
+    state = keeper(server).look(key(server), client(server))
+    assert (state.state, "http://other:1" in state.words) == ("failed", True)
+    assert fake.changes == []
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "words"),
+    [("http://backend:9090", 400, "without a dot"), (BACKEND, 403, "SSRF_PROTECTION_ENABLED")],
+)
+def test_what_label_studio_refuses_is_told_with_its_fix(
+    server: Server, url: str, status: int, words: str
+) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"], fake.refuses = url, status
+    keep = keeper(server)
+    keep.states.heard(key(server), url.removeprefix("http://"))
+    state = keep.look(key(server), client(server))
+    assert (state.state, words in state.words) == ("failed", True)
+
+
+def test_trouble_is_noted_and_raised(server: Server) -> None:
+    server.routes["/api/webhooks/"] = lambda request: Answer({}, 500)
+    keep = keeper(server)
+    with pytest.raises(LabelStudioError, match="500"):
+        keep.look(key(server), client(server))
+    assert keep.states.get(key(server)).state == "failed"
+
+
+def test_two_servers_with_the_same_project_do_not_mix(server: Server) -> None:
+    with http_server() as second:
+        one, two = FakeWebhooks(server), FakeWebhooks(second, hook(3))
+        keep = keeper(server)
+        keep.states.heard(key(second), "another.example:9090")
+        keep.look(key(server), client(server))
+        keep.look(key(second), client(second))
+        assert len(one.hooks) == 1
+        assert two.changes == []
+        states = {name.server: each.state for name, each in keep.states.all().items()}
+        assert states == {key(server).server: "mended", key(second).server: "failed"}
+
+
+def test_what_is_known_outlives_the_process(tmp_path: Path, server: Server) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/qa.db")
+    migrate(engine)
+    FakeWebhooks(server)
+    keep = WebhookKeeper(None, WebhookStates(engine))
+    keep.states.heard(key(server), HOST)
+    keep.look(key(server), client(server))
+    again = WebhookStates(engine).get(key(server))
+    assert (again.host, again.state) == (HOST, "mended")
+    engine.dispose()
+
+
+def test_setup_has_a_missing_webhook_made_without_running_in_circles(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "DELAY", 0.05)
+    fake = FakeWebhooks(server)
+    fake.refuses = 400
+    keep = WebhookKeeper(None)
+
+    def list_models(request: Any) -> Answer:
+        keep.after_setup(key(server), HOST, client(server))  # Label Studio calls /setup for it
+        return Answer(fake.models)
+
+    server.routes["/api/ml/"] = list_models
+    keep.after_setup(key(server), HOST, client(server))
+    time.sleep(0.8)
+    assert sum(request.path == "/api/ml/" for request in server.requests) == 1
+    assert len(fake.changes) == 1
