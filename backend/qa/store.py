@@ -204,6 +204,8 @@ class Store:
             SQLAlchemyError: the database cannot be written; the events stay where they are.
         """
         done = 0
+        if self._waits():
+            load_words()
         if not self._process_lock.acquire(timeout=current_patience()):
             raise DatabaseBusyError("stored events are being read by another thread")
         try:
@@ -213,6 +215,15 @@ class Store:
         finally:
             self._process_lock.release()
         return done
+
+    def _waits(self) -> bool:
+        """Whether any event waits to be turned into state."""
+        if self.spool is not None and self.spool.holds():
+            return True
+        inbox = schema.inbox
+        query = sa.select(inbox.c.id).where(inbox.c.processed_at.is_(None)).limit(1)
+        with self.read() as connection:
+            return connection.execute(query).first() is not None
 
     def merge(self, server: str, changes: Changes, listed_at: str | None = None) -> None:
         """Bring rows that came by another way than a webhook into the state.
@@ -336,7 +347,6 @@ class Store:
         if first is None:
             self._careful = 0
             return 0
-        load_words()
         if self._careful:
             self._careful -= 1
             pending = pending.limit(1)

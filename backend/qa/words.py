@@ -7,6 +7,7 @@ guessed.
 
 import functools
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from backend.labeling.shapes import number
 from videogem.narration.prompts import base_words
 
+_LOADING = threading.Lock()
 NARRATION = ("narration", "text", "caption", "sentence", "prompt", "step_name", "label")
 VIDEO = ("video_id", "vid", "video", "clip", "source")
 MEDIA = ("image", "frame", "frames", "images", "video", "img")
@@ -88,9 +90,14 @@ def words_of(data: Mapping[str, Any], result: Sequence[Mapping[str, Any]] = ()) 
     )
 
 
-@functools.cache
 def load_words() -> None:
     """Load what reads words, which takes seconds: never while others wait for a lock of ours."""
+    with _LOADING:
+        _load_words()
+
+
+@functools.cache
+def _load_words() -> None:
     base_words("cut the onion")
 
 
