@@ -1,6 +1,7 @@
 """The few calls of Label Studio's API that the backend makes, in memory."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ class FakeLabelStudio:
             {"id": 1, "title": "", "label_config": self.config}
         )
         server.routes["/api/tasks/"] = self._list_tasks
+        server.routes["/api/projects/1/model-versions/"] = self._count_versions
         server.routes["/api/predictions/"] = self._list_predictions
         server.routes["/api/projects/1/import/predictions"] = self._import
 
@@ -51,6 +53,9 @@ class FakeLabelStudio:
             for task in some
         ]
         return Answer({"tasks": rows, "total": len(tasks)})
+
+    def _count_versions(self, request: Request) -> Answer:
+        return Answer(Counter(one["model_version"] for one in list(self.predictions)))
 
     def _list_predictions(self, request: Request) -> Answer:
         task = int(parse_qs(request.query)["task"][0])

@@ -165,7 +165,7 @@ class LabelStudio:
 
     def predicted(self, project: int, tasks: Sequence[int], version: str) -> set[int]:
         """Which of these tasks carry a prediction of this version; asked for by the page."""
-        if not tasks:
+        if not tasks or not self.has_predictions(project, version):
             return set()
         between = {"min": min(tasks), "max": max(tasks)}
         of_id = {
@@ -179,6 +179,15 @@ class LabelStudio:
             task["id"] for page in pages for task in page.tasks if version in page.versions(task)
         }
         return found & set(tasks)
+
+    def has_predictions(self, project: int, version: str) -> bool:
+        """Whether any task of the project has one of this version: one count, no page of tasks."""
+        counts = self.call("GET", f"/api/projects/{project}/model-versions/")
+        if not isinstance(counts, dict):
+            raise LabelStudioError(
+                f"Label Studio at {self.url} answered model-versions in a form that is not known."
+            )
+        return bool(counts.get(version))
 
     def add_predictions(self, project: int, predictions: list[dict[str, Any]]) -> None:
         """Save predictions, each with its ``task``, in one request.

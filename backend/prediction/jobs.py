@@ -247,6 +247,11 @@ class Jobs(JobLeases):
         """Take predictions of one project that Label Studio should have but has not."""
         return self._claim("ready", limit)
 
+    @staticmethod
+    def is_alone(job: Job) -> bool:
+        """Whether this job, just taken, has ended its process so often that it is tried alone."""
+        return job.attempts > ALONE
+
     def _claim(self, state: JobState, limit: int) -> list[Job]:
         with self._read() as connection:
             if connection.execute(self._waiting(connection, state).limit(1)).first() is None:
@@ -502,6 +507,13 @@ class Jobs(JobLeases):
 
     def num_ready(self) -> int:
         """Predictions that are not in Label Studio yet."""
-        query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state == "ready")
+        return self._number("ready")
+
+    def num_waiting(self) -> int:
+        """Tasks that are not predicted yet."""
+        return self._number("queued", "running")
+
+    def _number(self, *states: JobState) -> int:
+        query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(states))
         with self._read() as connection:
             return int(connection.execute(query).scalar_one())

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ def predict_each(
     media: Media,
     priority: Priority = Priority.REQUEST,
     deadline: float | None = None,
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome]]:
     """Places and outcomes of tasks as they get ready; tasks are taken as there are hands for them.
 
     What is under way when the caller stops, or at the deadline, is given up.

@@ -1,28 +1,30 @@
 """Works through the job list in the background: one thread predicts, another one delivers.
 
-So Label Studio saves the last predictions while the next are made. Several processes may run at
-one job list; each takes jobs of its own.
+Jobs flow: while some are read others are grounded, written and delivered, and the next are taken as
+there are hands for them. Several processes may run at one job list; each takes jobs of its own.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
+from backend.labeling.targets import Labeling
 from backend.media.media import Media
-from backend.prediction.batcher import Priority
-from backend.prediction.delivery import Delivery, Record, deliver, record_quietly
+from backend.prediction.batcher import Batcher, Priority
+from backend.prediction.delivery import Record
 from backend.prediction.job_rows import Job
-from backend.prediction.jobs import SENDING, Jobs
+from backend.prediction.jobs import Jobs
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
-from backend.prediction.predict import Outcome, Prediction, predict_each
-from backend.prediction.task_fields import Project
+from backend.prediction.outbox import Backlog, Outbox
+from backend.prediction.predict import Outcome, predict_each
+from backend.prediction.task_fields import Project, Task
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -30,21 +32,10 @@ logger = logging.getLogger(__name__)
 CLAIM = 64  # tasks taken at once
 NOTE_EVERY = 0.5  # seconds after which finished predictions are noted, and so can be delivered
 NOTE_AGAIN = 1.0  # seconds until the database is tried again
-DELIVERY = 5000  # predictions in one request to Label Studio
-# After every request Label Studio counts anew for all tasks of the project (0.8 ms a task), so
-# while more is being predicted few large requests are made:
-FIRST_GAP = 5.0  # seconds from the first prediction to the first delivery
-GAP = 2.0  # times as long as the last delivery took, until the next one
-LONGEST_GAP = 30.0  # seconds
-SENDING_PER_TASK = 0.005  # seconds it may take that long, on a busy machine
-RETRY_DELAYS = (5.0, 30.0, 120.0, 600.0)  # seconds until Label Studio is tried again
+STUMBLED = 5.0  # seconds until a defect is tried again
 MODEL_WAIT = 10.0
 IDLE_WAIT = 1.0  # seconds until the list is looked at again, as other processes fill it too
 RATE_SECONDS = 60.0
-NO_TOKEN = (
-    "Predicted; Label Studio gets it when it asks again, or when VIDEOGEM_LABEL_STUDIO_URL and "
-    "VIDEOGEM_LABEL_STUDIO_API_KEY are set."
-)
 
 
 class Runner:
@@ -63,18 +54,22 @@ class Runner:
         self._jobs = jobs
         self._models = models
         self._media = media
-        self._connections = connections
-        self._record = record
         self._score_threshold = score_threshold
         self._finished: deque[tuple[float, int]] = deque()
-        self._predicting = False
-        self._deliver_after = 0.0
+        self._put_off: list[Job] = []  # taken, but no part of the stream that took them
+        self._outbox = Outbox(
+            jobs,
+            connections=connections,
+            record=record,
+            wanted_version=self.wanted_version,
+            backlog=Backlog(jobs, self.per_second),
+        )
         self._stop = False
         self._threads = [
             threading.Thread(target=self._run, args=(step,), name=name, daemon=True)
             for name, step in (
                 ("predict-jobs", self._predict_some),
-                ("deliver", self._deliver_some),
+                ("deliver", self._outbox.deliver_some),
             )
         ]
 
@@ -83,7 +78,7 @@ class Runner:
             thread.start()
 
     def stop(self) -> None:
-        """End after the current chunk."""
+        """End with what is under way."""
         self._stop = True
         self._jobs.notify()
         for thread in self._threads:
@@ -97,6 +92,15 @@ class Runner:
             return None
         return sum(count for _, count in times[1:]) / (times[-1][0] - times[0][0])
 
+    def wanted_version(self, config: str) -> str:
+        """The version a project with this config asks for; empty where it can ask for none."""
+        labeling = parse_labeling(config)
+        try:
+            labeling.require()
+            return self._models.version_of(labeling)
+        except InputError:
+            return ""
+
     def _count(self, number: int) -> None:
         now = time.monotonic()
         self._finished.append((now, number))
@@ -109,90 +113,78 @@ class Runner:
                 worked = step()
             except Exception:
                 # The top of a thread: a defect must not end the queue for good.
-                logger.exception("the job list stumbled; it goes on in %s s", RETRY_DELAYS[0])
+                logger.exception("the job list stumbled; it goes on in %s s", STUMBLED)
                 with self._jobs.changed:
-                    self._jobs.changed.wait_for(lambda: self._stop, RETRY_DELAYS[0])
+                    self._jobs.changed.wait_for(lambda: self._stop, STUMBLED)
                 continue
             if not worked and not self._stop:
                 with self._jobs.changed:
                     self._jobs.changed.wait(IDLE_WAIT)
 
-    # Predicting --------------------------------------------------------------------------------
-
     def _predict_some(self) -> bool:
-        """Predict some jobs of one project; False where there is nothing to do now."""
-        claimed = self._jobs.claim(CLAIM)
-        if claimed and not self._predicting:
-            self._deliver_after = max(self._deliver_after, time.monotonic() + FIRST_GAP)
-        self._predicting = bool(claimed)
+        """Predict jobs of one project as long as there are any; False where there are none."""
+        claimed = self._put_off or self._jobs.claim(CLAIM)
+        self._put_off = []
+        self._outbox.predicting(busy=bool(claimed))
         if not claimed:
             self._jobs.notify()  # what is ready need not wait for more
             return False
-        left = list(claimed)
+        stream = _Stream(self._jobs, claimed, stopped=lambda: self._stop)
         try:
-            self._predict(left)
+            self._predict(stream)
         finally:
-            if left:  # stopped, the model is loading, or a defect
+            left = stream.close()  # stopped, the model is loading, or a defect
+            self._put_off = stream.others
+            if self._stop:
+                left += self._put_off
+            if left:
                 self._jobs.requeue(left)
         return True
 
-    def _predict(self, left: list[Job]) -> None:
-        """Predict jobs of one project; those that are settled are taken from ``left``."""
-        first = left[0]
+    def _predict(self, stream: "_Stream") -> None:
+        first = stream.first
         labeling = parse_labeling(first.config)
         try:
-            labeling.require()
-            version = self._models.version_of(labeling)
-            if version != first.version:
-                self._settle_all(
-                    left, lambda jobs: self._jobs.drop(jobs, f"this backend predicts {version} now")
-                )
-                return
-            batcher = self._models.for_labeling(labeling).batcher(timeout=MODEL_WAIT)
+            batcher = self._batcher_for(labeling, first, stream)
         except ModelLoadingError:
             return
         except (ModelNotReadyError, InputError) as error:
             reason = str(error)
-            self._settle_all(left, lambda jobs: self._jobs.fail([(job, reason) for job in jobs]))
+            self._jobs.fail([(job, reason) for job in stream.close()])
+            return
+        if batcher is None:
             return
         project = Project(
             first.key.id, first.config, labeling, first.version, self._score_threshold, first.key
         )
-        jobs = list(left)
-        outcomes: list[tuple[Job, Outcome]] = []
-        noted = time.monotonic()
         found = predict_each(
-            [job.task for job in jobs],
-            project,
-            batcher=batcher,
-            media=self._media,
-            priority=Priority.JOBS,
+            stream, project, batcher=batcher, media=self._media, priority=Priority.JOBS
         )
-        try:
+        with _Notes(lambda outcomes: self._note(outcomes, stream)) as notes, closing(found):
             for place, outcome in found:
-                outcomes.append((jobs[place], outcome))
+                notes.add(stream.given.pop(place), outcome)
                 self._count(1)
                 if self._stop:
                     break
-                if time.monotonic() - noted > NOTE_EVERY:
-                    self._note(outcomes, left)
-                    noted = time.monotonic()
-        finally:
-            self._note(outcomes, left)
 
-    def _settle_all(self, left: list[Job], settle: Callable[[Sequence[Job]], None]) -> None:
-        settle(list(left))
-        left.clear()
+    def _batcher_for(self, labeling: Labeling, first: Job, stream: "_Stream") -> Batcher | None:
+        """What predicts these jobs; None if nothing of this backend does any more."""
+        labeling.require()
+        version = self._models.version_of(labeling)
+        if version != first.version:
+            self._jobs.drop(stream.close(), f"this backend predicts {version} now")
+            return None
+        return self._models.for_labeling(labeling).batcher(timeout=MODEL_WAIT)
 
-    def _note(self, outcomes: list[tuple[Job, Outcome]], left: list[Job]) -> None:
-        """Write down what became of jobs; the predictions wait for the other thread.
+    def _note(self, outcomes: "_Outcomes", stream: "_Stream") -> None:
+        """Write down what became of jobs; the predictions wait for the thread that delivers.
 
         While the database is locked or gone they wait here: predicting them was the dear part.
         """
         while True:
             try:
-                self._write_down(outcomes, left)
-                return
+                self._write_down(outcomes)
+                break
             except SQLAlchemyError as error:
                 if self._stop:
                     raise
@@ -200,9 +192,10 @@ class Runner:
                                len(outcomes), error)  # fmt: skip
                 with self._jobs.changed:
                     self._jobs.changed.wait_for(lambda: self._stop, NOTE_AGAIN)
+        for job, _ in outcomes:
+            stream.settle(job)
 
-    def _write_down(self, outcomes: list[tuple[Job, Outcome]], left: list[Job]) -> None:
-        settled = {job.id for job, _ in outcomes}
+    def _write_down(self, outcomes: "_Outcomes") -> None:
         found = [(job, each.prediction) for job, each in outcomes if each.prediction is not None]
         failed = [
             (job, each.error or "unknown") for job, each in outcomes if each.prediction is None
@@ -211,98 +204,114 @@ class Runner:
             self._jobs.keep(found)
         if failed:
             self._jobs.fail(failed)
-        outcomes.clear()
-        left[:] = [job for job in left if job.id not in settled]
 
-    # Delivering --------------------------------------------------------------------------------
 
-    def _deliver_some(self) -> bool:
-        """Give Label Studio some predictions of one project; False where there are none."""
-        early = self._predicting and time.monotonic() < self._deliver_after
-        if early and self._jobs.num_ready() < DELIVERY:
-            return False
-        ready = self._jobs.claim_ready(DELIVERY)
-        if not ready:
-            return False
-        started = time.monotonic()
+_Outcomes = list[tuple[Job, Outcome]]
+
+
+class _Notes:
+    """What became of jobs, written down many at a time while more is predicted.
+
+    What could not be written is raised to whoever adds more, or at the end.
+    """
+
+    def __init__(self, write: Callable[[_Outcomes], None]) -> None:
+        self._write = write
+        self._outcomes: _Outcomes = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="note-jobs", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "_Notes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+        self._raise()
+
+    def add(self, job: Job, outcome: Outcome) -> None:
+        with self._changed:
+            self._outcomes.append((job, outcome))
+            self._changed.notify()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
         try:
-            self._deliver(ready)
-        except BaseException:
-            self._jobs.requeue(ready, delay=RETRY_DELAYS[0])
-            raise
-        now = time.monotonic()
-        self._deliver_after = now + min(GAP * (now - started), LONGEST_GAP)
-        return True
+            while outcomes := self._take():
+                self._write(outcomes)
+        except Exception as error:
+            self._error = error  # for the thread that predicts
 
-    def _deliver(self, ready: Sequence[Job]) -> None:
-        """Save predictions in Label Studio; what cannot be saved now is kept and tried again."""
-        key = ready[0].key
-        label_studio = self._connections.get(key)
-        if label_studio is None or not label_studio.has_token:
-            self._jobs.keep(_pairs(ready), reason=NO_TOKEN, delay=RETRY_DELAYS[-1])
-            return
-        by_task = {job.task_id: job for job in ready}
-
-        grace = SENDING
-
-        def sending(tasks: Sequence[int]) -> set[int]:
-            mine = self._jobs.sending([by_task[task] for task in tasks], grace=grace)
-            return {job.task_id for job in mine}
-
-        try:
-            grace += SENDING_PER_TASK * self._ask_what_is_wanted(label_studio, ready)
-            pairs = [(job.task_id, prediction) for job, prediction in _pairs(ready)]
-            deliveries = deliver(label_studio, key.id, pairs, sending=sending)
-        except LabelStudioError as error:
-            self._deliver_later(ready, error)
-            return
-        self._note_delivered(by_task, deliveries)
-
-    def _ask_what_is_wanted(self, label_studio: LabelStudio, ready: Sequence[Job]) -> int:
-        """The project's config of this moment: what is no longer wanted is not sent.
-
-        Webhooks get lost, and a backend that was down has heard none. Returns the number of tasks.
-        """
-        key = ready[0].key
-        try:
-            project = label_studio.project(key.id)
-        except LabelStudioError as error:
-            if error.status == 404:
-                self._jobs.drop_project(key, "Label Studio has no such project")
-            raise
-        config = str(project.get("label_config") or "")
-        self._jobs.announce(key, config, self.wanted_version(config))
-        return int(project.get("task_number") or 0)
-
-    def wanted_version(self, config: str) -> str:
-        """The version a project with this config asks for; empty where it can ask for none."""
-        labeling = parse_labeling(config)
-        try:
-            labeling.require()
-            return self._models.version_of(labeling)
-        except InputError:
-            return ""
-
-    def _deliver_later(self, ready: Sequence[Job], error: LabelStudioError) -> None:
-        for attempts in {job.attempts for job in ready}:
-            delay = RETRY_DELAYS[min(attempts, len(RETRY_DELAYS) - 1)]
-            if error.status is None:
-                delay = max(delay, SENDING)  # the answer is missing; it may still be saving
-            some = _pairs([job for job in ready if job.attempts == attempts])
-            self._jobs.keep(some, reason=str(error), delay=delay, attempts=attempts + 1)
-        logger.warning("project %s: predictions are kept for later: %s", ready[0].key.id, error)
-
-    def _note_delivered(self, by_task: dict[int, Job], deliveries: Sequence[Delivery]) -> None:
-        done = [by_task[each.task] for each in deliveries if each.error is None]
-        failed = [(by_task[each.task], each.error) for each in deliveries if each.error is not None]
-        if done:
-            self._jobs.finish(done)
-            new = [(each.task, each.prediction) for each in deliveries if each.new]
-            new = [pair for pair in new if by_task[pair[0]] in done]
-            record_quietly(self._record, done[0].key, new)
-        if failed:
-            self._jobs.fail([(job, str(error)) for job, error in failed])
+    def _take(self) -> _Outcomes:
+        """What came within some time; nothing at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._outcomes or self._closed)
+            self._changed.wait_for(lambda: self._closed, NOTE_EVERY)
+            outcomes, self._outcomes = self._outcomes, []
+        return outcomes
 
 
-def _pairs(jobs: Sequence[Job]) -> list[tuple[Job, Prediction]]:
-    return [(job, job.prediction) for job in jobs if job.prediction is not None]
+class _Stream:
+    """Tasks of jobs of one project, config and version; more jobs are taken when these run out.
+
+    It ends with the first jobs that are others', or that must be tried alone; those are ``others``
+    then. ``given`` are jobs under way, by the place of their task.
+    """
+
+    def __init__(self, jobs: Jobs, claimed: list[Job], *, stopped: Callable[[], bool]) -> None:
+        self._jobs = jobs
+        self._claimed = claimed
+        self._stopped = stopped
+        self._lock = threading.Lock()
+        self._held = {job.id: job for job in claimed}
+        self._closed = False
+        self.first = claimed[0]
+        self.given: dict[int, Job] = {}
+        self.others: list[Job] = []
+
+    def __iter__(self) -> Iterator[Task]:
+        place = 0
+        while self._claimed and not self._stopped():
+            for job in self._claimed:
+                self.given[place] = job
+                place += 1
+                yield job.task
+            if Jobs.is_alone(self.first):
+                return
+            self._take_more()
+
+    def _take_more(self) -> None:
+        with self._lock:
+            self._claimed = [] if self._closed else self._jobs.claim(CLAIM)
+            if not self._claimed:
+                return
+            job = self._claimed[0]
+            if self._scope(job) != self._scope(self.first) or Jobs.is_alone(job):
+                self.others, self._claimed = self._claimed, []
+                return
+            self._held |= {job.id: job for job in self._claimed}
+
+    def settle(self, job: Job) -> None:
+        """Something became of it."""
+        with self._lock:
+            self._held.pop(job.id, None)
+
+    def close(self) -> list[Job]:
+        """Take no more; the jobs of which nothing became."""
+        with self._lock:
+            self._closed = True
+            left, self._held = list(self._held.values()), {}
+        return left
+
+    @staticmethod
+    def _scope(job: Job) -> tuple[object, ...]:
+        return job.key, job.version, job.config

@@ -7,13 +7,15 @@ thing that was created after the last change of the buried one is another with t
 Label Studio starts counting again). What Label Studio's API lists is alive, whatever was told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from backend.database import schema
 from backend.qa.events import Changes, Row
+
+AT_ONCE = 500  # keys in one statement
 
 
 def merge(
@@ -35,9 +37,7 @@ def merge(
         row = _alive(connection, schema.tasks, {"server": server, **task}, listed_at)
         if _put_if_newer(connection, schema.tasks, row):
             touched.add(task["id"])
-    for prediction in changes.predictions:
-        if _put_prediction(connection, {"server": server, **prediction}):
-            touched.add(prediction["task_id"])
+    touched |= _put_predictions(connection, server, changes.predictions)
     for annotation in changes.annotations:
         row = {"server": server, **annotation}
         row = _alive(connection, schema.annotations, row, listed_at, keep=("created_at",))
@@ -181,17 +181,35 @@ def _put_if_newer(connection: sa.Connection, table: sa.Table, row: Row) -> bool:
     return True
 
 
-def _put_prediction(connection: sa.Connection, row: Row) -> bool:
+def _put_predictions(
+    connection: sa.Connection, server: str, predictions: Sequence[Row]
+) -> set[int]:
+    """Keep those that are new, hundreds with one statement; the ids of their tasks."""
     table = schema.predictions
-    query = sa.select(table).where(table.c.server == row["server"], table.c.key == row["key"])
-    existing = connection.execute(query).mappings().first()
-    if existing is None:
-        connection.execute(table.insert().values(**row))
-        return True
-    # Label Studio's copy is final, except that it may first be seen without a project.
-    if existing["project_id"] is None and row["project_id"] is not None:
-        _update(connection, table, {**existing, "project_id": row["project_id"]})
-    return False
+    new: dict[str, Row] = {}
+    for start in range(0, len(predictions), AT_ONCE):
+        some = predictions[start : start + AT_ONCE]
+        query = sa.select(table.c.key, table.c.project_id).where(
+            table.c.server == server, table.c.key.in_([row["key"] for row in some])
+        )
+        projects = {row.key: row.project_id for row in connection.execute(query)}
+        for row in some:
+            key, project = row["key"], row["project_id"]
+            # Label Studio's copy is final, except that it may first be seen without a project.
+            if key in new:
+                if new[key]["project_id"] is None:
+                    new[key]["project_id"] = project
+            elif key not in projects:
+                new[key] = {"server": server, **row}
+            elif projects[key] is None and project is not None:
+                connection.execute(
+                    table.update()
+                    .where(table.c.server == server, table.c.key == key)
+                    .values(project_id=project)
+                )
+    if new:
+        connection.execute(table.insert(), list(new.values()))
+    return {row["task_id"] for row in new.values()}
 
 
 def _bury(

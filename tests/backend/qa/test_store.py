@@ -136,6 +136,20 @@ def test_an_annotation_that_moves_to_another_task_is_scored_there_alone(store):
     assert summary(store, ProjectKey("", 1))["n"] == 1
 
 
+def test_many_predictions_are_kept_with_few_statements(store):
+    statements = []
+    sa.event.listen(
+        store.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
+    version = {"model_version": "m1", "result": [], "score": 0.5}
+    pairs = [(task, version) for task in range(1, 1201)]
+    store.record_all(ProjectKey("", 1), pairs)
+    assert len(store.rows(schema.predictions)) == 1200
+    assert len(statements) < 40
+    store.record_all(ProjectKey("", 1), [*pairs, (1201, version), (1201, version)])
+    assert len(store.rows(schema.predictions)) == 1201
+
+
 def test_predictions_recorded_at_predict_time_are_used_and_kept_once(store):
     guess = prediction([point(30, 30), box(20, 20, 20, 20)])
     for _ in range(3):

@@ -1,0 +1,52 @@
+"""The job list flows: what is slow holds up itself alone."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.prediction.runner import CLAIM
+from backend.settings import Settings
+from backend.web.app import create_app
+from tests.backend.prediction.test_batch import CONFIG, TOKEN, make_tasks, predict, row, wait_for
+from tests.fake_label_studio import FakeLabelStudio, fake_label_studio
+from tests.fakes import FakeGrounder
+from tests.http_server import Answer, Request
+from tests.images import png
+
+NUM_TASKS = 3 * CLAIM
+
+
+@pytest.fixture
+def label_studio() -> Iterator[FakeLabelStudio]:
+    with fake_label_studio(CONFIG, make_tasks(NUM_TASKS)) as fake:
+        yield fake
+
+
+def test_a_task_that_hangs_does_not_hold_up_those_behind_it(
+    label_studio: FakeLabelStudio, tmp_path: Path
+) -> None:
+    let_go = threading.Event()
+
+    def slow(request: Request) -> Answer:
+        let_go.wait(60)
+        return Answer(png(8, 8), headers={"Content-Type": "image/png"})
+
+    label_studio.server.routes["/data/upload/1/slow.png"] = slow
+    label_studio.tasks[0]["data"]["i"] = "/data/upload/1/slow.png"
+    settings = Settings(
+        data_dir=tmp_path, label_studio_url=label_studio.url, label_studio_api_key=TOKEN
+    )
+    app = create_app(settings, FakeGrounder())
+    client = app.test_client()
+    try:
+        predict(client, label_studio.tasks)
+        wait_for(lambda: row(client)["ready"] + row(client)["done"] == NUM_TASKS - 1)
+        assert row(client)["running"] == 1
+        let_go.set()
+        wait_for(lambda: row(client)["done"] == NUM_TASKS, seconds=60)
+    finally:
+        let_go.set()
+        app.extensions["videogem"].close()
+    assert set(label_studio.count().values()) == {1}
