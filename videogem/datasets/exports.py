@@ -13,13 +13,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from videogem.errors import InputError
+from videogem.media.sources import IMAGE_SUFFIXES
 
 NARRATION_FIELDS = ("narration", "text", "caption", "sentence", "label", "action")
 MEDIA_FIELDS = ("image", "frame", "img", "images", "frames", "video")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg")
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
-)  # fmt: skip
 MIN_KEYS = frozenset(
     ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")
 )

@@ -263,7 +263,8 @@ def _to_unit(box: PixelBox, canvas: Size) -> Box:
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height as shown, after the EXIF orientation; only the header is read."""
     with Image.open(path) as image:
-        turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        # Of TIFF Pillow tells the size after the turn, and no longer the turn itself once loaded.
+        turned = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
         return (image.height, image.width) if turned else (image.width, image.height)
 
 

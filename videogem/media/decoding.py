@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import PictureType
+from av.video.stream import VideoStream
 
 from videogem.media.orientation import degrees_clockwise, display_matrix, swaps_sides, upright
 from videogem.media.sources import (
@@ -43,6 +44,8 @@ _BUFFER = 64 * 2**10  # bytes a read; a remote reader fetches ranges of its own 
 _PREROLLS = (0.0, 1.0, 4.0, 16.0, 64.0)  # s before the wanted time to try a seek at
 _LEAP = 10.0  # s; without a key frame table, shorter gaps are decoded through rather than sought
 _SCANNED = 64 * 2**20  # bytes; local files up to this size are counted packet by packet
+_PICTURES = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+_STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp", "gif"})
 _OPEN = 2**62  # a tick after every other
 
 _Decoded = tuple[int, av.VideoFrame]  # presentation time in ticks, frame
@@ -97,23 +100,20 @@ class VideoReader(FrameReader):
                 f"{self.name} cannot be read as a video ({error.strerror}); it may be damaged, cut "
                 "short or of another format. MP4 (H.264) and WebM are safe choices."
             ) from error
-        streams = [
-            stream
-            for stream in container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
+        streams = [s for s in container.streams.video if not s.disposition & _PICTURES]
         if not streams:
             container.close()
             raise VideoReadError(f"{self.name} has no pictures (sound only); give a video.")
         # Of unknown codecs there is nothing, whatever PyAV's annotations say.
-        if cast(object, streams[0].codec_context) is None:
+        decodable = [s for s in streams if cast(object, s.codec_context) is not None]
+        if not decodable:
             container.close()
             raise VideoReadError(
                 f"{self.name} is in a video format that cannot be decoded here; convert it to MP4 "
                 "(H.264) or WebM."
             )
         self._container = cast(InputContainer, container)
-        self._stream = streams[0]
+        self._stream = max(decodable, key=_worth)
         self._stream.thread_type = "AUTO"
 
     def _read_timeline(self, size: int, *, local: bool) -> Timeline | None:
@@ -327,6 +327,18 @@ class VideoReader(FrameReader):
     def _make(self, pts: int, frame: av.VideoFrame) -> Frame:
         image = upright(frame.to_ndarray(format="rgb24"), display_matrix(frame))
         return Frame(image, self._clock.seconds(pts), self._index(pts))
+
+
+def _worth(stream: VideoStream) -> tuple[bool, bool, int, int]:
+    """Which of several streams a player shows: no thumbnail, the default, the largest, the first.
+
+    A thumbnail is one picture in a format of stills, beside a stream that moves.
+    """
+    still = bool(stream.disposition & av.stream.Disposition.still_image) or (
+        stream.frames == 1 and stream.codec_context.name in _STILL_CODECS
+    )
+    default = bool(stream.disposition & av.stream.Disposition.default)
+    return not still, default, stream.width * stream.height, -stream.index
 
 
 class _Borrowed:

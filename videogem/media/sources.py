@@ -33,7 +33,9 @@ FrameSource = PathOrFile | Callable[[], BinaryIO]  # one of a list; a function o
 Source = PathOrFile | Sequence[FrameSource]
 Kind = Literal["image", "video", "frames"]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
+)
 
 
 class VideoReadError(InputError):

@@ -26,21 +26,80 @@ from videogem.media.sources import (
     source_name,
 )
 
-# MPO is what phones write as .jpg when a depth map or second view follows the picture.
-_FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's JPEG reader opens MPO too and registers no other
+# Those that browsers show, and TIFF. Pillow's JPEG reader opens MPO too (what phones write as .jpg
+# when a depth map or second view follows the picture) and registers no other.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "GIF")
+_KNOWN = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", *_TIFF)
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes; two letters alone would be too little
+_AVIF = (b"avif", b"avis")
+_OTHERS = (  # pictures that are told apart from videos, to be refused in words
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (0, b"\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"v/1\x01", "an OpenEXR image"),
+    *((4, b"ftyp" + brand, "a HEIF image") for brand in (b"heic", b"heix", b"heim", b"mif1")),
+)
+_HEAD = 1024  # bytes: an SVG may begin with a comment
 
 
 def is_image(file: BinaryFile) -> bool:
-    """Tell JPEG, PNG and WebP by their first bytes, not by their name."""
-    head = file.read(12)
+    """Tell still images that can be read by their first bytes, not by their name.
+
+    Raises:
+        VideoReadError: an image of a kind that cannot be read.
+    """
+    head = file.read(_HEAD)
     file.seek(0)
-    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or webp
+    _refuse_others(head, source_name(cast(PathOrFile, file)))
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return not _moves(file)
+    riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    bitmap = head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS
+    return riff or bitmap or _is_avif(head) or head.startswith(_STARTS)
+
+
+def _is_avif(head: bytes) -> bool:
+    """Whether AVIF is the brand of the file, or one of those it is compatible with."""
+    length = int.from_bytes(head[:4], "big")
+    brands = [head[place : place + 4] for place in (8, *range(16, min(length, 128), 4))]
+    return head[4:8] == b"ftyp" and any(brand in _AVIF for brand in brands)
+
+
+def _refuse_others(head: bytes, name: str) -> None:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff")) and b"<\0s\0v\0g" in head + b"\0"
+    if (text.startswith(b"<") and re.search(rb"<(\w+:)?svg[\s>]", text)) or utf16:
+        raise VideoReadError(
+            f"{name} is an SVG drawing, which is made of shapes and has no pixels; export it as a "
+            "PNG."
+        )
+    for start, mark, kind in () if _is_avif(head) else _OTHERS:
+        if head[start : start + len(mark)] == mark:
+            raise VideoReadError(
+                f"{name} is {kind}, which cannot be read here; convert it to a JPEG or PNG."
+            )
+
+
+def _moves(file: BinaryFile) -> bool:
+    """Whether a GIF has more than one picture; those are read as videos."""
+    try:
+        with Image.open(cast(IO[bytes], file), formats=("GIF",)) as image:
+            return bool(getattr(image, "is_animated", False))
+    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return False  # reading it as an image says what is wrong
+    finally:
+        file.seek(0)
 
 
 def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 3"]:
-    """Read a JPEG, PNG or WebP as it is meant to be seen: EXIF orientation applied, RGB.
+    """Read a still image as it is meant to be seen: EXIF orientation applied, RGB, 8 bits.
+
+    Of several pages (TIFF) or pictures the first is read.
 
     Raises:
         VideoReadError: damaged, another format, or larger than the limits.
@@ -52,6 +111,11 @@ def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 
             with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
                 check_pixels(name, *image.size, limits)
                 image.load()
+                if image.mode == "F":
+                    raise VideoReadError(
+                        f"{name} holds numbers with a point, and does not say which of them is "
+                        "white; convert it to 8 or 16 bits a pixel."
+                    )
                 return np.array(_upright_rgb(image))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise VideoReadError(f"{name} has too many pixels; scale it down.") from error
@@ -59,7 +123,7 @@ def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 
             raise
         except _DAMAGE as error:
             raise VideoReadError(
-                f"{name} cannot be read as a JPEG, PNG or WebP image ({_reason(error)}); "
+                f"{name} cannot be read as a {_KNOWN} image ({_reason(error)}); "
                 "it may be damaged, cut short or of another format."
             ) from error
 
@@ -94,7 +158,7 @@ def list_frames(folder: Path) -> list[Path]:
     ]
     if not files:
         raise VideoReadError(
-            f"The folder {folder.name or folder} holds no frames; put JPEG, PNG or WebP images in."
+            f"The folder {folder.name or folder} holds no frames; put images in it."
         )
     return sorted(files, key=lambda path: _natural(path.name))
 
