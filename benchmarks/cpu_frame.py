@@ -54,7 +54,8 @@ def main(repeats: int = 8, threads: int = 1) -> None:
         grounder = VideoGEM(backbone, cache_megabytes=0)
         with torch.inference_mode():
             tokens = backbone.encode_frames(pixels, grounder.settings.attention)
-            return grounder.heatmaps([clip], tokens, backbone.encode_texts(PROMPTS)[None])[0]
+            texts = backbone.encode_texts(PROMPTS)[None]
+            return grounder.places([clip], tokens, texts).of(0, slice(0, 3)).maps()
 
     warm = OpenCLIPBackbone(model, tokenizer, name="random")
     difference = float(np.abs(ours(warm) - literal().numpy()).max())

@@ -25,11 +25,10 @@ from videogem.backbones.versions import planned_version
 from videogem.backbones.zoo import load_backbone
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
-from videogem.method.boxes import action_box
 from videogem.method.confidence import agreement_score
-from videogem.method.heatmaps import merge_points, min_max_normalize, peak
+from videogem.method.places import NarrationPlaces, Places, find_places
 from videogem.method.settings import Dtype, MethodSettings, method_settings, version_string
-from videogem.method.similarity import frame_similarities, patch_similarities, upsample
+from videogem.method.similarity import frame_similarities, patch_similarities
 from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
 
@@ -131,10 +130,10 @@ class VideoGEM(Grounder):
         return frame_similarities(self.backbone, tokens, embeddings)[0].cpu().numpy()
 
     @torch.inference_mode()
-    def heatmaps(
+    def places(
         self, clips: Sequence[Clip], tokens: ImageTokens, embeddings: Float[Tensor, "B P E"]
-    ) -> Float[np.ndarray, "B P H W"]:
-        """A heatmap in [0, 1] of each clip's target frame for each of its prompts."""
+    ) -> Places:
+        """Peaks and regions in each clip's target frame for each of its prompts."""
         similarities = patch_similarities(self.backbone, tokens, embeddings, self.settings)
         rows, columns, frames = tokens.grid
         patch = self.backbone.patch_size
@@ -142,8 +141,8 @@ class VideoGEM(Grounder):
             target = torch.tensor([clip.target for clip in clips], device=similarities.device)
             target = target.view(-1, 1, 1, 1, 1).expand(*similarities.shape[:-1], 1)
             similarities = similarities.gather(-1, target)
-        maps = upsample(similarities[..., 0], (rows * patch, columns * patch)).cpu().numpy()
-        return min_max_normalize(maps.reshape(-1, *maps.shape[2:])).reshape(maps.shape)
+        size_hw = (rows * patch, columns * patch)
+        return find_places(similarities[..., 0], size_hw, self.settings.box_threshold)
 
     @torch.inference_mode()
     def ground_tokens(
@@ -169,35 +168,31 @@ class VideoGEM(Grounder):
             ]
             embeddings = self.backbone.encode_texts(texts).unflatten(0, (len(members), -1))
             part = tokens if len(members) == len(clips) else tokens.samples(members)
-            maps = self.heatmaps([clips[place] for place in members], part, embeddings)
-            for place, own in zip(members, maps, strict=True):
+            places = self.places([clips[place] for place in members], part, embeddings)
+            for sample, place in enumerate(members):
                 for index in range(start, min(stop, counts[place])):
                     first = len(PROMPT_NAMES) * (index - start)
-                    heatmaps = own[first : first + len(PROMPT_NAMES)]
+                    own = places.of(sample, slice(first, first + len(PROMPT_NAMES)))
                     found[place].append(
                         self._grounding(
-                            clips[place], narrations[place][index], prompts[place][index], heatmaps
+                            clips[place], narrations[place][index], prompts[place][index], own
                         )
                     )
         return found
 
     def _grounding(
-        self,
-        clip: Clip,
-        narration: str,
-        prompts: Prompts,
-        heatmaps: Float[np.ndarray, "P H W"],
+        self, clip: Clip, narration: str, prompts: Prompts, places: NarrationPlaces
     ) -> Grounding:
         weights = self.settings.prompt_weights
-        point = merge_points(heatmaps, weights, self.settings.merge)
-        return Grounding(
+        point = places.merged_point(weights, self.settings.merge)
+        return Grounding.lazily(
+            places.maps,
             narration=narration,
             prompts=prompts,
-            points=dict(zip(PROMPT_NAMES, map(peak, heatmaps), strict=True)),
+            points=dict(zip(PROMPT_NAMES, places.points, strict=True)),
             point=point,
-            box=action_box(heatmaps, weights, self.settings.box_threshold),
-            score=agreement_score(heatmaps, weights, point),
-            heatmaps=heatmaps,
+            box=places.action_box(weights),
+            score=agreement_score(places.heights(point), weights),
             frame_index=clip.frame_index,
             time=clip.time,
             size_wh=clip.size_wh,

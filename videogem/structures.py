@@ -5,8 +5,9 @@ top left. Images are RGB uint8. Times are seconds from the start of the source, 
 0-based. Nothing here imports torch, so that the service can use these types cheaply.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -77,7 +78,10 @@ class Prompts:
 
 @dataclass(frozen=True, eq=False)
 class Grounding:
-    """Where one narration happens in the target frame of a clip."""
+    """Where one narration happens in the target frame of a clip.
+
+    ``heatmaps`` are large and seldom looked at: see `lazily`.
+    """
 
     narration: str
     prompts: Prompts
@@ -92,3 +96,31 @@ class Grounding:
     method: str
     model_version: str
     window: tuple[float, ...] = ()  # seconds of the frames the model looked at, target included
+
+    @classmethod
+    def lazily(cls, heatmaps: Callable[[], np.ndarray], **fields: Any) -> "Grounding":
+        """A grounding whose heatmaps are computed when somebody looks at them, and then kept."""
+        grounding = cls(heatmaps=np.empty((3, 0, 0), np.float32), **fields)
+        vars(grounding)[_AtFirstUse.place] = heatmaps
+        return grounding
+
+
+class _AtFirstUse:
+    """The field ``heatmaps`` of a `Grounding`: an array, or the function that will make it."""
+
+    place = "_heatmaps"
+
+    def __get__(self, grounding: Grounding, _: type) -> np.ndarray:
+        found = vars(grounding)[self.place]
+        if callable(found):
+            # Two threads may both compute it: the same numbers.
+            vars(grounding)[self.place] = found = found()
+        array: np.ndarray = found
+        return array
+
+    def __set__(self, grounding: Grounding, heatmaps: np.ndarray) -> None:
+        vars(grounding)[self.place] = heatmaps
+
+
+# After the class is made: as a default in its body this would make the field optional.
+setattr(Grounding, "heatmaps", _AtFirstUse())  # noqa: B010

@@ -43,7 +43,7 @@ class Found:
 def without_heatmaps(found: Found, controls: Sequence[Control]) -> Found:
     """What a track keeps of a key frame: its boxes, as an hour of heatmaps fits into no memory."""
     boxes = {control.name: box_of(found, control) for control in controls}
-    bare = replace(found.grounding, heatmaps=found.grounding.heatmaps[:, :0, :0].copy())
+    bare = replace(found.grounding, heatmaps=np.empty((3, 0, 0), np.float32))
     return replace(found, grounding=bare, boxes=boxes)
 
 

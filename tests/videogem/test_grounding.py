@@ -94,7 +94,7 @@ def test_rounding_changes_no_point_and_no_box(random_frame, monkeypatch):
         maps = min_max_normalize(maps)
         return (maps + rng.uniform(-1e-6, 1e-6, maps.shape)).astype(np.float32)
 
-    monkeypatch.setattr("videogem.grounding.min_max_normalize", rounded_otherwise)
+    monkeypatch.setattr("videogem.method.places.min_max_normalize", rounded_otherwise)
     after = VideoGEM(tiny_backbone()).ground_batch(clips, [NARRATIONS] * 5)
     for first, second in zip(before, after, strict=True):
         for one, other in zip(first, second, strict=True):

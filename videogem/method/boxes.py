@@ -14,25 +14,38 @@ DEFAULT_THRESHOLD = 0.5
 
 
 def region_box(heatmap: Float[np.ndarray, "H W"], threshold: float = DEFAULT_THRESHOLD) -> Box:
-    """Box of the connected region round the peak where the map is at least ``threshold``.
+    """Box of the region round the peak, in [0, 1]; see `peak_region`."""
+    return scale_box(peak_region(heatmap, peak_pixel(heatmap), threshold), heatmap.shape)
 
-    Pixels within `LEVEL` of the threshold are level with it, as with a peak: a map's plateau may
-    lie exactly there (at threshold 1 it always does), and rounding would cut it up. Pixels
-    touching at a corner are connected. The peak itself always belongs to the region, so the box is
-    never empty; on a constant map it is the middle pixel.
+
+def scale_box(pixels: Sequence[int], size_hw: tuple[int, ...]) -> Box:
+    """Left, top, right and bottom in pixels of a map, as a box in [0, 1].
+
+    >>> scale_box((0, 1, 2, 4), (4, 8))
+    (0.0, 0.25, 0.25, 1.0)
     """
-    height, width = heatmap.shape
-    row, column = peak_pixel(heatmap)
+    left, top, right, bottom = pixels
+    height, width = size_hw
+    return left / width, top / height, right / width, bottom / height
+
+
+def peak_region(
+    heatmap: Float[np.ndarray, "H W"], pixel: tuple[int, int], threshold: float = DEFAULT_THRESHOLD
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom (the last two outside) of the region round the peak ``pixel``.
+
+    It is the connected region where the map is at least ``threshold``. Pixels within `LEVEL` of the
+    threshold are level with it, as with a peak: a map's plateau may lie exactly there (at threshold
+    1 it always does), and rounding would cut it up. Pixels touching at a corner are connected. The
+    peak itself always belongs to the region, so the box is never empty; on a constant map it is the
+    middle pixel.
+    """
+    row, column = pixel
     mask = heatmap >= threshold - LEVEL
     mask[row, column] = True
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    left, top, box_width, box_height, _ = stats[labels[row, column]].tolist()
-    return (
-        left / width,
-        top / height,
-        (left + box_width) / width,
-        (top + box_height) / height,
-    )
+    left, top, width, height, _ = stats[labels[row, column]].tolist()
+    return left, top, left + width, top + height
 
 
 def action_box(

@@ -30,8 +30,13 @@ def peak(heatmap: Float[np.ndarray, "H W"]) -> Point:
     >>> peak(np.array([[0.0, 0.0], [1.0, 0.0]]))
     (0.25, 0.75)
     """
-    height, width = heatmap.shape
-    row, column = peak_pixel(heatmap)
+    return pixel_centre(peak_pixel(heatmap), heatmap.shape)
+
+
+def pixel_centre(pixel: Sequence[int], size_hw: tuple[int, ...]) -> Point:
+    """Centre of a pixel (row, column) of a map, in [0, 1]."""
+    row, column = pixel
+    height, width = size_hw
     return (column + 0.5) / width, (row + 0.5) / height
 
 
@@ -71,10 +76,14 @@ def merge_points(
     """
     used = [(heatmap, weight) for heatmap, weight in zip(heatmaps, weights, strict=True) if weight]
     if merge == "positions":
-        points = np.array([peak(heatmap) for heatmap, _ in used])
-        x, y = np.average(points, axis=0, weights=[weight for _, weight in used])
-        return float(x), float(y)
+        return mean_point([peak(heatmap) for heatmap, _ in used], [weight for _, weight in used])
     return peak(merge_maps(heatmaps, weights, merge))
+
+
+def mean_point(points: Sequence[Point], weights: Sequence[float]) -> Point:
+    """The weighted mean of points."""
+    x, y = np.average(np.array(points), axis=0, weights=weights)
+    return float(x), float(y)
 
 
 def merge_maps(
