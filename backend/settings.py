@@ -19,6 +19,7 @@ from videogem.backbones.numerics import CompileChoice, DtypeChoice
 from videogem.errors import InputError
 
 PREFIX = "VIDEOGEM_"
+FILE_SUFFIX = "_FILE"
 MEGABYTE = 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -229,17 +230,37 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the environment; warn about ``VIDEOGEM_`` names that mean nothing (typing errors).
 
+    ``VIDEOGEM_NAME_FILE`` names a file that holds the value of ``VIDEOGEM_NAME``, as secrets of
+    containers are handed over.
+
     Raises:
         InputError: a value is wrong; names the variable and what came.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    given: dict[str, str] = {}
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name.upper() not in known:
+        variable = name.upper().removesuffix(FILE_SUFFIX)
+        if not name.startswith(PREFIX) or name.upper() in fields:
+            continue
+        if variable not in fields:
             logger.warning("%s is not a setting of this version and is ignored", name)
+        elif path := os.environ[name]:
+            if os.environ.get(variable):
+                raise InputError(f"{variable} and {name} are both set; keep one of them.")
+            given[fields[variable]] = _value_in_file(name, Path(path))
     try:
-        return Settings()
+        return Settings(**given)  # type: ignore[arg-type]  # text, as from the environment
     except ValidationError as error:
         raise InputError(" ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _value_in_file(name: str, path: Path) -> str:
+    """What a file holds, without the end of line that editors add."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it holds no text"
+        raise InputError(f"{name}: cannot read {path}: {reason}.") from None
 
 
 def _sentence(problem: Any) -> str:

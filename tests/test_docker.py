@@ -59,9 +59,22 @@ def test_variables_have_an_example(services: dict[str, Any]) -> None:
 
 
 def test_ports_are_open_on_this_machine_only(services: dict[str, Any]) -> None:
-    assert all(
-        port.startswith("127.0.0.1:") for service in services.values() for port in service["ports"]
-    )
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert len(ports) == 2 and all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_database_is_the_service_beside_it(services: dict[str, Any]) -> None:
+    url = urlsplit(services["backend"]["environment"][f"{PREFIX}DATABASE_URL"])
+    assert url.scheme == "postgresql+psycopg" and url.hostname in aliases(services["postgres"])
+    assert "ports" not in services["postgres"]
+    assert services["backend"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_the_backend_may_write_its_volumes_and_no_more(services: dict[str, Any]) -> None:
+    backend = services["backend"]
+    assert backend["read_only"] and backend["cap_drop"] == ["ALL"]
+    targets = {volume.split(":")[1] for volume in backend["volumes"]}
+    assert targets | set(backend["tmpfs"]) == {"/data", "/models", "/tmp"}
 
 
 def test_label_studio_is_the_version_that_is_tested(services: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Environment -> Settings: every value checked, every message names its variable."""
 
+from pathlib import Path
+
 import pytest
 
 from backend.settings import load_settings
@@ -87,3 +89,44 @@ def test_a_misspelt_name_is_warned_about(
     monkeypatch.setenv("VIDEOGEM_PROT", "8000")
     load_settings()
     assert "VIDEOGEM_PROT" in caplog.text
+
+
+def test_a_value_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, text in {"KEY": "s3cret\n", "HOSTS": "media.example,10.0.0.0/8\n"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", "http://ls.example")
+    monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY_FILE", str(tmp_path / "KEY"))
+    monkeypatch.setenv("VIDEOGEM_ALLOWED_HOSTS_FILE", str(tmp_path / "HOSTS"))
+    monkeypatch.setenv("VIDEOGEM_PORT_FILE", "")
+    settings = load_settings()
+    assert settings.label_studio_api_key is not None
+    assert settings.label_studio_api_key.get_secret_value() == "s3cret"
+    assert settings.allowed_hosts == ("media.example", "10.0.0.0/8")
+    assert settings.port == 9090
+
+
+def test_a_value_file_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "password"
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_USER", "team")
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_PASSWORD_FILE", str(place))
+    with pytest.raises(InputError, match=r"PASSWORD_FILE: cannot read .*password: No such file"):
+        load_settings()
+    place.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="holds no text"):
+        load_settings()
+    place.write_text("s3cret")
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_PASSWORD", "other")
+    with pytest.raises(InputError, match="both set") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value) and "other" not in str(refused.value)
+
+
+def test_a_wrong_value_in_a_file_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "port").write_text("high")
+    monkeypatch.setenv("VIDEOGEM_PORT_FILE", str(tmp_path / "port"))
+    with pytest.raises(InputError, match="VIDEOGEM_PORT"):
+        load_settings()
