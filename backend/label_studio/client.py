@@ -58,6 +58,15 @@ class TaskPage:
         return [version.strip() for version in str(joined).split(",") if version.strip()]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """How a server answered when it was last called."""
+
+    at: float  # Unix time
+    took: float  # seconds
+    error: LabelStudioError | None = None  # of the last call, if it failed
+
+
 class LabelStudio:
     """One Label Studio server and the token for it. Safe to use from several threads.
 
@@ -71,6 +80,7 @@ class LabelStudio:
         self._token = token
         self._access: tuple[str, float] | None = None  # token, when it ends (Unix time)
         self._lock = threading.Lock()
+        self.seen: Seen | None = None  # before the first call
         self._networks = LOCAL_NETWORKS if announced else None
         self._session = self.open_session()
 
@@ -116,7 +126,18 @@ class LabelStudio:
         access = str(response["access"])
         return access, float(_claims(access).get("exp", time.time() + 60))
 
-    def _send(
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        """One request, whose fate is kept in ``seen``."""
+        start = time.monotonic()
+        try:
+            found = self._request(method, path, **options)
+        except LabelStudioError as error:
+            self.seen = Seen(time.time(), time.monotonic() - start, error)
+            raise
+        self.seen = Seen(time.time(), time.monotonic() - start)
+        return found
+
+    def _request(
         self,
         method: str,
         path: str,

@@ -45,6 +45,12 @@ class Connections:
         """The name of the configured server, where there is exactly one."""
         return next(iter(self._configured)) if len(self._configured) == 1 else None
 
+    def servers(self) -> dict[str, LabelStudio]:
+        """Every server that is called, by its name; one that is not configured is there once."""
+        with self._lock:
+            announced = {key.server: server for key, server in self._announced.items()}
+        return announced | self._configured
+
     def announce(self, project: Any, hostname: Any, token: str | None) -> ProjectKey | None:
         """Remember what /setup said about a project, as far as it can be believed."""
         number, created = _parse(project)

@@ -495,6 +495,15 @@ class Jobs(JobLeases):
                 counts.setdefault(key, dict.fromkeys(STATES, 0))[state] = count
         return counts
 
+    def waiting_since(self) -> float | None:
+        """Seconds that the oldest queued or running job has not changed; None where none is."""
+        query = sa.select(sa.func.min(jobs.c.updated)).where(
+            jobs.c.state.in_(("queued", "running"))
+        )
+        with self._read() as connection:
+            oldest = connection.execute(query).scalar()
+            return None if oldest is None else max(0.0, self._now(connection) - oldest)
+
     def failures(self, project: ProjectKey | None = None) -> list[dict[str, Any]]:
         """The latest failed jobs, with their reasons."""
         query = sa.select(

@@ -99,6 +99,7 @@ def create_app(
     app.register_blueprint(quality.create_blueprint(store, settings))
     model.start()
     runner.start()
+    parts.states.start()
     threading.Thread(
         target=_read_identities, args=(settings,), name="read-weights", daemon=True
     ).start()

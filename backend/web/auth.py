@@ -33,7 +33,7 @@ def require_basic_auth(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def check() -> Response | None:
-        if request.path in OPEN_PATHS:
+        if request.path in OPEN_PATHS and "details" not in request.args:
             return None
         given = request.headers.get("Authorization")
         if given is None:

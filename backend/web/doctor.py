@@ -4,16 +4,15 @@ The checks go from the machine outwards, so that the first failure is the one to
 of them changes anything that stays.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.engine import open_engine, patience
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import own_webhooks, problems, why_no_webhook
@@ -22,28 +21,16 @@ from backend.labeling.targets import Labeling, Target, fill, look_up
 from backend.media.media import Media
 from backend.prediction.model import BackgroundModel, ModelNotReadyError
 from backend.prediction.task_fields import Task
+from backend.qa.spool import Spool
 from backend.settings import Settings
 from backend.web.auth import basic_auth_header
+from backend.web.states import Check, data_folder, database_at, projects_in_step, spooled
 from videogem.errors import InputError
 from videogem.media.video import probe
 
-Level = Literal["ok", "warning", "failure"]
 NEWEST_PROJECTS = 20
-LOW_DISK = 2**30  # bytes
+WAIT_S = 2.0  # seconds for a locked database
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was looked at, what was found, and the setting that mends it."""
-
-    name: str
-    level: Level
-    found: str
-    fix: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def diagnose(
@@ -56,9 +43,11 @@ def diagnose(
     model_wait: float = 120.0,
 ) -> Iterator[Check]:
     """All checks, one after the other as they are made; those that need a project with one only."""
-    yield _data_folder(settings)
-    yield _database(settings)
-    yield from _sync_state(settings)
+    yield data_folder(settings.data_dir)
+    yield database_at(settings.database)
+    if (spool := spooled(Spool(settings.data_dir / "spool"))).level != "ok":
+        yield spool
+    yield from _kept(settings)
     yield _weights(model, model_wait)
     if label_studio is None:
         yield Check(
@@ -80,64 +69,35 @@ def diagnose(
         yield from _project(number, settings, label_studio, media)
 
 
-def _data_folder(settings: Settings) -> Check:
-    name = "data folder"
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=settings.data_dir):
-            pass
-    except OSError as error:
-        fix = "Set VIDEOGEM_DATA_DIR to a folder this user may write to."
-        return Check(name, "failure", f"{settings.data_dir} cannot be written ({error})", fix)
-    free = shutil.disk_usage(settings.data_dir).free
-    found = f"{settings.data_dir}, {free / 2**30:.1f} GB free"
-    if free < LOW_DISK:
-        fix = "Free some space, lower VIDEOGEM_CACHE_MB, or move VIDEOGEM_DATA_DIR."
-        return Check(name, "warning", found, fix)
-    return Check(name, "ok", found)
-
-
-def _database(settings: Settings) -> Check:
+def _kept(settings: Settings) -> Iterator[Check]:
+    """What the store and the job list say; neither is made or migrated for it."""
     url = sa.make_url(settings.database)
-    shown = url.render_as_string(hide_password=True)
-    engine = sa.create_engine(url)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).expanduser().exists():
+        return
+    engine = open_engine(settings.database)
+    hooks = schema.project_webhooks
     try:
-        with engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
-    except (sa.exc.SQLAlchemyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        return Check("database", "failure", f"{shown}: {reason}", "Check VIDEOGEM_DATABASE_URL.")
-    finally:
-        engine.dispose()
-    return Check("database", "ok", shown)
-
-
-def _sync_state(settings: Settings) -> Iterator[Check]:
-    """Projects and webhooks that the backend could not put right when it last looked."""
-    projects, hooks = schema.projects, schema.project_webhooks
-    query = sa.select(projects.c.server, projects.c.id, projects.c.sync_error).where(
-        projects.c.sync_error.is_not(None)
-    )
-    of_hooks = sa.select(hooks.c.server, hooks.c.project_id, hooks.c.words).where(
-        hooks.c.state == "failed"
-    )
-    engine = sa.create_engine(sa.make_url(settings.database))
-    try:
-        with engine.connect() as connection:
-            failed = connection.execute(query).all()
+        with patience(WAIT_S), engine.connect() as connection, connection.begin():
+            states = sa.select(schema.jobs.c.state, sa.func.count()).group_by(schema.jobs.c.state)
+            counts: dict[str, int] = {state: count for state, count in connection.execute(states)}
+            yield from projects_in_step(connection)
+            of_hooks = sa.select(hooks.c.server, hooks.c.project_id, hooks.c.words).where(
+                hooks.c.state == "failed"
+            )
             unmended = connection.execute(of_hooks).all()
     except (sa.exc.SQLAlchemyError, OSError):
-        return  # no store yet, or one that the check before has told about
+        return  # no tables yet, or trouble that the check before has told about
     finally:
         engine.dispose()
-    for server, number, error in failed:
-        name = f"project {number}: sync"
-        fix = "If the project is right as it is in Label Studio, see `videogem qa sync --help`."
-        yield Check(name, "warning", f"{server}: {error}", fix)
     for server, number, words in unmended:
         name = f"project {number}: webhook when the backend last looked"
         fix = "Once it is right, the next sync (or opening the project's Model settings) sees it."
         yield Check(name, "warning", f"{server}: {words}", fix)
+    if counts:
+        words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        failed = counts.get("failed", 0)
+        fix = "See /jobs for the reasons; it also tries them again." if failed else ""
+        yield Check("job list", "warning" if failed else "ok", words, fix)
 
 
 def _weights(model: BackgroundModel, wait: float) -> Check:

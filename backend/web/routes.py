@@ -36,9 +36,11 @@ class BadRequestError(InputError):
 @routes.get("/health")
 @routes.get("/")
 def health() -> Response:
-    """Tell that the process answers, and how far the model is."""
+    """Tell that the process answers, and how far the model is; with ?details how all parts do."""
     status = current_service().models.default.status
+    details = current_service().states.as_json() if "details" in request.args else {}
     return jsonify(
+        **details,
         status="UP",
         model_class="VideoGEM",
         model_version=status.version,

@@ -1,5 +1,6 @@
 """What all routes share: built once by ``create_app``, kept in the app's extensions."""
 
+import functools
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,7 @@ from backend.prediction.model import Models
 from backend.prediction.runner import Runner
 from backend.qa.store import Store
 from backend.settings import Settings
+from backend.web.states import States
 
 KEY = "videogem"
 
@@ -33,8 +35,14 @@ class Service:
     batches: Batches
     webhooks: WebhookKeeper
 
+    @functools.cached_property
+    def states(self) -> States:
+        """How the parts do, as a thread of its own last found them."""
+        return States(self)
+
     def close(self) -> None:
         """End the work in the background, give back its jobs, and let go of the database."""
+        self.states.close()
         self.runner.stop()
         self.jobs.close()
         self.store.close()

@@ -152,7 +152,7 @@ def test_a_project_that_is_not_in_step_is_told(server: Server, tmp_path: Path) -
     )
     store.close()
     settings = Settings(data_dir=tmp_path)
-    check, hook = doctor._sync_state(settings)
+    check, hook = doctor._kept(settings)
     assert (hook.level, "none leads here" in hook.found) == ("warning", True)
     assert (check.level, check.name) == ("warning", "project 3: sync")
     assert "30 of 30" in check.found
