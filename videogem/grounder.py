@@ -28,6 +28,18 @@ class Grounder(ABC):
         """How many clips are worth grounding together; 8 saturate a CPU."""
         return 8
 
+    @property
+    def num_lanes(self) -> int:
+        """How many batches are worth grounding side by side, each in a thread of its own.
+
+        More than one fits systems that have many small steps on a CPU: a core each beats all cores
+        at one step after the other.
+        """
+        return 1
+
+    def share_cores(self, num_lanes: int) -> None:  # noqa: B027 (there may be nothing to share)
+        """Called in a lane's thread before a batch: so many batches are computed side by side."""
+
     def prepare(self, clips: Sequence[Clip]) -> None:  # noqa: B027 (there may be nothing to do)
         """Compute together what later questions about these clips share."""
 

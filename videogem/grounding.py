@@ -35,6 +35,7 @@ from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
 logger = logging.getLogger(__name__)
 
 SENTENCES_AT_ONCE = 8  # per clip, so that their features stay small beside the tower's
+MAX_LANES = 8  # batches side by side on a CPU, so that their activations stay small
 _NO_TEXT = ""
 
 
@@ -58,7 +59,10 @@ class VideoGEM(Grounder):
         self.settings = settings or MethodSettings()
         self._version = version or version_string(backbone.name, self.settings)
         self._cache = TokenCache(cache_megabytes * 2**20)
-        self._batch_size = batch_size or (32 if backbone.device.type == "cuda" else 8)
+        # Set by OMP_NUM_THREADS, else the machine's cores.
+        self._threads = torch.get_num_threads()
+        self._num_lanes = 1 if backbone.device.type == "cuda" else min(self._threads, MAX_LANES)
+        self._batch_size = batch_size or _usual_batch_size(backbone.device.type, self._num_lanes)
 
     @property
     def version(self) -> str:
@@ -71,6 +75,13 @@ class VideoGEM(Grounder):
     @property
     def batch_size(self) -> int:
         return self._batch_size
+
+    @property
+    def num_lanes(self) -> int:
+        return self._num_lanes
+
+    def share_cores(self, num_lanes: int) -> None:
+        torch.set_num_threads(max(1, self._threads // num_lanes))
 
     @torch.inference_mode()
     def prepare(self, clips: Sequence[Clip]) -> None:
@@ -276,6 +287,13 @@ class VideoGEM(Grounder):
                 ]
             )
         return chosen
+
+
+def _usual_batch_size(device: str, num_lanes: int) -> int:
+    """Clips that saturate a GPU, all cores of a CPU together, or one core in its lane."""
+    if device == "cuda":
+        return 32
+    return 8 if num_lanes == 1 else 4
 
 
 def _best(prompts: Sequence[str], similarities: Mapping[str, float]) -> int:

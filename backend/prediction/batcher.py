@@ -2,13 +2,15 @@
 
 People come first: a click before a request, a request before the job list. A question that finds
 the tower idle is served at once; what comes while the tower works waits together, and is served
-together.
+together. Where a model says that several batches are worth computing side by side (on a CPU: one
+core each), they run in as many lanes.
 """
 
 import gc
 import heapq
 import itertools
 import logging
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,7 +133,7 @@ class _Asked:
 
 
 class Batcher:
-    """Serves the questions about one model, one batch at a time, in a thread of its own."""
+    """Serves the questions about one model, a batch at a time in each lane, a thread of its own."""
 
     def __init__(self, grounder: Grounder, room: Room | None = None) -> None:
         self.grounder = grounder
@@ -141,7 +143,9 @@ class Batcher:
         self._waiting: list[tuple[Priority, int, _Asked]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._num_threads = 0  # lanes that run; of these
+        self._num_idle = 0  # wait for a question, and
+        self._num_busy = 0  # serve a batch
 
     @property
     def num_frames(self) -> int:
@@ -159,9 +163,9 @@ class Batcher:
         with self._changed:
             asked = _Asked(question, future, priority)
             heapq.heappush(self._waiting, (priority, next(self._numbers), asked))
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="tower", daemon=True)
-                self._thread.start()
+            if self._num_idle < len(self._waiting) and self._num_threads < self._num_lanes:
+                self._num_threads += 1
+                threading.Thread(target=self._run, name="tower", daemon=True).start()
             self._changed.notify()
         return future
 
@@ -178,25 +182,52 @@ class Batcher:
         """Ground sentences in one clip and wait for it."""
         return self.ask(Question(clip, sentences), priority).result().groundings
 
+    @property
+    def _num_lanes(self) -> int:
+        return self.grounder.num_lanes
+
     def _run(self) -> None:
-        while batch := self._take():
-            self._serve(batch)
-            del batch  # an idle thread holds no frames
+        try:
+            while batch := self._take():
+                if self._num_lanes > 1:
+                    self.grounder.share_cores(1 if self._is_alone(batch) else self._num_lanes)
+                self._serve(batch)
+                del batch  # an idle thread holds no frames
+                with self._changed:
+                    self._num_busy -= 1
+        except BaseException:
+            with self._changed:  # the next question starts another
+                self._num_threads -= 1
+                self._num_busy -= 1
+            raise
 
     def _take(self) -> list[_Asked]:
         """The next batch, of one priority; nothing after a while without questions."""
         with self._changed:
             while True:
-                if not self._waiting and not self._changed.wait(IDLE) and not self._waiting:
-                    self._thread = None
-                    return []
+                if not self._waiting:
+                    self._num_idle += 1
+                    self._changed.wait(IDLE)
+                    self._num_idle -= 1
+                    if not self._waiting:
+                        self._num_threads -= 1
+                        return []
                 if batch := list(self._next_batch()):
+                    self._num_busy += 1
                     return batch
+
+    def _is_alone(self, batch: Sequence[_Asked]) -> bool:
+        """Whether one person waits for one frame, and nothing else is done: it gets all cores."""
+        with self._changed:
+            return len(batch) == 1 and self._num_busy == 1 and not self._waiting
 
     def _next_batch(self) -> Iterator[_Asked]:
         sentences = count = 0
         first: Priority | None = None
-        while self._waiting and count < self._size:
+        # What waits is shared with the lanes that have nothing to do.
+        free = max(self._num_lanes - self._num_busy, 1)
+        size = min(self._size, math.ceil(len(self._waiting) / free))
+        while self._waiting and count < size:
             asked = self._waiting[0][2]
             sentences += asked.question.num_sentences
             if first is not None and (asked.priority != first or sentences > SENTENCES):
@@ -300,17 +331,19 @@ class Batcher:
 
     def _note_success(self, count: int) -> None:
         """After a while, see whether there is memory for larger batches again."""
-        if count < self._size or self._size >= self.grounder.batch_size:
-            return
-        self._full_batches += 1
-        if self._full_batches >= RECOVERY:
-            self._full_batches = 0
-            self._size = min(2 * self._size, self.grounder.batch_size)
+        with self._changed:
+            if count < self._size or self._size >= self.grounder.batch_size:
+                return
+            self._full_batches += 1
+            if self._full_batches >= RECOVERY:
+                self._full_batches = 0
+                self._size = min(2 * self._size, self.grounder.batch_size)
 
     def _free_memory(self, count: int) -> None:
         if count > 1:
-            self._size = count // 2
-            self._full_batches = 0
+            with self._changed:
+                self._size = min(self._size, count // 2)
+                self._full_batches = 0
             logger.warning("memory ran out with %d clips at once: now %d", count, self._size)
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():

@@ -19,7 +19,7 @@ from backend.prediction.predict import Prediction
 logger = logging.getLogger(__name__)
 
 DELIVERY = 5000  # predictions in one request to Label Studio
-FIRST_GAP = 5.0  # seconds from the first prediction to the first delivery
+SHORTEST_GAP = 5.0  # seconds from the first prediction to the first delivery, and to the next
 GAP = 2.0  # times as long as the last delivery took, until the next one
 LONGEST_GAP = 30.0  # seconds
 SENDING_PER_TASK = 0.005  # seconds it may take that long, on a busy machine
@@ -61,14 +61,14 @@ class Outbox:
         self._wanted_version = wanted_version
         self._backlog = backlog
         self._predicting = False
-        self._gap = FIRST_GAP
+        self._gap = SHORTEST_GAP
         self._gap_ends = 0.0  # both of time.monotonic
         self._wait_ends = 0.0
 
     def predicting(self, *, busy: bool) -> None:
         """Whether more is being predicted just now."""
         if busy and not self._predicting:
-            self._begin_gap(FIRST_GAP)
+            self._begin_gap(SHORTEST_GAP)
         self._predicting = busy
 
     def _begin_gap(self, seconds: float) -> None:
@@ -101,7 +101,7 @@ class Outbox:
             self._jobs.requeue(ready, delay=RETRY_DELAYS[0])
             raise
         took = time.monotonic() - started
-        self._begin_gap(min(GAP * took, LONGEST_GAP))
+        self._begin_gap(min(max(GAP * took, SHORTEST_GAP), LONGEST_GAP))
         return True
 
     def _deliver(self, ready: Sequence[Job]) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -129,6 +130,29 @@ def test_threads_do_not_disturb_each_other(grounder, random_frame):
     for thread in threads:
         thread.join()
     assert all(same(a, b) for i in range(8) for a, b in zip(results[i], expected[i], strict=True))
+
+
+def test_lanes_share_the_cores_and_change_no_grounding(random_frame, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    grounder = VideoGEM(tiny_backbone(), cache_megabytes=0)
+    monkeypatch.undo()
+    assert (grounder.num_lanes, grounder.batch_size) == (4, 4)
+    clips = [Clip.from_image(np.roll(random_frame, shift, axis=1)) for shift in range(16)]
+    texts = [[f"cut tomato {number}"] for number in range(len(clips))]
+    expected = grounder.ground_batch(clips, texts)
+    num_threads = []
+
+    def lane(place: int):
+        grounder.share_cores(4)
+        num_threads.append(torch.get_num_threads())
+        return grounder.ground_batch(clips[place : place + 4], texts[place : place + 4])
+
+    with ThreadPoolExecutor(4) as lanes:
+        found = [each for some in lanes.map(lane, range(0, 16, 4)) for each in some]
+    assert num_threads == [1] * 4
+    for [one], [other] in zip(found, expected, strict=True):
+        assert (one.point, one.points, one.box) == (other.point, other.points, other.box)
+        assert np.allclose(one.heatmaps, other.heatmaps, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)

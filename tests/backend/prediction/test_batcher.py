@@ -4,10 +4,12 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import pytest
 
+from backend.prediction import batcher as batcher_module
 from backend.prediction.batcher import (
     HEATMAP_BYTES,
     Answer,
@@ -95,6 +97,52 @@ def test_questions_of_many_callers_share_batches() -> None:
     for caller in callers:
         caller.join(10)
     assert [len(batch) for batch in grounder.batches] == [1, 8, 8]
+
+
+class SideBySide(FakeGrounder):
+    """Grounds only when two batches are under way at once, as long as there are two."""
+
+    num_lanes = 2
+    batch_size = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2)
+        self.shares: list[int] = []
+        self.most = 0
+
+    def share_cores(self, num_lanes: int) -> None:
+        self.shares.append(num_lanes)
+
+    def ground_batch(self, clips: Any, narrations: Any) -> list[list[Grounding]]:
+        self.most = max(self.most, len(clips))
+        if narrations[0] != ["alone"]:
+            self.both.wait(10)
+        return super().ground_batch(clips, narrations)
+
+
+def test_as_many_batches_at_once_as_the_model_has_lanes() -> None:
+    grounder = SideBySide()
+    batcher = Batcher(grounder)
+    assert batcher.ground(clip(), ["alone"])
+    assert grounder.shares == [1]  # all cores for somebody who waits alone
+    futures = [ask(batcher, f"{number}", Priority.JOBS) for number in range(2)]
+    assert [len(future.result(10).groundings) for future in futures] == [1, 1]
+    assert 2 in grounder.shares
+    assert grounder.both.broken is False
+
+
+def test_a_lane_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "IDLE", 0.01)
+    grounder = SideBySide()
+    batcher = Batcher(grounder)
+    for _ in range(3):
+        futures = [ask(batcher, f"{number}") for number in range(2)]
+        assert all(future.result(10).groundings for future in futures)
+        deadline = time.monotonic() + 10
+        while batcher._num_threads:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_people_come_first() -> None:

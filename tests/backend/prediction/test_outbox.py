@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backend.prediction import outbox
-from backend.prediction.outbox import DELIVERY, FIRST_GAP, Backlog, Outbox
+from backend.prediction.outbox import DELIVERY, SHORTEST_GAP, Backlog, Outbox
 
 
 class Clock:
@@ -58,7 +58,7 @@ def test_what_will_soon_be_complete_is_sent_as_a_whole(clock: Clock) -> None:
     box = open_outbox(jobs)
     box.predicting(busy=True)
     jobs.waiting = 40  # 4 s
-    clock.now += FIRST_GAP + 0.1
+    clock.now += SHORTEST_GAP + 0.1
     box.deliver_some()
     assert jobs.num_sent == 0
     box.predicting(busy=False)
@@ -73,7 +73,7 @@ def test_what_takes_long_is_sent_in_parts(clock: Clock) -> None:
     jobs.waiting = 400  # 40 s
     box.deliver_some()
     assert jobs.num_sent == 0
-    clock.now += FIRST_GAP + 0.1
+    clock.now += SHORTEST_GAP + 0.1
     box.deliver_some()
     assert jobs.num_sent == 1
 
@@ -83,7 +83,7 @@ def test_a_last_task_that_hangs_is_not_waited_for(clock: Clock) -> None:
     box = open_outbox(jobs)
     box.predicting(busy=True)
     jobs.waiting = 1
-    clock.now += 2 * FIRST_GAP + 0.1
+    clock.now += 2 * SHORTEST_GAP + 0.1
     box.deliver_some()
     assert jobs.num_sent == 1
 
