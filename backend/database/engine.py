@@ -47,6 +47,11 @@ def current_patience() -> float:
     return _patience.get()
 
 
+def short(error: BaseException) -> str:
+    """An error in one line: where the database is gone it comes every second."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
+
+
 class _Turn:
     """A lock whose holder-to-be gives up when its patience ends."""
 

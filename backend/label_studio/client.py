@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import requests
@@ -123,7 +123,9 @@ class LabelStudio:
     def _refresh(self, token: str) -> tuple[str, float]:
         """A personal access token buys an access token that lives for some minutes."""
         response = self._send("POST", "/api/token/refresh/", json={"refresh": token}, headers={})
-        access = str(response["access"])
+        if not isinstance(response, dict) or not isinstance(response.get("access"), str):
+            raise self._unknown_form("/api/token/refresh/")
+        access = response["access"]
         return access, float(_claims(access).get("exp", time.time() + 60))
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
@@ -222,8 +224,7 @@ class LabelStudio:
 
     def remove_predictions(self, task: int, version: str) -> None:
         """Delete the predictions of one version from a task."""
-        predictions = self.call("GET", "/api/predictions/", params={"task": task})
-        for one in predictions:
+        for one in self.rows("/api/predictions/", {"task": task}):
             if one.get("model_version") == version:
                 self.call("DELETE", f"/api/predictions/{one['id']}/")
 
@@ -245,10 +246,8 @@ class LabelStudio:
             found = self.call("GET", "/api/tasks/", params={**params, **fields})
             tasks = found.get("tasks") if isinstance(found, dict) else None
             total = found.get("total") if isinstance(found, dict) else None
-            if not isinstance(tasks, list) or not isinstance(total, int):
-                raise LabelStudioError(
-                    f"Label Studio at {self.url} answered /api/tasks/ in a form that is not known."
-                )
+            if not _are_rows(tasks) or not isinstance(total, int):
+                raise self._unknown_form("/api/tasks/")
             yield TaskPage(tasks, total)
             read, page = read + len(tasks), page + 1
             if not tasks or read >= total:
@@ -256,8 +255,32 @@ class LabelStudio:
 
     def project(self, project: int) -> dict[str, Any]:
         """A project with its labeling config."""
-        found: dict[str, Any] = self.call("GET", f"/api/projects/{project}/")
+        found = self.call("GET", f"/api/projects/{project}/")
+        if not isinstance(found, dict):
+            raise self._unknown_form(f"/api/projects/{project}/")
         return found
+
+    def rows(self, path: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+        """A list of objects with ids that the API gives in one piece.
+
+        Raises:
+            LabelStudioError: as ``call``, or the answer has a form that is not known.
+        """
+        found = self.call("GET", path, params=params)
+        if not _are_rows(found):
+            raise self._unknown_form(path)
+        return found
+
+    def _unknown_form(self, path: str) -> LabelStudioError:
+        return LabelStudioError(
+            f"Label Studio at {self.url} answered {path} in a form that is not known."
+        )
+
+
+def _are_rows(found: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(found, list) and all(
+        isinstance(row, dict) and type(row.get("id")) is int for row in found
+    )
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:

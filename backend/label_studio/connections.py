@@ -3,7 +3,7 @@
 import logging
 import threading
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import SecretStr
 
@@ -51,7 +51,7 @@ class Connections:
             announced = {key.server: server for key, server in self._announced.items()}
         return announced | self._configured
 
-    def announce(self, project: Any, hostname: Any, token: str | None) -> ProjectKey | None:
+    def announce(self, project: Any, hostname: Any, token: Any) -> ProjectKey | None:
         """Remember what /setup said about a project, as far as it can be believed."""
         number, created = _parse(project)
         if number is None:
@@ -61,7 +61,7 @@ class Connections:
         except ValueError:
             return self.key(project)
         key = ProjectKey(self._server_of(number, created, name), number)
-        self._keep_token(key, created, token)
+        self._keep_token(key, created, token if _is_token(token) else None)
         return key
 
     def key(self, project: Any, created_at: str | None = None) -> ProjectKey | None:
@@ -169,6 +169,11 @@ class Connections:
             return False if error.status == 404 else None
         moment = _moment(found.get("created_at")) if isinstance(found, dict) else None
         return None if moment is None else moment == created
+
+
+def _is_token(value: Any) -> TypeGuard[str]:
+    """Whether a header can carry it: printable ASCII of a sensible length."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and len(value) < 9000
 
 
 def project_id(text: Any) -> int | None:

@@ -167,8 +167,7 @@ def why_no_webhook(url: str) -> str:
 
 
 def _webhooks(label_studio: LabelStudio, project: int) -> list[dict[str, Any]]:
-    found = label_studio.call("GET", "/api/webhooks/", params={"project": project})
-    return [hook for hook in found or () if isinstance(hook, dict)]
+    return label_studio.rows("/api/webhooks/", {"project": project})
 
 
 def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:

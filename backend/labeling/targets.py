@@ -155,7 +155,7 @@ def look_up(name: str, data: Mapping[str, Any]) -> Any:
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, TypeError, ValueError):
-            fields = ", ".join(sorted(data)) or "none"
+            fields = ", ".join(str(key)[:100] for key in sorted(data)[:20]) or "none"
             raise InputError(
                 f"The task has no field {name!r}, which the labeling config shows; "
                 f"its fields are: {fields}."

@@ -18,6 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from backend.database.engine import short
 from backend.database.keys import ProjectKey
 from backend.label_studio.connections import Connections
 from backend.media.media import Media
@@ -26,7 +27,7 @@ from backend.prediction.job_rows import Job
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
 from backend.prediction.predict import Outcome, Prediction, predict_each
-from backend.prediction.task_fields import Project, Task
+from backend.prediction.task_fields import Project, Task, id_of
 
 logger = logging.getLogger(__name__)
 
@@ -125,9 +126,10 @@ class _Batch:
         scope = self.key, self.project.config, self.project.version
         try:
             claimed = self.jobs.begin(*scope, [self.tasks[i] for i in keyed], saving=saving)
-        except sa.exc.SQLAlchemyError:
+        except sa.exc.SQLAlchemyError as error:
             # Somebody waits for these few: they get their predictions all the same.
-            logger.exception("the job list cannot be written; the request goes on without it")
+            logger.warning("the job list cannot be written; the request goes on without it: %s",
+                           short(error))  # fmt: skip
             return
         self._claimed = claimed.jobs
         kept: list[Pair] = []
@@ -221,16 +223,17 @@ class _Batch:
         """Change the job list; if that fails the leases end, and the runner looks what is there."""
         try:
             change()
-        except sa.exc.SQLAlchemyError:
-            logger.exception("the job list cannot be written; its jobs are looked at again later")
+        except sa.exc.SQLAlchemyError as error:
+            logger.warning("the job list cannot be written; its jobs are looked at again later: %s",
+                           short(error))  # fmt: skip
 
     def _is_keyed(self, index: int) -> bool:
         """Whether the job list can know a task: some were never saved, and have no id."""
-        return self.key is not None and isinstance(self.tasks[index].get("id"), int)
+        return self.key is not None and id_of(self.tasks[index]) is not None
 
     def _job(self, index: int) -> Job | None:
-        task = self.tasks[index].get("id")
-        return self._claimed.get(task) if isinstance(task, int) else None
+        task = id_of(self.tasks[index])
+        return None if task is None else self._claimed.get(task)
 
     def _no_result(self, reason: str) -> dict[str, Any]:
         return {"error": reason, "model_version": self.project.version}

@@ -14,11 +14,12 @@ import numpy as np
 from backend.labeling.masks import MAP_WEIGHTS
 from backend.labeling.regions import Found, Region, from_percent
 from backend.labeling.results import form_of, to_regions
+from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Target
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority
 from backend.prediction.reading import read_still
-from backend.prediction.task_fields import Project, Task
+from backend.prediction.task_fields import Project, Task, cut
 from backend.prediction.writing import Prediction, checked
 from videogem.errors import InputError
 from videogem.method.boxes import action_box
@@ -35,7 +36,11 @@ def context_regions(params: Any) -> list[Region]:
     results = context.get("result") if isinstance(context, dict) else None
     if not isinstance(results, list):
         return []
-    return [region for region in results if isinstance(region, dict) and "value" in region]
+    return [
+        region
+        for region in results
+        if isinstance(region, dict) and isinstance(region.get("value"), dict)
+    ]
 
 
 def suggest(
@@ -97,11 +102,9 @@ def place_of(region: Region, grounding: Grounding) -> np.ndarray:
     columns = (np.arange(width) + 0.5) / width
     rows = ((np.arange(height) + 0.5) / height)[:, None]
     value = region["value"]
-    if not all(isinstance(value.get(key), int | float) for key in ("x", "y")):
-        raise InputError(f"A smart {region.get('type')} cannot be answered: it has no place.")
-    x, y = from_percent(value["x"]), from_percent(value["y"])
+    x, y = (_share(region, name) for name in ("x", "y"))
     if "height" in value:
-        right, bottom = x + from_percent(value["width"]), y + from_percent(value["height"])
+        right, bottom = x + _share(region, "width"), y + _share(region, "height")
         place = (columns >= x) & (columns <= right) & (rows >= y) & (rows <= bottom)
     else:
         longer = max(frame_width, frame_height)
@@ -113,6 +116,21 @@ def place_of(region: Region, grounding: Grounding) -> np.ndarray:
     if not place.any():  # smaller than a pixel of the heatmap: the pixel it lies in
         place[min(int(y * height), height - 1), min(int(x * width), width - 1)] = True
     return np.asarray(place)
+
+
+def _share(region: Region, name: str) -> float:
+    """One of a region's percentages as a share of the frame.
+
+    Raises:
+        InputError: it is none.
+    """
+    value = number(region["value"].get(name))
+    if value is None:
+        raise InputError(
+            f"A smart {cut(region.get('type'))} cannot be answered: its {name} must be a "
+            f"percentage, got {cut(region['value'].get(name))}."
+        )
+    return from_percent(value)
 
 
 def focus(grounding: Grounding, place: np.ndarray) -> Grounding:
@@ -157,11 +175,11 @@ def _inside(point: tuple[float, float], place: np.ndarray) -> bool:
 def _target_of(region: Region, project: Project) -> Target:
     for target in project.labeling.targets:
         names = {control.name for control in target.controls}
-        if region.get("to_name") == target.source.name or region.get("from_name") in names:
+        if region.get("to_name") == target.source.name or str(region.get("from_name")) in names:
             return target
     known = ", ".join(target.source.name for target in project.labeling.targets)
     raise InputError(
-        f"The smart region belongs to {region.get('to_name')!r}, but grounded are only: {known}."
+        f"The smart region belongs to {cut(region.get('to_name'))}, but grounded are only: {known}."
     )
 
 

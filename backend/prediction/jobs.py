@@ -52,7 +52,7 @@ from backend.prediction.job_rows import (
     wanted_of,
 )
 from backend.prediction.predict import Prediction
-from backend.prediction.task_fields import Task
+from backend.prediction.task_fields import Task, id_of
 
 logger = logging.getLogger(__name__)
 
@@ -128,10 +128,12 @@ class Jobs(JobLeases):
     ) -> None:
         """Add tasks; those that wait already keep their place, failed and done ones start anew.
 
+        Tasks without an id of Label Studio's are left out.
+
         A task too large to be kept is failed at once, with that reason.
         """
         hashed = config_hash(config)
-        bodies = {int(task["id"]): body_of(task) for task in tasks}
+        bodies = {id: body_of(task) for task in tasks if (id := id_of(task)) is not None}
         if not bodies:
             return
         with self._write() as connection:

@@ -13,7 +13,9 @@ from backend.prediction.moments import Moment, Still
 from backend.prediction.task_fields import (
     Project,
     Task,
+    data_of,
     frame_list,
+    id_of,
     sentences_of,
     time_of,
     with_task_labels,
@@ -34,7 +36,7 @@ def read(
     for place, target in enumerate(project.labeling.targets):
         target = with_task_labels(target, task)
         if target.source.kind == "video":
-            reference = fill(target.source.value, task.get("data") or {})
+            reference = fill(target.source.value, data_of(task))
             with _open(reference, task, project, media) as file:
                 yield from read_video(file, task, target, place, batcher=batcher, priority=priority)
             continue
@@ -73,7 +75,7 @@ def _stills(
     *,
     only: int | None = None,
 ) -> Iterator[tuple[int | None, Clip]]:
-    reference = fill(target.source.value, task.get("data") or {})
+    reference = fill(target.source.value, data_of(task))
     if target.source.kind == "images":
         frames = [partial(_open, each, task, project, media) for each in frame_list(reference)]
         if only is not None and only >= len(frames):
@@ -87,4 +89,4 @@ def _stills(
 
 
 def _open(reference: Any, task: Task, project: Project, media: Media) -> BinaryIO:
-    return media.open(reference, project=project.key, task=task.get("id"))
+    return media.open(reference, project=project.key, task=id_of(task))

@@ -13,6 +13,7 @@ from contextlib import closing
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from backend.database.engine import short
 from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.labeling.targets import Labeling
@@ -111,9 +112,12 @@ class Runner:
         while not self._stop:
             try:
                 worked = step()
-            except Exception:
+            except Exception as error:
                 # The top of a thread: a defect must not end the queue for good.
-                logger.exception("the job list stumbled; it goes on in %s s", STUMBLED)
+                if isinstance(error, SQLAlchemyError):
+                    logger.error("the job list cannot be used just now: %s", short(error))
+                else:
+                    logger.exception("the job list stumbled; it goes on in %s s", STUMBLED)
                 with self._jobs.changed:
                     self._jobs.changed.wait_for(lambda: self._stop, STUMBLED)
                 continue

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.database.keys import ProjectKey
 from backend.labeling.labels import Similarity
+from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Label, Labeling, Target, look_up
 from backend.prediction.batcher import Chooser
 from videogem.errors import InputError
@@ -15,6 +16,8 @@ from videogem.narration.prompts import parse
 
 Task = dict[str, Any]
 TIME_FIELD = "time"
+LARGEST_ID = 2**31 - 1  # what the columns hold on every database
+SHOWN_CHARS = 200  # of a value in a message
 MAX_NARRATIONS = 50  # of one frame: a task with more holds something else than narrations
 
 
@@ -30,6 +33,32 @@ class Project:
     key: ProjectKey | None = None
 
 
+def data_of(task: Task) -> dict[str, Any]:
+    """A task's fields.
+
+    Raises:
+        InputError: they are no JSON object.
+    """
+    data = task.get("data")
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(f"The task's data must be a JSON object, got {cut(data)}.")
+    return data
+
+
+def id_of(task: Task) -> int | None:
+    """What Label Studio knows a task by; None for one that was never saved there."""
+    id = task.get("id")
+    return id if type(id) is int and 0 <= id <= LARGEST_ID else None
+
+
+def cut(value: Any) -> str:
+    """What came, as a message shows it: tasks may hold megabytes."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."
+
+
 def sentences_of(task: Task, target: Target) -> Sequence[str] | Chooser:
     """The sentences to ground: the task's narration, or what chooses the labels that fit the frame.
 
@@ -39,7 +68,7 @@ def sentences_of(task: Task, target: Target) -> Sequence[str] | Chooser:
     if target.labels_are == "actions" or target.narration_field is None:
         action_labels(target)
         return partial(fitting_actions, target)
-    texts = look_up(target.narration_field, task.get("data") or {})
+    texts = look_up(target.narration_field, data_of(task))
     sentences = [_sentence(item) for item in (texts if isinstance(texts, list) else [texts])]
     sentences = [sentence for sentence in sentences if sentence]
     if not sentences:
@@ -94,7 +123,7 @@ def with_task_labels(target: Target, task: Task) -> Target:
 def _with_task_labels(control: Control, task: Task) -> Control:
     if control.labels_field is None:
         return control
-    given = look_up(control.labels_field, task.get("data") or {})
+    given = look_up(control.labels_field, data_of(task))
     values = [
         str(item.get("value", "")) if isinstance(item, dict) else str(item)
         for item in (given if isinstance(given, list) else [given])
@@ -109,20 +138,30 @@ def time_of(task: Task, target: Target) -> float | None:
     Raises:
         InputError: not a number of seconds.
     """
-    data = task.get("data") or {}
+    data = data_of(task)
     told = target.options.get("model_time")
     value = look_up(told, data) if isinstance(told, str) else told
     if told is None:
         value = data.get(TIME_FIELD)
     if value is None or value == "":
         return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"The task's time must be a number of seconds, got {value!r}.") from None
+    time = seconds(value)
+    if time is None:
+        raise InputError(f"The task's time must be a number of seconds, got {cut(value)}.")
+    return time
+
+
+def seconds(value: Any) -> float | None:
+    """A number, or a text that is one; None for everything else."""
+    if isinstance(value, str) and len(value) < 40:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return number(value)
 
 
 def frame_list(value: Any) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise InputError(f"The task's frames must be a list of addresses, got {value!r}.")
+        raise InputError(f"The task's frames must be a list of addresses, got {cut(value)}.")
     return value

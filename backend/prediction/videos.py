@@ -9,12 +9,14 @@ from typing import BinaryIO
 
 import numpy as np
 
+from backend.labeling.config import MAX_FRAMERATE
 from backend.labeling.regions import Shown
+from backend.labeling.shapes import number
 from backend.labeling.targets import Target, look_up
 from backend.prediction.batcher import Answer, Batcher, Priority, Question
 from backend.prediction.frames import LIMITS, STEP
 from backend.prediction.moments import Film, Key, Moment
-from backend.prediction.task_fields import Task, action_labels, time_of
+from backend.prediction.task_fields import Task, action_labels, cut, data_of, seconds, time_of
 from videogem.errors import InputError
 from videogem.media.sources import FrameReader, VideoInfo
 from videogem.media.video import clips_from, open_frames
@@ -65,16 +67,18 @@ def _shown(task: Task, target: Target, info: VideoInfo) -> Shown:
     """How Label Studio counts the frames of this task's video."""
     rate = target.source.framerate
     if isinstance(rate, str):
-        value = look_up(rate, task.get("data") or {})
-        try:
-            rate = float(value)
-        except (TypeError, ValueError):
+        value = look_up(rate, data_of(task))
+        rate = seconds(value)
+        if rate is None:
             raise InputError(
                 f"The task's field {target.source.framerate!r} must hold the frame rate of its "
-                f"video, got {value!r}."
-            ) from None
-    if rate is None or not rate > 0:
-        raise InputError(f"The frame rate of the video must be above 0, got {rate!r}.")
+                f"video, got {cut(value)}."
+            )
+    if rate is None or not 0 < rate < MAX_FRAMERATE or 1 / rate > MAX_FRAMERATE:
+        raise InputError(
+            f"The frame rate of the video must be above 0 and below {MAX_FRAMERATE:g}, got "
+            f"{rate!r}."
+        )
     return Shown(1 / rate if rate < 1 else rate, info.duration)
 
 
@@ -85,7 +89,7 @@ def _cues(
     if target.labels_are == "actions" or target.narration_field is None:
         return _spotted(target, reader, batcher, priority)
     info = reader.info
-    data = task.get("data") or {}
+    data = data_of(task)
     value = look_up(target.narration_field, data)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = "\n".join(value)
@@ -95,7 +99,7 @@ def _cues(
     elif not isinstance(value, list | dict):
         raise InputError(
             f"The task's field {target.narration_field!r} must hold a text or a list of "
-            f'{{"start", "end", "text"}}, got {value!r}.'
+            f'{{"start", "end", "text"}}, got {cut(value)}.'
         )
     cues = [cue for cue in parse_cues(value, duration=info.duration) if cue.text.strip()]
     if not cues:
@@ -112,10 +116,10 @@ def _whole(text: str, task: Task, target: Target, info: VideoInfo) -> Cue:
     moment = time_of(task, target)
     if moment is not None:
         return Cue(moment, moment, text)
-    data = task.get("data") or {}
-    start, end = data.get("start"), data.get("end")
-    if isinstance(start, int | float) and isinstance(end, int | float) and 0 <= start <= end:
-        return Cue(float(start), float(end), text)
+    data = data_of(task)
+    start, end = number(data.get("start")), number(data.get("end"))
+    if start is not None and end is not None and 0 <= start <= end:
+        return Cue(start, end, text)
     return Cue(0.0, info.duration, text)
 
 

@@ -17,6 +17,7 @@ from backend.qa.times import normalise
 Row = dict[str, Any]
 LARGEST_ID = 2**31 - 1  # what the columns hold on every database
 DEEPEST = 60  # levels of a payload; Label Studio's have about ten
+REGION_NAMES = ("id", "type", "from_name", "to_name", "origin", "parentID")
 SECRETS = ("token", "task_data_login", "task_data_password")
 UPDATES = ("ANNOTATION_UPDATED", "PROJECT_UPDATED")
 DELETES_ANNOTATIONS = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
@@ -106,7 +107,7 @@ def read_annotation(
             "id": _id(annotation),
             "project_id": project_id,
             "task_id": task_id,
-            "result": [r for r in annotation["result"] if isinstance(r, Mapping)],
+            "result": _regions(annotation["result"]),
             "was_cancelled": bool(annotation.get("was_cancelled")),
             "ground_truth": bool(annotation.get("ground_truth")),
             "parent_prediction": _id(annotation.get("parent_prediction")),
@@ -129,7 +130,7 @@ def prediction_row(
     received_at: str,
 ) -> Row:
     """A prediction keyed by Label Studio's id, or by what it says before it has one."""
-    result = [r for r in prediction.get("result") or [] if isinstance(r, Mapping)]
+    result = _regions(prediction.get("result"))
     model_version = str(prediction.get("model_version") or "")
     label_studio_id = _id(prediction.get("id"))
     content = json.dumps([task_id, model_version, result], sort_keys=True, default=str)
@@ -193,6 +194,18 @@ def _clean_text(text: str) -> str:
     if text.isascii():
         return text.replace("\0", "")
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _regions(result: object) -> list[Row]:
+    """The regions of a result; what names them is text, or a number, or not there."""
+    regions = [dict(item) for item in result if isinstance(item, Mapping)] if (
+        isinstance(result, list)
+    ) else []  # fmt: skip
+    for region in regions:
+        for name in REGION_NAMES:
+            if not isinstance(region.get(name, ""), str | int):
+                del region[name]
+    return regions
 
 
 def _add_prediction(

@@ -19,6 +19,7 @@ from backend.database.engine import (
     migrate,
     open_engine,
     patience,
+    short,
     writer_lock,
 )
 from backend.database.keys import ProjectKey
@@ -150,7 +151,7 @@ class Store:
                 return True
             except sa.exc.SQLAlchemyError as error:
                 logger.warning("the quality store is busy or gone, so the spool keeps what comes "
-                               "until it is back: %s", _short(error))  # fmt: skip
+                               "until it is back: %s", short(error))  # fmt: skip
         self._spool(entry)
         return False
 
@@ -326,7 +327,7 @@ class Store:
                     self.process_pending()
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 logger.warning("quality store: what came waits, trying again in %g s: %s",
-                               DRAIN_S, _short(error))  # fmt: skip
+                               DRAIN_S, short(error))  # fmt: skip
                 self.closed.wait(DRAIN_S)
                 continue
             except Exception:  # the top of a thread: one defect must not stop it for good
@@ -434,8 +435,3 @@ class Store:
             again = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
             connection.execute(again.values(processed_at=None, error=None))
             state.put_fact(connection, "scoring_version", SCORING_VERSION)
-
-
-def _short(error: BaseException) -> str:
-    """An error in one line: where the database is gone it comes every second."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]

@@ -71,7 +71,15 @@ def _is_cross_site() -> bool:
     if request.headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site"):
         return True
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    return origin is not None and _place(origin) != request.host.lower()
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; None where it has none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _refused(status: int, reason: str) -> Response:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.database.engine import patience
 from backend.database.keys import ProjectKey
 from backend.prediction.model import ModelNotReadyError
+from backend.prediction.task_fields import LARGEST_ID
 from backend.qa import exports
 from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.metrics_page import metrics_text
@@ -28,6 +29,7 @@ from videogem.errors import InputError
 logger = logging.getLogger(__name__)
 
 KEEP = 8  # reports in memory
+PLACE = f"<int(max={LARGEST_ID}):annotation>/<int(max={LARGEST_ID}):item>"  # whose picture
 CATCH_UP_S = 2.0  # seconds a page waits to include events that came this moment
 
 
@@ -126,13 +128,13 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         text = exports.report_html(report(Filters.of(request.args)))
         return _download(text, "text/html; charset=utf-8", "quality_report.html")
 
-    @pages.get("/qa/audit/<int:annotation>/<int:item>/frame.jpg")
+    @pages.get(f"/qa/audit/{PLACE}/frame.jpg")
     def frame(annotation: int, item: int) -> Response:
         from backend.web.quality_pictures import frame_jpeg
 
         return _picture(frame_jpeg, annotation, item, "image/jpeg")
 
-    @pages.get("/qa/audit/<int:annotation>/<int:item>/heatmap.png")
+    @pages.get(f"/qa/audit/{PLACE}/heatmap.png")
     def heatmap(annotation: int, item: int) -> Response:
         from backend.web.quality_pictures import heatmap_png
 

@@ -1,9 +1,10 @@
 """The five routes Label Studio calls: health, setup, predict, webhook, versions."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,12 +15,15 @@ from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, suggest
 from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import Project
+from backend.qa.events import clean
 from backend.qa.spool import NotKeptError
 from backend.web.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+ESCAPED = re.compile(rb"\\u(d[89a-f]|0000)", re.IGNORECASE)  # surrogates and NUL in JSON
 
 routes = Blueprint("label_studio", __name__)
 
@@ -102,7 +106,7 @@ def predict() -> Response:
     service = current_service()
     body = _json_body()
     tasks = body.get("tasks")
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+    if not _are_objects(tasks):
         raise BadRequestError("/predict expects {tasks: [...], label_config: '<View>...'}.")
     config = _text(body, "label_config")
     labeling = parse_labeling(config)
@@ -168,7 +172,7 @@ def _prelabel(event: dict[str, Any], service: Service) -> None:
     """Queue the tasks of an import; an event without payload names none."""
     project = event.get("project")
     tasks = event.get("tasks")
-    if not isinstance(project, dict) or not isinstance(tasks, list):
+    if not isinstance(project, dict) or not _are_objects(tasks):
         logger.warning("tasks were imported, but the webhook is set to send no payload")
         return
     config = str(project.get("label_config") or "")
@@ -226,10 +230,19 @@ def _json_body() -> dict[str, Any]:
             f"{request.path} expects JSON (Content-Type: application/json), got "
             f"{request.mimetype or 'no content type'!r}."
         )
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+        if ESCAPED.search(request.get_data()):
+            body = clean(body)  # what no database and no encoding takes
+    except RecursionError:
+        raise BadRequestError(f"{request.path} expects JSON that is not nested so deep.") from None
     if not isinstance(body, dict):
         raise BadRequestError(f"{request.path} expects a JSON object.")
     return body
+
+
+def _are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _text(body: dict[str, Any], key: str) -> str:

@@ -22,6 +22,7 @@ OBJECT_TEMPLATE = "A photo of a person using {}."
 ACTION_TEMPLATE = "A photo of a person {}."
 NO_VERB_PROMPT = "A photo of a person doing something."
 NO_OBJECT_PROMPT = "A photo of a person."
+MAX_CHARS = 5_000  # of one narration: spaCy takes seconds for a book
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,13 @@ def parse(
     cleaned = " ".join(text.split())
     if not any(character.isalnum() for character in cleaned):
         raise InputError(
-            f"The narration is empty (got {text!r}); give the sentence that says what to ground."
+            f"The narration is empty (got {text[:100]!r}); give the sentence that says what to "
+            "ground."
+        )
+    if len(cleaned) > MAX_CHARS:
+        raise InputError(
+            f"The narration has {len(cleaned):,} characters, and at most {MAX_CHARS:,} are read; "
+            "give the sentence that says what to ground."
         )
     if style == "label":
         return parse_label(cleaned)
@@ -114,13 +121,13 @@ def base_words(text: str, *, spacy_model: str | None = None) -> tuple[str, str]:
     >>> base_words("She is cutting the ripe tomatoes.")
     ('cut', 'tomato')
     """
-    read = _read(text, spacy_model)
+    read = _read(text[:MAX_CHARS], spacy_model)
     return next(iter(read.base_verbs), ""), next(iter(read.base_objects), "")
 
 
 def every_base_verb(text: str, *, spacy_model: str | None = None) -> tuple[str, ...]:
     """All verbs a text offers, in the form a dictionary has."""
-    return _read(text, spacy_model).base_verbs
+    return _read(text[:MAX_CHARS], spacy_model).base_verbs
 
 
 def _read(text: str, spacy_model: str | None) -> Read:

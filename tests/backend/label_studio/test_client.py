@@ -118,8 +118,37 @@ def test_an_answer_that_drips_has_an_end(server: Server, monkeypatch: pytest.Mon
     done.set()
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"tasks": 3, "total": 1}, {"tasks": [], "total": "x"}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {},
+        {"tasks": 3, "total": 1},
+        {"tasks": [], "total": "x"},
+        {"tasks": ["x"], "total": 1},
+        {"tasks": [{}], "total": 1},
+    ],
+)
 def test_pages_of_another_form_are_refused(server: Server, answer: Any) -> None:
     server.routes["/api/tasks/"] = lambda _: Answer(answer)
     with pytest.raises(LabelStudioError, match="form"):
         list(LabelStudio(server.url, None).task_pages(1))
+
+
+@pytest.mark.parametrize("answer", [{}, ["x"], [{"id": "7"}], [[]]])
+def test_lists_of_another_form_are_refused(server: Server, answer: Any) -> None:
+    server.routes["/api/predictions/"] = lambda _: Answer(answer)
+    with pytest.raises(LabelStudioError, match="form"):
+        LabelStudio(server.url, None).remove_predictions(1, "v")
+
+
+def test_a_project_of_another_form_is_refused(server: Server) -> None:
+    server.routes["/api/projects/1/"] = lambda _: Answer([1])
+    with pytest.raises(LabelStudioError, match="form"):
+        LabelStudio(server.url, None).project(1)
+
+
+def test_an_access_token_of_another_form_is_refused(server: Server) -> None:
+    server.routes["/api/token/refresh/"] = lambda _: Answer({"access": 3})
+    with pytest.raises(LabelStudioError, match="form"):
+        LabelStudio(server.url, SecretStr(jwt(kind="refresh"))).call("GET", "/api/x")

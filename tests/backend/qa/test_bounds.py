@@ -216,3 +216,15 @@ def test_an_event_that_ends_the_process_is_set_aside_after_three_starts(tmp_path
     assert "ended 3 times" in store.rows(schema.inbox)[0]["error"]
     assert len(store.rows(schema.annotations)) == 1
     store.close()
+
+
+@pytest.mark.parametrize("name", ["id", "type", "from_name", "to_name", "origin", "parentID"])
+@pytest.mark.parametrize("value", [[1], {"a": 1}, None, 1.5, True])
+def test_regions_with_names_of_other_forms_break_no_page(store, name, value):
+    regions = [{**box(20, 20, 20, 20), name: value}, box(30, 30, 9, 9, id="fine")]
+    guess = prediction([*regions, point(30, 30)], id=7)
+    store.append_event(created(annotation(1, regions, prediction=guess)))
+    store.append_event(created(annotation(2, regions, task=1)))
+    store.process_pending()
+    assert store.inbox_counts() == {"events": 2, "waiting": 0, "failed": 0}
+    assert all_pages(store)["unreadable"] == 0

@@ -53,6 +53,7 @@ def test_with_a_password_the_name_does_not_matter(tmp_path: Path) -> None:
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},  # a form of another site
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://localhost:8080"},
     ],
 )

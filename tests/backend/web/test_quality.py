@@ -54,3 +54,9 @@ def test_the_page_counts_what_is_left_out(client, store):
     far = {**box(20, 20, 20, 20, id="far"), "original_width": 1e9}
     store.append_event(created(annotation(1, [box(20, 20, 20, 20), far], prediction=guess)))
     assert "1 regions that cannot be read" in client.get("/qa").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("place", ["9223372036854775808/0", "1/99999999999", "-1/0", "a/0"])
+def test_pictures_that_cannot_be_are_not_found(client, place):
+    for name in "frame.jpg", "heatmap.png":
+        assert client.get(f"/qa/audit/{place}/{name}").status_code == 404

@@ -165,3 +165,65 @@ def test_an_empty_config_may_be_connected_but_not_predicted_with(client: FlaskCl
     body = {"project": "1.2", "tasks": [{"id": 1, "data": {}}], "label_config": "<View></View>"}
     answer = client.post("/predict", json=body)
     assert (answer.status_code, "still empty" in answer.json["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("data", ["text", [1], [{"frame": 1}], 3, True])
+def test_data_that_are_no_object_are_that_tasks_reason(client: FlaskClient, data: Any) -> None:
+    body = with_images(exchanges("predict_batch_3")[0]["request"]["json"])
+    body["tasks"][1]["data"] = data
+    results = client.post("/predict", json=body).json["results"]
+    assert [("result" in item) for item in results] == [True, False, True]
+    assert "must be a JSON object" in results[1]["error"]
+
+
+@pytest.mark.parametrize("id", [10**30, -1, True, "7", "../../x", [1], {"id": 1}, 2.5])
+def test_ids_that_no_task_has_are_no_ids(client: FlaskClient, id: Any) -> None:
+    body = with_images(exchanges("predict_one_task")[0]["request"]["json"])
+    body["tasks"][0]["id"] = id
+    assert "result" in client.post("/predict", json=body).json["results"][0]
+    event = {"action": "TASKS_CREATED", "project": {"id": 1}, "tasks": [body["tasks"][0], "x"]}
+    assert client.post("/webhook", json=event).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": "text"},
+        {"value": {"x": "{{7*7}}", "y": 1}},
+        {"value": {"x": 10**400, "y": 1}},
+        {"value": {"x": 5, "y": 5, "width": None, "height": [1]}},
+        {"to_name": [1], "from_name": {}},
+        {"item_index": 10**30},
+    ],
+)
+def test_a_smart_region_of_another_form_gets_a_reason(
+    client: FlaskClient, change: dict[str, Any]
+) -> None:
+    body = with_images(exchanges("predict_interactive_ui")[0]["request"]["json"])
+    body["params"]["context"]["result"][-1] |= change
+    answer = client.post("/predict", json=body)
+    assert answer.status_code in (200, 400)
+    assert answer.status_code == 200 or "smart" in answer.json["error"]
+
+
+@pytest.mark.parametrize("path", ["/webhook", "/setup", "/predict"])
+def test_json_without_end_gets_a_reason(client: FlaskClient, path: str) -> None:
+    raw = b'{"action": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    answer = client.post(path, data=raw, content_type="application/json")
+    assert (answer.status_code, "nested" in answer.json["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("token", [["a"], 5, {"a": 1}, "a\r\nX: y", "é", "a" * 10_000, True])
+def test_a_token_of_another_form_is_none(client: FlaskClient, token: Any) -> None:
+    body = exchanges("setup")[0]["request"]["json"] | {"access_token": token}
+    for _ in range(2):  # the second is compared with what the first left
+        assert client.post("/setup", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["cut\ud800 it", "cut\0 it", "\udfff cut it"])
+def test_texts_no_database_takes(client: FlaskClient, text: str) -> None:
+    body = with_images(exchanges("predict_one_task")[0]["request"]["json"])
+    for name, value in body["tasks"][0]["data"].items():
+        if not value.startswith("data:"):
+            body["tasks"][0]["data"][name] = text
+    assert "result" in client.post("/predict", json=body).json["results"][0]

