@@ -84,7 +84,8 @@ def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncRe
     server, number = project
     listed_at = now()
     before, known_tasks, keys = _state(store, project)
-    store.merge(server, Changes(projects=[project_row(api.project(number), now())]))
+    row = {**project_row(api.project(number), now()), "id": number}
+    store.merge(server, Changes(projects=[row]))
     seen_tasks: set[int] = set()
     seen: set[int] = set()
     for page in _pages(api, number):
@@ -242,7 +243,23 @@ def _known(store: Store, table: sa.Table, project: ProjectKey) -> list[Row]:
 
 
 def _pages(api: Api, project: int) -> Iterator[list[dict[str, Any]]]:
-    return (page.tasks for page in api.task_pages(project))
+    for page in api.task_pages(project):
+        if not all(map(_is_task, page.tasks)):
+            raise LabelStudioError(
+                f"Label Studio listed the tasks of project {project} in a form that is not known."
+            )
+        yield page.tasks
+
+
+def _is_task(task: object) -> bool:
+    """Whether a task is of the form it must have: what is passed over would count as deleted."""
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        return False
+    annotations = task.get("annotations") or []
+    return isinstance(annotations, list) and all(
+        isinstance(a, dict) and type(a.get("id")) is int and isinstance(a.get("result"), list)
+        for a in annotations
+    )
 
 
 def _time(row: Row) -> str:

@@ -275,3 +275,27 @@ def test_the_wish_to_sync_is_told_after_its_commit(store, monkeypatch):
     store.process_pending()
     assert store.sync_wanted.is_set()
     assert not any(wanted)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": None}, {"data": [1]}, {"annotations": 3}, {"annotations": [7]},
+        {"annotations": [{"id": "x", "result": []}]}, {"annotations": [{"id": 5}]},
+    ],
+)  # fmt: skip
+def test_a_list_of_another_form_buries_nothing(store, change):
+    fake = FakeLabelStudio(task(1, annotation(5, [point(1, 1)])))
+    sync_project(store, fake, ONE)
+    before = store.rows(schema.annotations)
+    fake.tasks[1] |= change
+    with pytest.raises(LabelStudioError, match="form"):
+        sync_project(store, fake, ONE)
+    assert store.rows(schema.annotations) == before
+
+
+def test_a_project_keeps_the_number_it_was_asked_by(store):
+    fake = FakeLabelStudio(task(1))
+    fake.project = lambda project: {"id": None, "title": ["x"], "label_config": 3}
+    sync_project(store, fake, ONE)
+    assert [row["id"] for row in store.rows(schema.projects)] == [1]
