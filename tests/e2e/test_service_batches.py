@@ -180,7 +180,7 @@ def test_annotate_killed_and_resumed(
     frame_url: Callable[[Path], str],
     tmp_path: Path,
 ) -> None:
-    project = make_project(config("frame"), frame_tasks(frames, frame_url, 40))
+    project = make_project(config("frame"), frame_tasks(frames, frame_url, 120))
     environment = {
         **os.environ,
         "VIDEOGEM_LABEL_STUDIO_URL": label_studio.url,
@@ -200,15 +200,15 @@ def test_annotate_killed_and_resumed(
         return str(out), process.returncode
 
     out, code = finish(annotate("--dry-run"))
-    assert (code, out.split()[0]) == (0, "40")
+    assert (code, out.split()[0]) == (0, "120")
     killed = annotate()
     wait_for(lambda: len(predictions(label_studio, project)) > 0, seconds=90, what="a prediction")
     killed.send_signal(signal.SIGKILL)
     finish(killed)
     before = len(predictions(label_studio, project))
-    assert 0 < before < 40
+    assert 0 < before < 120
     out, code = finish(annotate())
     assert code == 0
-    assert f"{40 - before} predicted, {before} had a prediction" in out
+    assert f"{120 - before} predicted, {before} had a prediction" in out
     assert set(counts(predictions(label_studio, project)).values()) == {1}
-    assert len(predictions(label_studio, project)) == 40
+    assert len(predictions(label_studio, project)) == 120

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import Connections
 from backend.media.media import Media
+from backend.prediction import annotate as module
 from backend.prediction.annotate import Tally, annotate
 from backend.prediction.model import BackgroundModel, Models
 from backend.settings import Settings
@@ -43,17 +44,35 @@ def test_every_task_once_and_nothing_twice(server: FakeLabelStudio, tmp_path: Pa
     assert set(server.count().values()) == {1}
 
 
-def test_a_run_that_broke_off_is_taken_up(server: FakeLabelStudio, tmp_path: Path) -> None:
+def test_many_are_saved_with_one_request(
+    server: FakeLabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHORTEST_GAP", 600.0)  # however slow the machine
+    assert run(server, tmp_path).done == 130
+    saved = [
+        len(request.body)
+        for request in server.server.requests
+        if request.path == "/api/projects/1/import/predictions"
+    ]
+    assert saved == [130]
+
+
+def test_a_run_that_broke_off_is_taken_up(
+    server: FakeLabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken(Exception):
         pass
 
     def report(tally: Tally) -> None:
-        if tally.done >= 40:
+        if tally.done >= 20:
             raise Broken
 
+    monkeypatch.setattr(module, "SAVED_TOGETHER", 20)
     with pytest.raises(Broken):
         run(server, tmp_path, report=report)
-    assert run(server, tmp_path).done == 90
+    left = 130 - len(server.predictions)
+    assert 0 < left < 130
+    assert run(server, tmp_path).done == left
     assert set(server.count().values()) == {1}
 
 
