@@ -17,6 +17,7 @@ from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import Project
 from backend.qa.events import clean
 from backend.qa.spool import NotKeptError
+from backend.web.json_body import read_json
 from backend.web.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
@@ -230,12 +231,10 @@ def _json_body() -> dict[str, Any]:
             f"{request.path} expects JSON (Content-Type: application/json), got "
             f"{request.mimetype or 'no content type'!r}."
         )
-    try:
-        body = request.get_json(silent=True)
-        if ESCAPED.search(request.get_data()):
-            body = clean(body)  # what no database and no encoding takes
-    except RecursionError:
-        raise BadRequestError(f"{request.path} expects JSON that is not nested so deep.") from None
+    data = request.get_data(cache=False)
+    body = read_json(data)
+    if ESCAPED.search(data):
+        body = clean(body)  # what no database and no encoding takes
     if not isinstance(body, dict):
         raise BadRequestError(f"{request.path} expects a JSON object.")
     return body

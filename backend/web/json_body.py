@@ -1,0 +1,110 @@
+"""A request's JSON, bounded in depth, size and numbers, and read so that other threads go on."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from videogem.errors import InputError
+
+MAX_DEPTH = 64  # of lists and objects in each other; Label Studio's own go 12 deep
+MAX_CONTAINERS = 1_000_000  # lists and objects; an empty one takes 60 bytes
+MAX_VALUES = 8_000_000
+SLICE = 1024 * 1024
+
+
+class BadJsonError(InputError):
+    """What came is not the JSON of a well-meaning program; the message says where."""
+
+
+def read_json(data: bytes) -> Any:
+    """The value that ``data`` stands for.
+
+    The parser holds all threads up while it works in C. Where it calls back for every number and
+    object, others have their turn: a large body costs time, and nobody else waits for it.
+
+    Raises:
+        BadJsonError: it is no JSON, or more of it than anybody means.
+
+    >>> read_json(b'{"id": 7, "score": 0.5}')
+    {'id': 7, 'score': 0.5}
+    >>> read_json(b'{"id": 7, "id": 8}')
+    Traceback (most recent call last):
+    backend.web.json_body.BadJsonError: The JSON has 'id' twice in one object.
+    """
+    _check_counts(data)
+    try:
+        value = json.loads(
+            data,
+            object_pairs_hook=_object,
+            parse_float=_float,
+            parse_int=_int,
+            parse_constant=_constant,
+        )
+    except RecursionError:
+        raise _too_deep() from None
+    except BadJsonError:
+        raise
+    except ValueError as error:  # of the JSON or of its characters
+        raise BadJsonError(f"The JSON cannot be read: {str(error)[:200]}.") from None
+    _check_depth(value)
+    return value
+
+
+def _check_counts(data: bytes) -> None:
+    """Count before anything is built: what is in strings counts too, which is little."""
+    containers = values = 0
+    for start in range(0, len(data), SLICE):
+        part = data[start : start + SLICE]
+        containers += part.count(b"[") + part.count(b"{")
+        values += part.count(b",")
+        if containers > MAX_CONTAINERS or values > MAX_VALUES:
+            raise BadJsonError(
+                f"The JSON has more than {MAX_CONTAINERS:,} lists and objects, or {MAX_VALUES:,} "
+                "values: send fewer tasks at a time."
+            )
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise BadJsonError(f"The JSON has {twice[:50]!r} twice in one object.")
+    return found
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise BadJsonError(f"The JSON has a number beyond all: {text[:30]}.")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > 40:
+        raise BadJsonError(f"The JSON has a number of {len(text)} digits.")
+    return int(text)
+
+
+def _constant(text: str) -> float:
+    raise BadJsonError(f"The JSON has {text}, which is no JSON.")
+
+
+def _too_deep() -> BadJsonError:
+    return BadJsonError(f"The JSON is more than {MAX_DEPTH} lists and objects deep.")
