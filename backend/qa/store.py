@@ -22,6 +22,7 @@ from backend.database.engine import (
     short,
     writer_lock,
 )
+from backend.database.json_text import json_text
 from backend.database.keys import ProjectKey
 from backend.database.servers import move
 from backend.qa import state
@@ -82,7 +83,7 @@ class Store:
             "received_at": now(),
             "server": server,
             "action": action[:64],
-            "payload": json.dumps(payload, separators=(",", ":")),
+            "payload": json_text(payload),
         }
 
         def insert(connection: sa.Connection) -> None:

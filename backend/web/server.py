@@ -34,6 +34,7 @@ LINGER_SECONDS = 10.0  # that a refused client is read from: else it would not s
 STOP_SECONDS = 5.0  # for requests under way when the server is stopped
 RECEIVE_BYTES = 64 * 1024
 LARGE_AT_ONCE = 4
+ACCEPTED_AT_ONCE = 64
 ASK_FROM = 64 * 1024  # bytes; larger bodies are read only from those who may ask
 SPARE_CONNECTIONS = 96  # beside those whose requests are served or wait in a lane
 
@@ -175,16 +176,24 @@ class Server(TcpWSGIServer):
     def readable(self) -> bool:
         # Here and not while accepting: a socket that is closed in the middle of a round may have
         # its number taken by the next one, and with it what the round still has for the old one.
-        while len(self.active_channels) >= self.max_connections and self._make_room():
-            pass
+        over = len(self.active_channels) - self.max_connections
+        if over >= 0:
+            self._make_room(over + 1)
         return bool(super().readable()) and len(self.active_channels) < self.max_connections
 
-    def _make_room(self) -> bool:
+    def _make_room(self, count: int) -> None:
         each = ((channel.waits_since, channel) for channel in self.active_channels.values())
         waiting = [(since, channel) for since, channel in each if since is not None]
-        if waiting:
-            min(waiting, key=itemgetter(0))[1].handle_close()
-        return bool(waiting)
+        for _, channel in sorted(waiting, key=itemgetter(0))[:count]:
+            channel.handle_close()
+
+    def handle_accept(self) -> None:
+        """Take all that have come: whoever is behind many of them waits one round, not many."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                break
 
     def maintenance(self, now: float) -> None:
         for channel in list(self.active_channels.values()):
@@ -257,9 +266,11 @@ class Servers:
             self._finish()
 
     def loop(self) -> None:
-        """Serve until ``close`` is called."""
+        """Serve until ``close`` is called; then drop everything."""
         while not self._closed:
             self._step(1)
+        self._lanes.shutdown()
+        wasyncore.close_all(self._map)
 
     def close(self) -> None:
         """End the loop; may be called by any thread."""

@@ -80,9 +80,9 @@ def start(app: App) -> Iterator[Callable[..., Running]]:
             thread.start()
             stack.callback(thread.join, 10)
             stack.callback(servers.close)
+            stack.callback(app.let_go.set)
             return Running(servers.addresses[0][1])
 
-        stack.callback(app.let_go.set)
         yield make
 
 
