@@ -57,10 +57,12 @@ class Lanes:
         """Queue a task; False where too many wait already."""
         return self._lanes[name].offer(task)
 
-    def shutdown(self) -> None:
-        """Let go of the threads; those still at work end with the process."""
+    def shutdown(self, seconds: float) -> None:
+        """Let go of the threads; wait so long for those that are at work."""
         for lane in self._lanes.values():
             lane.set_thread_count(0)
+        for lane in self._lanes.values():
+            lane.shutdown(timeout=seconds)
 
 
 class _Lane(ThreadedTaskDispatcher):

@@ -269,13 +269,15 @@ class Servers:
         """Serve until ``close`` is called; then drop everything."""
         while not self._closed:
             self._step(1)
-        self._lanes.shutdown()
+        self._lanes.shutdown(STOP_SECONDS)  # before the triggers that its threads pull are closed
         wasyncore.close_all(self._map)
 
     def close(self) -> None:
         """End the loop; may be called by any thread."""
+        self._servers[0].trigger.pull_trigger(self._mark_closed)
+
+    def _mark_closed(self) -> None:
         self._closed = True
-        self._servers[0].pull_trigger()
 
     def _finish(self) -> None:
         for server in self._servers:
@@ -285,7 +287,7 @@ class Servers:
             channel.requests or channel.total_outbufs_len for channel in self._channels.values()
         ):
             self._step(0.1)
-        self._lanes.shutdown()
+        self._lanes.shutdown(0)
 
     def _step(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, map=self._map, use_poll=True, count=1)

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -99,8 +99,11 @@ def test_half_sent_requests_hold_no_thread_and_no_connection(
             link.sendall(sent)
         for _ in range(5):
             assert running.health() < 10
-        late = read(links[-1])
-    assert late[8:].startswith(b" 408 The request did not come in time"), late
+        answers = []
+        for link in links[-100:]:
+            with suppress(ConnectionResetError):  # closed to make room
+                answers.append(read(link))
+    assert any(answer[8:].startswith(b" 408 The request did not come") for answer in answers)
 
 
 def test_a_body_that_drips_is_ended(
