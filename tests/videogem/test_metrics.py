@@ -8,7 +8,9 @@ import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
+from scipy.special import expit
+from scipy.stats import t as student
+from statsmodels.discrete.discrete_model import Logit
 from statsmodels.stats.proportion import proportion_confint
 
 from videogem import metrics
@@ -170,25 +172,51 @@ def test_samples_that_stand_alone_have_wilsons_interval(outcomes):
     assert found == metrics.pointing_accuracy(outcomes)
 
 
-def test_the_interval_over_videos_agrees_with_scipys_bootstrap():
-    hits, sizes = frames(np.random.default_rng(0), 150)
-
-    def ratio(hits, sizes, axis):
-        return hits.sum(axis) / sizes.sum(axis)
-
-    expected = bootstrap(
-        (hits, sizes), ratio, paired=True, n_resamples=9999, method="BCa",
-        rng=np.random.default_rng(1),
-    ).confidence_interval  # fmt: skip
+def test_the_error_over_videos_is_that_of_a_clustered_logistic_regression():
+    hits, sizes = frames(np.random.default_rng(0), 40)
+    videos = np.repeat(np.arange(40), sizes)
+    outcomes = np.concatenate([np.arange(n) < k for k, n in zip(hits, sizes, strict=True)])
+    by_video = {"groups": videos, "use_correction": False}
+    model = Logit(outcomes.astype(float), np.ones(len(videos)))
+    fit = model.fit(disp=False, cov_type="cluster", cov_kwds=by_video)
+    error = fit.bse[0] * np.sqrt(40 / 39)
+    residuals = hits - hits.sum() / sizes.sum() * sizes
+    freedom = 2 * np.square(residuals).sum() ** 2 / (residuals**4).sum()
+    assert 2 < freedom < 39
+    half = student.ppf(0.975, freedom) * error
     low, high = metrics.clustered_interval(hits.tolist(), sizes.tolist())
-    assert (low, high) == pytest.approx(tuple(expected), abs=0.006)
+    assert (low, high) == pytest.approx(tuple(expit(fit.params[0] + [-half, half])), abs=1e-6)
 
 
-def test_videos_are_drawn_alike_at_every_call_and_in_every_order():
+def test_an_interval_over_videos_is_the_same_at_every_call_and_in_every_order():
     hits, sizes = (values.tolist() for values in frames(np.random.default_rng(1), 25))
     found = metrics.clustered_interval(hits, sizes)
     assert found == metrics.clustered_interval(hits[::-1], sizes[::-1])
     assert found[0] < sum(hits) / sum(sizes) < found[1]
+
+
+def test_ten_thousand_videos_take_no_time():
+    hits, sizes = (values.tolist() for values in frames(np.random.default_rng(1), 10_000))
+    low, high = metrics.clustered_interval(hits, sizes)
+    assert 0 < high - low < 0.02
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=30))
+def test_an_interval_holds_its_share_and_stays_a_share(videos):
+    sizes = [size for size, _ in videos]
+    hits = [min(size, hit) for size, hit in videos]
+    low, high = metrics.clustered_interval(hits, sizes)
+    assert 0 <= low <= sum(hits) / sum(sizes) <= high <= 1
+
+
+def test_a_difference_of_single_items_has_students_interval():
+    values = [1, 0, 0, -1, 1, 1, 0, 1, 0, 1, 0, 1]
+    centred = np.array(values) - np.mean(values)
+    freedom = 2 * np.square(centred).sum() ** 2 / (centred**4).sum()
+    half = student.ppf(0.975, min(freedom, 11)) * np.std(values, ddof=1) / np.sqrt(12)
+    found = metrics.difference_interval(values, [1] * 12)
+    assert found == pytest.approx((np.mean(values) - half, np.mean(values) + half))
+    assert metrics.difference_interval([0, 0, 0], [2, 3, 1]) == (0, 0)
 
 
 @pytest.mark.parametrize("num_videos", [1, 2, 9])
@@ -210,6 +238,6 @@ def test_labels_have_intervals_over_their_own_videos():
     assert (found["a"].low, found["a"].high) == metrics.wilson_interval(1, 2)
 
 
-def test_a_bootstrap_needs_two_clusters():
-    with pytest.raises(ValueError, match="two clusters"):
-        metrics.bootstrap_interval([1], [2])
+def test_an_interval_over_videos_needs_two_of_them():
+    with pytest.raises(ValueError, match="two of them"):
+        metrics.difference_interval([1], [2])

@@ -14,7 +14,7 @@ import numpy as np
 
 from videogem.errors import InputError
 from videogem.evaluation import Outcome
-from videogem.metrics import MIN_CLUSTERS, bootstrap_interval
+from videogem.metrics import MIN_CLUSTERS, difference_interval
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def compare(
     values = [value for cluster in by_cluster for value in cluster]
     sums = [sum(cluster) for cluster in by_cluster]
     sizes = [len(cluster) for cluster in by_cluster]
-    low, high = bootstrap_interval(sums, sizes) if len(sizes) > 1 else (-1.0, 1.0)
+    low, high = difference_interval(sums, sizes) if len(sizes) > 1 else (-1.0, 1.0)
     p_value = sign_flip_p_value(sums)
     return Comparison(
         *names,
