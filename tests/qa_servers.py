@@ -18,8 +18,12 @@ GUESS = prediction([point(30, 30), box(20, 20, 20, 20)], id=70)
 
 def check_two_servers(store: Store) -> None:
     """Same ids of project, task, annotation, prediction: neither server sees the other's."""
-    here = annotation(5, [box(20, 20, 20, 20)], task=5, parent_prediction=70, prediction=GUESS)
-    there = annotation(5, [box(70, 70, 9, 9)], task=5, parent_prediction=70, prediction=GUESS)
+    here = annotation(
+        5, [point(30, 30), box(20, 20, 20, 20)], task=5, parent_prediction=70, prediction=GUESS
+    )
+    there = annotation(
+        5, [point(30, 30), box(70, 70, 9, 9)], task=5, parent_prediction=70, prediction=GUESS
+    )
     store.append_event(created(here), ONE.server)
     store.append_event(created(there), TWO.server)
     project = {"id": 1, "title": "kitchen", "label_config": "<View/>"}
@@ -48,7 +52,7 @@ def check_migration(url: str) -> None:
     """A store of the first revision keeps every row, and its one server adopts them."""
     engine = open_engine(url)
     migrate(engine, "0001")
-    made = annotation(5, [box(20, 20, 20, 20)], task=5, parent_prediction=70)
+    made = annotation(5, [point(30, 30), box(20, 20, 20, 20)], task=5, parent_prediction=70)
     rows = {
         "projects": {"id": 1, "title": "kitchen", "label_config": "<View/>", "version": "1"},
         "tasks": {"id": 5, "project_id": 1, "data": "{}", "version": "1"},

@@ -83,80 +83,131 @@ def wilson_interval(hits: Number, n: Number, confidence: float = 0.95) -> tuple[
     return low, high
 
 
+class Clusters:
+    """Hits and samples of clusters, counted as they come; the interval is ready at any time.
+
+    Clusters are videos with their frames or scenes with their actors. How many there are of each
+    size and number of hits is all that counts, so an interval costs little whatever their number.
+    """
+
+    def __init__(self) -> None:
+        self._clusters: dict[Hashable, tuple[Number, int]] = {}
+        self._counts: dict[tuple[Number, int], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._clusters)
+
+    def add(self, cluster: Hashable, hits: Number, samples: int = 1) -> None:
+        """Count more samples of a cluster."""
+        before = self._clusters.get(cluster)
+        if before is not None:
+            self._counts[before] -= 1
+            if not self._counts[before]:
+                del self._counts[before]
+            hits, samples = before[0] + hits, before[1] + samples
+        self._clusters[cluster] = hits, samples
+        self._counts[hits, samples] = self._counts.get((hits, samples), 0) + 1
+
+    @classmethod
+    def of(cls, sums: Sequence[Number], sizes: Sequence[int]) -> "Clusters":
+        """Clusters whose hits (or sums of differences) and samples are known."""
+        made = cls()
+        for cluster, (total, size) in enumerate(zip(sums, sizes, strict=True)):
+            made.add(cluster, total, size)
+        return made
+
+    @property
+    def hits(self) -> Number:
+        return sum(total * count for (total, _), count in self._counts.items())
+
+    @property
+    def samples(self) -> int:
+        return sum(size * count for (_, size), count in self._counts.items())
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Interval of the share of hits, where members of a cluster are alike.
+
+        Clusters of one sample each give the Wilson interval. Otherwise the share's log-odds get
+        the standard error over clusters and a quantile of Student's distribution: on that scale
+        the interval stays within 0 and 1 and is longer towards the middle. Fewer than
+        `MIN_CLUSTERS`, or clusters that all have the same share, do not tell how alike their
+        members are: then each cluster counts as one sample (Wilson's interval for Kish's effective
+        number of them), which is the widest case.
+
+        Source: Korn and Graubard, Survey Methodology 24 (1998), compare the scales.
+        """
+        hits, n = self.hits, self.samples
+        if all(size == 1 for _, size in self._counts):
+            return wilson_interval(hits, n, confidence)
+        share = hits / n
+        alike = all(math.isclose(total, share * size) for total, size in self._counts)
+        if len(self) < MIN_CLUSTERS or alike:
+            squares = sum(size**2 * count for (_, size), count in self._counts.items())
+            effective = n**2 / squares
+            return wilson_interval(share * effective, effective, confidence)
+        error, quantile = self._standard_error(confidence)
+        odds = math.log(share / (1 - share))
+        half = quantile * error / (share * (1 - share))
+        return 1 / (1 + math.exp(min(half - odds, 700.0))), 1 / (1 + math.exp(-half - odds))
+
+    def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Interval of a mean (of overlaps, of differences) that is no share of hits.
+
+        Raises:
+            ValueError: there are fewer than two clusters.
+        """
+        error, quantile = self._standard_error(confidence)
+        mean = self.hits / self.samples
+        return mean - quantile * error, mean + quantile * error
+
+    def _standard_error(self, confidence: float) -> tuple[float, float]:
+        """Standard error of the mean over clusters, and how often it is taken.
+
+        The error is that of a ratio (linearised). The quantile is Student's, whose degrees of
+        freedom say how well the error itself is known: with few videos that differ much from the
+        rest, as where nearly all are hit throughout, hardly at all.
+
+        Source: Cochran, Sampling Techniques (1977); Satterthwaite, Biometrics 2 (1946).
+        """
+        count = len(self)
+        if count < 2:
+            raise ValueError(f"an interval over clusters needs at least two of them, got {count}")
+        from scipy.special import stdtrit  # a tenth of a second that few callers need
+
+        n = self.samples
+        mean = self.hits / n
+        squares = [
+            ((total - mean * size) ** 2, times) for (total, size), times in self._counts.items()
+        ]
+        spread = math.fsum(square * times for square, times in squares)
+        fourth = math.fsum(square**2 * times for square, times in squares)
+        freedom = 2 * spread**2 / fourth if fourth > 0 else count - 1.0
+        freedom = max(1.0, min(count - 1.0, max(2.0, freedom)))
+        error = math.sqrt(count / (count - 1) * spread) / n
+        return error, float(stdtrit(freedom, (1 + confidence) / 2))
+
+
 def clustered_interval(
     sums: Sequence[Number], sizes: Sequence[int], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of the share ``sum(sums) / sum(sizes)``, where members of a cluster are alike.
-
-    ``sums`` are the hits and ``sizes`` the samples of each cluster: a video with its frames, a
-    scene with its actors. Clusters of one sample each give the Wilson interval. Otherwise the
-    share's log-odds get the standard error over clusters and a quantile of Student's distribution
-    (`_standard_error`): on that scale the interval stays within 0 and 1 and is longer towards the
-    middle. Fewer than `MIN_CLUSTERS`, or clusters that all have the same share, do not tell how
-    alike their members are: then each cluster counts as one sample (Wilson's interval for Kish's
-    effective number of them), which is the widest case.
+    """Interval of the share ``sum(sums) / sum(sizes)`` over clusters (`Clusters.interval`).
 
     >>> low, high = clustered_interval([9, 10, 4, 10, 8, 10, 10, 9, 7, 10], [10] * 10)
     >>> print(f"{low:.2f} {high:.2f}")
     0.61 0.97
-
-    Source: Korn and Graubard, Survey Methodology 24 (1998), compare the scales.
     """
-    n = sum(sizes)
-    if max(sizes, default=0) <= 1:
-        return wilson_interval(sum(sums), n, confidence)
-    share = sum(sums) / n
-    alike = all(math.isclose(a, share * size) for a, size in zip(sums, sizes, strict=True))
-    if len(sizes) < MIN_CLUSTERS or alike:
-        effective = n**2 / sum(size**2 for size in sizes)
-        return wilson_interval(share * effective, effective, confidence)
-    error, quantile = _standard_error(sums, sizes, confidence)
-    odds = math.log(share / (1 - share))
-    half = quantile * error / (share * (1 - share))
-    return 1 / (1 + math.exp(min(half - odds, 700.0))), 1 / (1 + math.exp(-half - odds))
+    return Clusters.of(sums, sizes).interval(confidence)
 
 
 def difference_interval(
     sums: Sequence[Number], sizes: Sequence[int], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of the mean ``sum(sums) / sum(sizes)`` of differences, which clusters share.
+    """Interval of the mean ``sum(sums) / sum(sizes)`` of differences (`Clusters.mean_interval`).
 
     Raises:
         ValueError: there are fewer than two clusters.
     """
-    error, quantile = _standard_error(sums, sizes, confidence)
-    mean = sum(sums) / sum(sizes)
-    return mean - quantile * error, mean + quantile * error
-
-
-def _standard_error(
-    sums: Sequence[Number], sizes: Sequence[int], confidence: float
-) -> tuple[float, float]:
-    """Standard error of ``sum(sums) / sum(sizes)`` over clusters, and how often it is taken.
-
-    The error is that of a ratio (linearised). The quantile is Student's, whose degrees of freedom
-    say how well the error itself is known: with few videos that differ much from the rest, as
-    where nearly all are hit throughout, hardly at all.
-
-    Raises:
-        ValueError: there are fewer than two clusters.
-
-    Source: Cochran, Sampling Techniques (1977), section 9A; Satterthwaite, Biometrics 2 (1946).
-    """
-    count = len(sizes)
-    if count < 2:
-        raise ValueError(f"an interval over clusters needs at least two of them, got {count}")
-    from scipy.special import stdtrit  # a tenth of a second that few callers need
-
-    n = sum(sizes)
-    mean = sum(sums) / n
-    squares = [(total - mean * size) ** 2 for total, size in zip(sums, sizes, strict=True)]
-    spread = math.fsum(squares)
-    fourth = math.fsum(square**2 for square in squares)
-    freedom = 2 * spread**2 / fourth if fourth > 0 else count - 1.0
-    freedom = max(1.0, min(count - 1.0, max(2.0, freedom)))
-    error = math.sqrt(count / (count - 1) * spread) / n
-    return error, float(stdtrit(freedom, (1 + confidence) / 2))
+    return Clusters.of(sums, sizes).mean_interval(confidence)
 
 
 @dataclass(frozen=True)
@@ -179,17 +230,14 @@ def pointing_accuracy(
     """Share of hits over all samples (micro), with its interval.
 
     ``clusters`` says which video each sample is of, because frames of one video are alike
-    (`clustered_interval`); without them every sample stands alone (Wilson).
+    (`Clusters`); without them every sample stands alone (Wilson).
     """
     values = list(outcomes)
     groups = range(len(values)) if clusters is None else clusters
-    sums: dict[Hashable, int] = {}
-    sizes: dict[Hashable, int] = {}
+    counted = Clusters()
     for value, group in zip(values, groups, strict=True):
-        sums[group] = sums.get(group, 0) + value
-        sizes[group] = sizes.get(group, 0) + 1
-    low, high = clustered_interval(list(sums.values()), list(sizes.values()), confidence)
-    return Share(sum(values), len(values), low, high)
+        counted.add(group, int(value))
+    return Share(sum(values), len(values), *counted.interval(confidence))
 
 
 def accuracy_by_label(

@@ -208,22 +208,26 @@ def _store(database: str | None) -> Iterator["Store"]:
 
 
 def _table(found: dict[str, Any], pairs: "Sequence[Pair]") -> str:
-    from backend.qa.figures import group, macro, mean, pointing
+    from backend.qa.figures import group, mean, share
 
     rows = [{"hit": pair.hit, "iou": pair.iou, "label": pair.label} for pair in pairs]
     lines = [_figure_line("all", found, found["mean_iou"])]
     by_label = group(rows, lambda row: row["label"])
+    by_label_shares = {
+        label: share(sum(row["hit"] for row in same), len(same)) for label, same in by_label.items()
+    }
     if len(by_label) > 1:
         for label in sorted(by_label):
             overlap = mean(row["iou"] for row in by_label[label])["mean"]
-            lines.append(_figure_line(str(label), pointing(by_label[label]), overlap))
+            lines.append(_figure_line(str(label), by_label_shares[label], overlap))
     head = f"{'':<24} {'n':>7} {'hits':>7}  pointing accuracy (95 % interval)  mean IoU"
     notes = [
         f"Missing: {found['missing_predictions']} annotated without a prediction, "
         f"{found['missing_annotations']} predicted without an annotation (not scored)."
     ]
     if len(by_label) > 1:
-        notes.append(f"Mean over labels (macro): {_percent(macro(rows))}.")
+        macro = sum(figure["accuracy"] for figure in by_label_shares.values()) / len(by_label)
+        notes.append(f"Mean over labels (macro): {_percent(macro)}.")
     return "\n".join([head, *lines, "", *notes])
 
 

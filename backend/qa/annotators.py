@@ -7,7 +7,15 @@ from itertools import combinations
 from backend.labeling.forms import types_of
 from backend.qa.audit_items import agree
 from backend.qa.events import Row
-from backend.qa.figures import group, mean, pointing, share
+from backend.qa.figures import (
+    cluster_of,
+    clustered_share,
+    group,
+    mean,
+    mean_of_points,
+    pointing,
+    share,
+)
 from backend.qa.regions import bounds, read_regions
 from videogem.structures import Box
 
@@ -21,24 +29,34 @@ def annotator_table(scores: Sequence[Row], annotations: Sequence[Row]) -> list[R
     honeypots = _honeypots(alive)
     rows = []
     verdicts = [row for row in scores if row["kind"] == "annotation"]
+    by_annotator = group(scores, lambda r: r["annotator"])
     for annotator, own in group(verdicts, lambda r: r["annotator"]).items():
         counts = {name: sum(r["outcome"] == name for r in own) for name in
-                  ("accepted", "edited", "independent", "no prediction", "skipped")}  # fmt: skip
-        shown = counts["accepted"] + counts["edited"]
-        regions = [r for r in scores if r["annotator"] == annotator]
+                  ("bulk", "skipped")}  # fmt: skip
+        started = [r for r in own if r["outcome"] in ("accepted", "edited")]
+        regions = [r for r in by_annotator[annotator] if _is_reviewed(r)]
         rows.append(
             {
                 "annotator": annotator,
-                "annotations": len(own) - counts["skipped"],
+                "annotations": len(own) - counts["skipped"] - counts["bulk"],
                 "skipped": counts["skipped"],
-                "accepted": share(counts["accepted"], shown),
-                "pointing": pointing(r for r in regions if r["outcome"] != "skipped"),
-                "model_iou": mean(r.get("iou") for r in regions if r["outcome"] != "skipped"),
+                "bulk": counts["bulk"],
+                "accepted": clustered_share(
+                    (cluster_of(r), r["outcome"] == "accepted") for r in started
+                ),
+                "pointing": pointing(regions),
+                "model_iou": mean_of_points(regions, "iou"),
                 "lead_time": mean(r["lead_time"] for r in own),
                 "ground_truth": honeypots.get(annotator, share(0, 0)),
             }
         )
     return sorted(rows, key=lambda row: (-row["annotations"], row["annotator"]))
+
+
+def _is_reviewed(row: Row) -> bool:
+    """Whether a row is of a predicted region of the model in use that somebody judged."""
+    judged = row.get("place") is not None and "compared" not in row
+    return judged and row["outcome"] not in ("skipped", "bulk")
 
 
 def agreement_matrix(

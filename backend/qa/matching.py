@@ -11,6 +11,7 @@ The action's regions
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -171,6 +172,42 @@ class _Places:
             return None
         steps = (self._middles - region.point) * region.size_wh
         return self._regions[int(np.argmin(np.hypot(steps[:, 0], steps[:, 1])))]
+
+
+def nearest_to(region: Region, others: Iterable[Region]) -> Region | None:
+    """The one whose middle is nearest to that of a region, in pixels; None of none."""
+    return _Places(others).nearest(region)
+
+
+def with_ids(predicted: Sequence[Region], reviewed: Sequence[Region]) -> list[Region]:
+    """Predicted regions that were given no ids, with those that Label Studio's editor gave them.
+
+    Other systems may send none. The editor says of each region whether it came from a prediction;
+    of those, one in the same place is the same, and what then is left goes to the nearest of its
+    kind.
+    """
+    nameless = [region for region in predicted if not region.id]
+    if not nameless:
+        return [*predicted]
+    known = {key_of(region) for region in predicted if region.id}
+    free = [r for r in reviewed if r.origin != "manual" and key_of(r) not in known]
+    named: dict[int, str] = {}
+    for same in (_is_same, _is_near):
+        for region in nameless:
+            fitting = [r for r in free if same(region, r)] if id(region) not in named else []
+            if fitting:
+                found = min(fitting, key=lambda r: pixels_between(region, r))
+                named[id(region)] = found.id
+                free = [r for r in free if r is not found]
+    return [replace(r, id=named.get(id(r), r.id)) for r in predicted]
+
+
+def _is_same(before: Region, after: Region) -> bool:
+    return _is_near(before, after) and _outcome(before, after) == "accepted"
+
+
+def _is_near(before: Region, after: Region) -> bool:
+    return before.kind == after.kind and before.canvas == after.canvas
 
 
 def outcomes_of(

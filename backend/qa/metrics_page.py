@@ -4,9 +4,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from backend.database import schema
 from backend.qa.figures import group, pointing
-from backend.qa.queries import score_rows
+from backend.qa.queries import num_predictions, score_rows
 from backend.qa.store import Store
 
 
@@ -17,10 +16,12 @@ class _Quality(Collector):
     def collect(self) -> list[GaugeMetricFamily]:
         names = ["server", "project"]
         points = GaugeMetricFamily(
-            "videogem_qa_points", "Predicted points judged by a reviewed annotation.", labels=names
+            "videogem_qa_points", "Predicted points that were reviewed, each once.", labels=names
         )
         hits = GaugeMetricFamily(
-            "videogem_qa_hits", "Those that lie in the corrected box.", labels=names
+            "videogem_qa_hits",
+            "Those that lie in the corrected box, for at least half of their reviews.",
+            labels=names,
         )
         accuracy = GaugeMetricFamily(
             "videogem_qa_pointing_accuracy", "Hits over points, 0 to 1.", labels=names
@@ -44,7 +45,7 @@ class _Quality(Collector):
         predictions = GaugeMetricFamily(
             "videogem_qa_predictions",
             "Predictions known.",
-            value=len(self._store.rows(schema.predictions)),
+            value=num_predictions(self._store),
         )
         return [points, hits, accuracy, annotations, inbox, predictions]
 

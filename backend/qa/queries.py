@@ -8,7 +8,7 @@ from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.labeling.shapes import number
 from backend.qa.events import Row
-from backend.qa.figures import share
+from backend.qa.figures import NO_SHARE, pointing
 from backend.qa.store import Store
 from videogem.errors import InputError
 
@@ -22,12 +22,23 @@ NUMBERS = (
 def summary(store: Store, project: ProjectKey | None = None) -> Row:
     """The headline: pointing accuracy over all reviewed annotations, skips apart."""
     scores = schema.scores
-    query = sa.select(
-        sa.func.count(scores.c.hit), sa.func.sum(sa.case((scores.c.hit.is_(True), 1), else_=0))
-    ).where(scores.c.counted.is_(True), *of_project(scores, resolve(store, project)))
+    judged = (scores.c.counted.is_(True), scores.c.hit.is_not(None))
+    found = store.rows(scores, *judged, *of_project(scores, resolve(store, project)))
+    figure = pointing(row for each in found if (row := _flat(each)) is not None)
+    return {name: figure[name] for name in NO_SHARE}
+
+
+def num_predictions(store: Store) -> int:
+    """How many predictions are known: one that was made here and came back from Label Studio with
+    an id of its own is one.
+    """
+    table = schema.predictions
+    copy = table.alias()
+    same = [copy.c[name] == table.c[name] for name in ("server", "task_id", "model_version")]
+    came_back = sa.exists().where(copy.c.label_studio_id.is_not(None), *same)
+    query = sa.select(sa.func.count()).where(table.c.label_studio_id.is_not(None) | ~came_back)
     with store.read() as connection:
-        n, hits = connection.execute(query).one()
-    return share(int(hits or 0), int(n))
+        return int(connection.execute(query.select_from(table)).scalar_one())
 
 
 def score_rows(store: Store, project: ProjectKey | None = None) -> list[Row]:

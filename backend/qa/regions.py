@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,9 @@ class Region:
     mask: np.ndarray | None = None  # bool, H W
     keys: tuple[Key, ...] = ()
     score: float | None = None
+    origin: str | None = None  # "manual", "prediction" or "prediction-changed", told by the editor
 
-    @property
+    @cached_property
     def point(self) -> Point:
         """The point itself, or the centre of the corners."""
         return centre(self.corners)
@@ -114,6 +116,7 @@ def read_region(item: Mapping[str, Any], labels: Mapping[str, str]) -> Region | 
         ),
         "size_wh": (width, height),
         "score": number(item.get("score")),
+        "origin": str(item["origin"]) if item.get("origin") else None,
     }
     form = form_of_type(kind)
     shape = form.read(value, (width, height)) if form is not None and form.read else None

@@ -2,17 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 
 from backend.database import schema
 from backend.database.keys import ProjectKey, project_text, read_project
 from backend.qa.annotators import agreement_matrix, annotator_table
 from backend.qa.audit import audit_reasons
 from backend.qa.events import Row
-from backend.qa.figures import group, macro, mean, pointing, share
+from backend.qa.figures import (
+    NO_SHARE,
+    cluster_of,
+    clustered_share,
+    group,
+    holds_for_most,
+    macro,
+    mean_of_points,
+    of_clusters,
+    point_of,
+    pointing,
+    share_of_points,
+)
 from backend.qa.queries import of_project, readable_rows, resolve, told_apart
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
-from videogem.metrics import wilson_interval
+from videogem.metrics import Clusters
 
 DIMENSIONS = ("label", "verb", "object", "annotator", "model_version", "project_id", "video")
 OUTCOMES = ("accepted", "moved", "resized", "relabelled", "deleted", "added", "skipped")
@@ -79,6 +92,10 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
         holders = {_annotation(row) for row in rows if row["kind"] != "annotation"}
         rows = [row for row in rows if _annotation(row) in holders]
     counted = [row for row in rows if row["counted"]]
+    # Of one version: also what was drawn independently and is known to compare it with.
+    versions = [row for row in rows if row["counted"] or row.get("compared")]
+    if filters.model_version:
+        counted = versions
     chosen = {_annotation(row) for row in rows}
     annotations = [a for a in tables["annotations"] if (a["server"], a["id"]) in chosen]
     listed = suspects(audit_items(tables["tasks"], annotations, rows))
@@ -87,15 +104,20 @@ def build_report(store: Store, filters: Filters, *, tolerance: float = 5.0) -> R
         "headline": pointing(counted),
         "macro": macro(counted),
         "subsets": subsets(counted),
+        "accepted": _accepted(counted),
+        "bulk": sum(row["kind"] == "annotation" and row["outcome"] == "bulk" for row in rows),
         "skipped": _skipped(rows),
         "outcomes": _outcomes(rows),
         "overlap": _overlap(counted),
         "distance": {
-            "diagonal": mean(r.get("distance_diagonal") for r in counted if r["kind"] == "point"),
-            "side": mean(r.get("distance_side") for r in counted if r["kind"] == "point"),
+            "diagonal": mean_of_points(_points(counted), "distance_diagonal"),
+            "side": mean_of_points(_points(counted), "distance_side"),
         },
         "keypoints_only": keypoints_only(counted, tolerance),
-        "breakdowns": {name: breakdown(_apart(counted), name) for name in DIMENSIONS},
+        "breakdowns": {
+            name: breakdown(_apart(versions if name == "model_version" else counted), name)
+            for name in DIMENSIONS
+        },
         "curve": curve(counted),
         "annotators": annotator_table(rows, annotations),
         "agreement": [
@@ -126,13 +148,9 @@ def subsets(counted: Sequence[Row]) -> dict[str, Row]:
     """The headline apart by how the reviewer came to the label: seeing a prediction biases."""
     free = [r for r in counted if r["independent"] or r["ground_truth"]]
     seen = [r for r in counted if not r["independent"] and not r["ground_truth"]]
-    verdicts = [r for r in counted if r["kind"] == "annotation"]
-    accepted = sum(r["outcome"] == "accepted" for r in verdicts)
-    edited = sum(r["outcome"] == "edited" for r in verdicts)
     return {
         "independent": pointing(free),
         "edited": pointing(r for r in seen if not r["accepted"]),
-        "accepted": share(accepted, accepted + edited),
     }
 
 
@@ -141,8 +159,8 @@ def breakdown(counted: Sequence[Row], name: str) -> list[Row]:
     rows = []
     for value, part in group(counted, lambda r: r.get(name)).items():
         figure = pointing(part)
-        overlap = mean(r.get("iou") for r in part if r["kind"] in ("box", "track"))
-        distance = mean(r.get("distance_diagonal") for r in part if r["kind"] == "point")
+        overlap = mean_of_points(_boxes(part), "iou")
+        distance = mean_of_points(_points(part), "distance_diagonal")
         if figure["n"] or overlap["n"] or distance["n"]:
             rows.append(
                 {
@@ -157,65 +175,100 @@ def breakdown(counted: Sequence[Row], name: str) -> list[Row]:
 
 
 def curve(counted: Sequence[Row]) -> list[Row]:
-    """Accuracy after each judged point: over all so far, and over the last ``ROLLING``."""
-    judged = [(row["at"], bool(row["hit"])) for row in counted if row["hit"] is not None]
+    """Accuracy after each judged point: over all so far, and over the last ``ROLLING``.
+
+    A point stands where it was first judged; later reviews of it change what is said of it.
+    """
+    judged = [row for row in counted if row["hit"] is not None]
+    reviews: dict[object, list[bool]] = {}
+    clusters = Clusters()
     points: list[Row] = []
-    hits = 0
     step = max(1, len(judged) // MOST_CURVE_POINTS)
-    for n, (at, hit) in enumerate(judged, 1):
-        hits += hit
-        if n % step and n != len(judged):
+    for position, row in enumerate(judged, 1):
+        known = reviews.setdefault(point_of(row), [])
+        before = holds_for_most(known) if known else None
+        known.append(bool(row["hit"]))
+        change = holds_for_most(known) - bool(before)
+        clusters.add(cluster_of(row), change, samples=before is None)
+        if position % step and position != len(judged):
             continue
-        low, high = wilson_interval(hits, n)
-        recent = [h for _, h in judged[max(0, n - ROLLING) : n]]
+        if points and points[-1]["n"] == clusters.samples:
+            points.pop()
+        recent = [holds_for_most(one) for one in islice(reversed(reviews.values()), ROLLING)]
+        figure = of_clusters(clusters)
         points.append(
             {
-                "n": n,
-                "at": at,
-                "accuracy": hits / n,
-                "low": low,
-                "high": high,
-                "rolling": sum(recent) / len(recent) if n >= SMALL_N else None,
+                **{name: figure[name] for name in ("n", "accuracy", "low", "high")},
+                "at": row["at"],
+                "rolling": sum(recent) / len(recent) if figure["n"] >= SMALL_N else None,
             }
         )
     return points
 
 
 def keypoints_only(counted: Sequence[Row], tolerance: float) -> Row:
-    """Points that no box can judge: hits within a distance of the corrected point."""
-    away = [
-        row["distance_diagonal"]
-        for row in counted
-        if row["kind"] == "point" and row["hit"] is None and not row.get("truth")
-        and row.get("distance_diagonal") is not None
-    ]  # fmt: skip
-    return {"tolerance": tolerance, **share(sum(d <= tolerance for d in away), len(away))}
+    """Points that no box can judge: hits within a distance of the corrected point.
+
+    A deleted one is none.
+    """
+
+    def near(row: Row) -> bool | None:
+        if row.get("truth") or row.get("stand_in"):
+            return None
+        if row["hit"] is not None:
+            return False if row["outcome"] == "deleted" else None
+        away = row.get("distance_diagonal")
+        return None if away is None else bool(away <= tolerance)
+
+    return {"tolerance": tolerance, **share_of_points(_points(counted), near)}
 
 
 def _overlap(counted: Sequence[Row]) -> Row:
-    known = [
-        row["iou"]
-        for row in counted
-        if row["kind"] in ("box", "track") and row.get("iou") is not None
-    ]
+    def at_least(least: float) -> Row:
+        return share_of_points(
+            _boxes(counted), lambda row: None if row.get("iou") is None else row["iou"] >= least
+        )
+
     return {
-        **mean(known),
-        "at_30": share(sum(iou >= 0.3 for iou in known), len(known)),
-        "at_50": share(sum(iou >= 0.5 for iou in known), len(known)),
+        **mean_of_points(_boxes(counted), "iou"),
+        "at_30": at_least(0.3),
+        "at_50": at_least(0.5),
     }
 
 
+def _points(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["kind"] == "point" and row["outcome"] != "added"]
+
+
+def _boxes(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["kind"] in ("box", "track") and row["outcome"] != "added"]
+
+
 def _outcomes(rows: Sequence[Row]) -> list[Row]:
+    """What became of predicted regions; added ones are no part of those, so they have no share."""
     regions = [row for row in rows if row["kind"] != "annotation" and row["outcome"] in OUTCOMES]
-    return [
-        {"outcome": outcome, **share(sum(r["outcome"] == outcome for r in regions), len(regions))}
+    predicted = [row for row in regions if row["outcome"] != "added"]
+    shares = {
+        outcome: clustered_share((cluster_of(r), r["outcome"] == outcome) for r in predicted)
         for outcome in OUTCOMES
+    }
+    shares["added"] = {**NO_SHARE, "hits": len(regions) - len(predicted)}
+    return [{"outcome": outcome, **figure} for outcome, figure in shares.items()]
+
+
+def _accepted(counted: Sequence[Row]) -> Row:
+    """Share of annotations that are the prediction they were started from."""
+    started = [
+        row
+        for row in counted
+        if row["kind"] == "annotation" and row["outcome"] in ("accepted", "edited")
     ]
+    return clustered_share((cluster_of(row), row["outcome"] == "accepted") for row in started)
 
 
 def _skipped(rows: Sequence[Row]) -> Row:
     verdicts = [row for row in rows if row["kind"] == "annotation"]
-    return share(sum(row["outcome"] == "skipped" for row in verdicts), len(verdicts))
+    return clustered_share((cluster_of(row), row["outcome"] == "skipped") for row in verdicts)
 
 
 def _annotation(row: Row) -> tuple[str, int]:

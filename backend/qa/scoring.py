@@ -4,12 +4,15 @@ What counts
     The unit is a predicted point (a predicted box or track where its canvas has no predicted
     point; then its centre stands in). It hits when it lies in any region of the action that the
     reviewer left, edges included.
-    * Skipped annotations are reported apart and never counted.
-    * A point whose region the reviewer deleted was wrong: a miss, also if nothing was left at all.
+    * Skipped annotations are reported apart and never counted; nor are those that Label Studio made
+      of predictions in bulk: nobody looked at them.
+    * What the reviewer deleted was wrong: a miss, whatever else was kept or drawn.
     * A point that was kept where no box, mask or track was drawn cannot be judged: no hit, no miss.
     * A track counts once, its frames are not independent: it hits when it does on at least half of
       its own key frames.
     * If a task has ground-truth annotations, only those count.
+    * An annotation that was started from a prediction judges that one. One drawn independently
+      judges every model version's; only the version in use now counts in figures over all versions.
     * Regions that cannot be read or are beyond the limits are counted as left out: no hit, no miss.
 
 Which regions are the action's says ``matching``.
@@ -25,8 +28,10 @@ from backend.qa.matching import (
     Matching,
     is_dot,
     key_of,
+    nearest_to,
     outcomes_of,
     pixels_between,
+    with_ids,
 )
 from backend.qa.regions import (
     Region,
@@ -43,7 +48,7 @@ from backend.qa.regions import (
 from backend.qa.words import words_of
 from videogem.structures import Point
 
-SCORING_VERSION = "3"  # a change makes the store recompute its scores
+SCORING_VERSION = "4"  # a change makes the store recompute its scores
 # Of one task, in comparisons of two boxes (some microseconds each): 300 points among 300 boxes that
 # could each be anybody's. A region is no longer compared when they are used up.
 MAX_EFFORT = 100_000
@@ -61,8 +66,14 @@ def score_task(
         counted = not annotation["was_cancelled"] and (
             bool(annotation["ground_truth"]) or not has_truth
         )
-        prediction = choose_prediction(annotation, predictions)
-        rows += _score_annotation(task, annotation, prediction, effort_left, counted=counted)
+        chosen = choose_predictions(annotation, predictions)
+        in_use = chosen[0] if chosen else None
+        found = _score_annotation(task, annotation, in_use, effort_left, counted=counted)
+        for other in chosen[1:]:
+            facts = _score_annotation(task, annotation, other, effort_left, counted=False)[1:]
+            # What is known of an annotation itself stands in the first rows alone.
+            found += [{**row, "data": {**row["data"], "compared": counted}} for row in facts]
+        rows += [{**row, "position": position} for position, row in enumerate(found)]
     return rows
 
 
@@ -88,22 +99,40 @@ class _Effort:
         return True
 
 
-def choose_prediction(annotation: Row, predictions: Sequence[Row]) -> Row | None:
-    """The prediction an annotation is measured against.
+def choose_predictions(annotation: Row, predictions: Sequence[Row]) -> list[Row]:
+    """The predictions an annotation is measured against, the one in use first.
 
     The one it was started from, by Label Studio's id; else the one whose region ids it carries;
-    else the newest of the task, as older ones were replaced.
+    else the newest of each model version, as older ones were replaced.
     """
-    parent = annotation["parent_prediction"]
     newest = sorted(predictions, key=lambda p: (p["created_at"], p["key"]), reverse=True)
     for prediction in newest:
-        if parent is not None and prediction["label_studio_id"] == parent:
-            return prediction
-    ids = {r.get("id") for r in annotation["result"] if r.get("id")}
-    shared = [len(ids & {r.get("id") for r in p["result"]}) for p in newest]
+        if _is_parent(prediction, annotation):
+            return [prediction]
+    shared = [_num_shared(prediction, annotation) for prediction in newest]
     if shared and max(shared) > 0:
-        return newest[shared.index(max(shared))]
-    return newest[0] if newest else None
+        return [newest[shared.index(max(shared))]]
+    versions = {p["model_version"]: p for p in reversed(newest)}
+    chosen = [p for p in newest if versions[p["model_version"]] is p]
+    return chosen if is_independent(annotation) else chosen[:1]
+
+
+def is_independent(annotation: Row) -> bool:
+    """Whether an annotation was drawn without a prediction to start from."""
+    return annotation["parent_prediction"] is None and not any(
+        r.get("origin") in ("prediction", "prediction-changed") for r in annotation["result"]
+    )
+
+
+def _is_parent(prediction: Row, annotation: Row) -> bool:
+    parent = annotation["parent_prediction"]
+    return parent is not None and prediction["label_studio_id"] == parent
+
+
+def _num_shared(prediction: Row, annotation: Row) -> int:
+    """How many regions of a prediction an annotation still has."""
+    ids = {r.get("id") for r in annotation["result"] if r.get("id")}
+    return len(ids & {r.get("id") for r in prediction["result"]})
 
 
 def _score_annotation(
@@ -118,21 +147,26 @@ def _score_annotation(
         read_result(prediction["result"] if prediction else []),
         read_result(annotation["result"]),
     )
-    predicted, reviewed = guess.regions, review.regions
+    predicted, reviewed = with_ids(guess.regions, review.regions), review.regions
     words = words_of(task["data"] if task else {}, prediction["result"] if prediction else [])
     skipped = bool(annotation["was_cancelled"])
-    independent = annotation["parent_prediction"] is None and not any(
-        r.get("origin") in ("prediction", "prediction-changed") for r in annotation["result"]
-    )
-    outcomes = outcomes_of(predicted, reviewed, skipped=skipped, independent=independent)
-    accepted = bool(predicted) and all(o == "accepted" for o in outcomes.values())
+    independent = is_independent(annotation)
+    # What became of regions can be told of the prediction that was shown, not of another one.
+    shown = prediction is not None and not independent and (
+        _is_parent(prediction, annotation) or _num_shared(prediction, annotation) > 0
+    )  # fmt: skip
+    outcomes = outcomes_of(predicted, reviewed, skipped=skipped, independent=not shown)
+    accepted = shown and bool(predicted) and all(o == "accepted" for o in outcomes.values())
+    bulk = accepted and not skipped and is_bulk(annotation)
+    if bulk:
+        counted, outcomes = False, dict.fromkeys(outcomes, "bulk")
     shared = {
         "annotator": annotation["annotator"],
         "model_version": prediction["model_version"] if prediction else None,
         "prediction_score": number(prediction["score"]) if prediction else None,
         "ground_truth": bool(annotation["ground_truth"]),
         "independent": independent,
-        "accepted": accepted and not independent,
+        "accepted": accepted and not bulk,
         "lead_time": number(annotation["lead_time"]),
         "at": str(annotation["version"]).split(" ")[0],
         "created_at": annotation["created_at"],
@@ -142,6 +176,7 @@ def _score_annotation(
         "skipped" if skipped
         else "no prediction" if prediction is None
         else "independent" if independent
+        else "bulk" if bulk
         else "accepted" if accepted
         else "edited"
     )  # fmt: skip
@@ -152,7 +187,7 @@ def _score_annotation(
         not annotation["result"] or annotation["parent_prediction"] is not None
     )
     matching = Matching(predicted, reviewed)
-    for region in predicted:
+    for index, region in enumerate(predicted):
         truth = matching.canvas_of(region).action_regions(region)
         compared = effort_left.spend_on(region, truth)
         left_out += not compared
@@ -163,32 +198,45 @@ def _score_annotation(
                     truth if compared else [],
                     matching,
                     gave_nothing=gave_nothing,
-                    started=not independent and bool(reviewed),
+                    started=shown and bool(reviewed),
                 ),
                 "outcome": outcomes.get(key_of(region), "independent"),
+                "place": guess.regions[index].id or f"#{index}",
                 **shared,
             }
         )
-        if skipped or not compared:
+        if skipped or bulk or not compared:
             facts[-1]["hit"] = facts[-1]["iou"] = None
     if left_out:
         whole["left_out"] = left_out
     known = {key_of(region) for region in predicted}
     for region in reviewed:
-        if key_of(region) not in known and not independent and prediction is not None:
+        if key_of(region) not in known and shown:
             facts.append({"kind": region.kind, **_identity(region), "outcome": "added", **shared})
     return [
         {
             "annotation_id": annotation["id"],
-            "position": position,
             "task_id": annotation["task_id"],
             "project_id": annotation["project_id"],
             "counted": counted,
             "hit": fact.get("hit"),
             "data": {k: v for k, v in fact.items() if k != "hit"},
         }
-        for position, fact in enumerate(facts)
+        for fact in facts
     ]
+
+
+def is_bulk(annotation: Row) -> bool:
+    """Whether nobody opened the task: made by "create annotations from predictions".
+
+    Label Studio gives no other mark (1.23.2): such an annotation names its prediction and has no
+    working time, which its editor always sends. One set as ground truth somebody stands for.
+    """
+    return (
+        annotation["parent_prediction"] is not None
+        and annotation["lead_time"] is None
+        and not annotation["ground_truth"]
+    )
 
 
 def _region_facts(
@@ -208,22 +256,29 @@ def _region_facts(
     facts["truth"] = [[list(p) for p in _shape(r, region)] for r in truth[:8]]
     if region.kind == "track":
         facts.update(_track_facts(region, truth, judged=judged))
+        if deleted:
+            facts["hit"] = False
         if is_dot(region):
             facts["iou"] = None
         elif canvas.has_dots:
             facts["hit"] = None  # the dot is what points
         return facts
+    inside = not deleted and any(contains(r, region.point) for r in truth)
     if region.kind == "point":
-        hits = any(contains(r, region.point) for r in truth) if judged else None
-        facts["part_hit" if canvas.is_part(region) else "hit"] = hits
-        facts.update(_correction(region, own or canvas.nearest(region), truth))
+        facts["part_hit" if canvas.is_part(region) else "hit"] = inside if judged else None
     else:
         stands_in = not canvas.has_points and (region.kind == "box" or not canvas.has_boxes)
         facts["iou"] = max((overlap(region, r) for r in truth), default=0.0) if judged else None
         if stands_in and judged:
             facts["stand_in"] = True
-            facts["hit"] = any(contains(r, region.point) for r in truth)
-        facts.update(_correction(region, own or canvas.nearest(region), truth))
+            facts["hit"] = inside
+    target = own or canvas.nearest(region)
+    still = [r for r in truth if r.kind != "track"]
+    wrong = started and not inside and not canvas.is_part(region)
+    if wrong and still and (target is None or pixels_between(region, target) < 1):
+        # Deleted, or left where it was: what it should have pointed at says how far off it is.
+        target = nearest_to(region, still)
+    facts.update(_correction(region, target, truth))
     return facts
 
 
@@ -248,7 +303,7 @@ def _correction(region: Region, target: Region | None, truth: Sequence[Region]) 
     """How far the reviewer moved it: % of the image diagonal, and of the true box's side.
 
     The side is the square root of the true box's area. A region drawn anew is compared with the
-    nearest of its kind.
+    nearest of its kind; one that was wrong and has none, with the middle of the true region.
     """
     if target is None:
         return {}

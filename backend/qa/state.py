@@ -209,7 +209,36 @@ def _put_predictions(
                 )
     if new:
         connection.execute(table.insert(), list(new.values()))
-    return {row["task_id"] for row in new.values()}
+    again = _use_again(connection, server, [row for row in predictions if row["key"] not in new])
+    return {row["task_id"] for row in new.values()} | again
+
+
+def _use_again(connection: sa.Connection, server: str, rows: Sequence[Row]) -> set[int]:
+    """Predictions made here once more, after those of another version: the newest is what counts
+    as in use. The tasks where that changed.
+    """
+    table = schema.predictions
+    touched: set[int] = set()
+    own = [row for row in rows if row["label_studio_id"] is None]
+    for start in range(0, len(own), AT_ONCE):
+        some = {row["key"]: row for row in own[start : start + AT_ONCE]}
+        tasks = {row["task_id"] for row in some.values()}
+        query = sa.select(table.c.task_id, table.c.model_version, table.c.created_at)
+        known = connection.execute(
+            query.where(table.c.server == server, table.c.task_id.in_(tasks))
+        ).all()
+        newest = {row.task_id: row for row in sorted(known, key=lambda row: row.created_at)}
+        for row in some.values():
+            last = newest.get(row["task_id"])
+            if last is None or last.created_at >= row["created_at"]:
+                continue
+            if last.model_version == row["model_version"]:
+                continue
+            where = table.c.server == server, table.c.key == row["key"]
+            connection.execute(table.update().where(*where).values(created_at=row["created_at"]))
+            put_fact(connection, "merged_at", row["created_at"])
+            touched.add(row["task_id"])
+    return touched
 
 
 def _bury(

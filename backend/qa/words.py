@@ -33,6 +33,7 @@ class Words:
     told_object: str = ""
     video: str = ""
     media: str = ""
+    told_video: str = ""  # by the task itself; ``video`` may be guessed from a folder's name
     time: float | None = None  # seconds or frame number: orders the frames of a video
 
     def row(self) -> dict[str, str]:
@@ -43,6 +44,7 @@ class Words:
             "object": self.object,
             "video": self.video,
             "media": self.media,
+            "told_video": self.told_video,
         }
 
     @property
@@ -77,15 +79,16 @@ def words_of(data: Mapping[str, Any], result: Sequence[Mapping[str, Any]] = ()) 
     narration = _first(data, NARRATION)
     media = _first(data, MEDIA)
     media = "" if media.startswith("data:") else media  # the picture itself, not its name
-    video = _name(_first(data, VIDEO)) or _folder(media)
+    told_video = _name(_first(data, VIDEO))
     times = (number(data.get(name)) for name in TIMES)
     time = next((t for t in times if t is not None), None)
     return Words(
         narration,
         _text(data.get("verb")) or chosen.get("verb", ""),
         _text(data.get("object")) or chosen.get("object", ""),
-        video,
+        told_video or _folder(media),
         media,
+        told_video,
         time if time is not None else _frame(media),
     )
 

@@ -142,7 +142,7 @@ def test_what_cannot_be_read_of_a_review_is_counted():
         track([], id="empty"),
         {"id": "t", "type": "textarea", "value": {"text": ["cut"]}},
     ]
-    rows = rows_for([point(25, 25)], [box(20, 20, 10, 10), *broken])
+    rows = rows_for([point(25, 25)], [point(25, 25), box(20, 20, 10, 10), *broken])
     assert rows[0]["left_out"] == 3
     assert [row["hit"] for row in rows if row["hit"] is not None] == [True]
 

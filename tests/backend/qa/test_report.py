@@ -16,6 +16,7 @@ from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import score_rows, summary
 from backend.qa.report import ROLLING, Filters, build_report, curve
 from backend.qa.store import Store
+from tests.backend.qa.test_figures import row
 from tests.qa_events import annotation, box, created, deleted, point, prediction
 from tests.qa_world import team_events
 from videogem.errors import InputError
@@ -63,7 +64,8 @@ def test_headline_and_every_breakdown_agree_with_counting_by_hand(team):
     assert (headline["n"], headline["hits"]) == (len(outcomes), sum(outcomes.values()))
     low, high = proportion_confint(headline["hits"], headline["n"], method="wilson")
     assert (headline["low"], headline["high"]) == pytest.approx((low, high))
-    assert summary(team, ProjectKey("", 7)) == headline
+    short = {name: headline[name] for name in ("n", "hits", "accuracy", "low", "high")}
+    assert summary(team, ProjectKey("", 7)) == short
 
     made = {e["annotation"]["id"]: e for e in events}
     for name, value_of in {
@@ -89,7 +91,7 @@ def test_subsets_and_acceptance(team):
     assert report["subsets"]["independent"]["n"] == len(free)
     seen = [a for a in events if a["parent_prediction"] is not None]
     kept = [a for a in seen if a["result"] == a["prediction"]["result"]]
-    accepted = report["subsets"]["accepted"]
+    accepted = report["accepted"]
     assert (accepted["hits"], accepted["n"]) == (len(kept), len(seen))
     edited = [a for a in seen if a not in kept and not a["ground_truth"]]
     assert report["subsets"]["edited"]["n"] == len(edited)
@@ -139,14 +141,14 @@ def test_the_curve_ends_at_the_headline_and_rolls(team):
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end():
-    rows = [{"hit": k % 3 > 0, "at": f"{k:06d}"} for k in range(5000)]
+    rows = [row(k % 3 > 0, k) for k in range(5000)]
     points = curve(rows)
     assert len(points) <= 420
     assert points[-1]["n"] == 5000
 
 
 def test_macro_counts_each_label_the_same():
-    rows = [{"label": "a", "hit": True}] * 9 + [{"label": "b", "hit": False}]
+    rows = [row(True, k, label="a") for k in range(9)] + [row(False, 9, label="b")]
     assert pointing(rows)["accuracy"] == 0.9
     assert macro(rows) == 0.5
     assert macro([]) is None
@@ -243,6 +245,30 @@ def test_texts_from_outside_cannot_become_markup(store):
         created(annotation(1, [box(0, 0, 100, 100, label=evil)], prediction=guess), narration=evil)
     )
     assert "<script>alert" not in exports.report_html(build_report(store, Filters()))
+
+
+def test_added_regions_are_no_part_of_what_became_of_predictions(store):
+    guess = prediction([point(30, 30), box(20, 20, 20, 20)], id=1)
+    regions = [*guess["result"], box(60, 60, 9, 9, id="a"), box(70, 70, 9, 9, id="b")]
+    store.append_event(created(annotation(1, regions, prediction=guess, parent_prediction=1)))
+    outcomes = {row["outcome"]: row for row in build_report(store, Filters())["outcomes"]}
+    assert (outcomes["accepted"]["hits"], outcomes["accepted"]["n"]) == (2, 2)
+    assert (outcomes["added"]["hits"], outcomes["added"]["accuracy"]) == (2, None)
+
+
+def test_bulk_annotations_stand_apart_everywhere(store):
+    for i in range(1, 5):
+        guess = prediction([point(30, 30), box(20, 20, 20, 20)], id=i)
+        made = annotation(i, guess["result"], task=i, prediction=guess, parent_prediction=i)
+        store.append_event(created({**made, "lead_time": None} if i > 1 else made))
+    report = build_report(store, Filters())
+    assert (report["headline"]["n"], report["bulk"]) == (1, 3)
+    assert (report["accepted"]["hits"], report["accepted"]["n"]) == (1, 1)
+    (annotator,) = report["annotators"]
+    assert (annotator["annotations"], annotator["bulk"]) == (1, 3)
+    assert (annotator["accepted"]["n"], annotator["pointing"]["n"]) == (1, 1)
+    assert 'outcome="bulk",project="1",server=""} 3.0' in metrics_text(store).decode()
+    assert "accuracy" not in report["subsets"]
 
 
 def test_metrics_are_in_prometheus_form(team):

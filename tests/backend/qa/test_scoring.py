@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.qa.events import Changes, read_annotation
-from backend.qa.scoring import score_task
+from backend.qa.events import Changes, prediction_row, read_annotation
+from backend.qa.scoring import is_bulk, score_task
 from tests.qa_events import annotation, box, point, prediction, recorded, track
 from videogem.metrics import box_iou
 
@@ -37,7 +37,6 @@ CASES = [
     ("in the second box", [point(75, 75)], [box(0, 0, 9, 9, id="a"), box(70, 70, 9, 9)], [True]),
     ("in no box of two", [point(50, 50)], [box(0, 0, 9, 9, id="a"), box(70, 70, 9, 9)], [False]),
     ("empty annotation", [point(50, 50)], [], [False]),
-    ("point deleted", [point(50, 50)], [point(9, 9, id="new")], [False]),
     ("nothing to judge by", [point(50, 50)], [point(9, 9)], []),
     ("box only: its centre", [box(20, 20, 20, 20)], [box(25, 25, 20, 20)], [True]),
     ("box only, centre out", [box(20, 20, 20, 20)], [box(31, 20, 20, 20)], [False]),
@@ -56,7 +55,19 @@ CASES = [
 @pytest.mark.parametrize(("predicted", "reviewed", "expected"), [c[1:] for c in CASES],
                          ids=[c[0] for c in CASES])  # fmt: skip
 def test_hits(predicted, reviewed, expected):
-    assert hits(rows_for(predicted, reviewed)) == expected
+    # Drawn independently: what was deleted of a prediction is another question.
+    assert hits(rows_for(predicted, reviewed, parent_prediction=None)) == expected
+
+
+def test_what_was_deleted_is_a_miss_whatever_was_kept_or_drawn():
+    predicted = [point(25, 25), box(20, 20, 10, 10)]
+    for left in ([predicted[1]], [box(20, 20, 10, 10, id="new")], [point(25, 25, id="new")], []):
+        assert hits(rows_for(predicted, left)) == [False]
+    assert hits(rows_for(predicted[1:], [box(20, 20, 10, 10, id="new")])) == [False]
+    small = track([key(1, 10)], id="t")
+    assert hits(rows_for([small], [track([key(1, 10)], id="new")])) == [False]
+    # Of a prediction that was not the one shown nothing is known to be deleted.
+    assert hits(rows_for(predicted, [box(20, 20, 10, 10, id="new")], parent_prediction=9)) == [True]
 
 
 def drawn(type_, value, **more):
@@ -82,9 +93,11 @@ POLYGON = drawn("polygonlabels", {"points": [[10, 10], [90, 10], [90, 30], [30, 
     ],
 )
 def test_ellipses_and_polygons_are_regions_of_the_action(region, at, expected):
-    assert hits(rows_for([point(*at)], [region])) == [expected]
+    predicted = [point(*at)]
+    assert hits(rows_for(predicted, [*predicted, region])) == [expected]
     # They count beside boxes of other actors, as a further box would.
-    assert hits(rows_for([point(*at)], [box(96, 96, 2, 2, id="b"), region])) == [expected]
+    both = [box(96, 96, 2, 2, id="b"), region]
+    assert hits(rows_for(predicted, [*predicted, *both])) == [expected]
 
 
 def test_a_box_is_measured_by_the_ellipse_drawn_instead():
@@ -112,7 +125,7 @@ def test_a_skipped_annotation_is_reported_and_not_counted():
 def test_boxes_of_another_frame_of_the_list_do_not_count():
     predicted = [point(25, 25, id="p0", item_index=0), point(25, 25, id="p1", item_index=1)]
     reviewed = [box(20, 20, 9, 9, id="b1", item_index=1), box(70, 70, 9, 9, id="b0", item_index=0)]
-    assert hits(rows_for(predicted, reviewed)) == [False, True]
+    assert hits(rows_for(predicted, [*predicted, *reviewed])) == [False, True]
 
 
 def test_several_actions_on_one_frame_keep_to_their_own_boxes():
@@ -123,11 +136,11 @@ def test_several_actions_on_one_frame_keep_to_their_own_boxes():
         box(70, 70, 10, 10, id="b2", label="stir"),
     ]
     swapped = [box(20, 20, 10, 10, id="x", label="stir"), box(70, 70, 10, 10, id="y", label="cut")]
-    assert hits(rows_for(predicted, swapped)) == [False, False]
+    assert hits(rows_for(predicted, [*predicted[::2], *swapped])) == [False, False]
     assert hits(rows_for(predicted, predicted)) == [True, True]
     # A box given another name is still the box of its point.
     renamed = [{**predicted[1], "value": {**predicted[1]["value"], "rectanglelabels": ["mix"]}}]
-    assert hits(rows_for(predicted, [*renamed, *predicted[2:]])) == [True, True]
+    assert hits(rows_for(predicted, [predicted[0], *renamed, *predicted[2:]])) == [True, True]
 
 
 def test_points_of_one_label_are_told_apart_by_their_boxes():
@@ -153,11 +166,13 @@ def test_labels_of_point_and_box_may_differ():
 def test_masks_are_the_truth_where_there_is_no_box():
     body = recorded("webhook_annotation_created_image_moved_keypoint")[0]
     regions = {r["id"]: r for r in body["annotation"]["result"]}
-    assert hits(rows_for([point(20, 60)], [regions["br1"]])) == hits(
-        rows_for([point(20, 60)], [regions["bm1"]])
-    )
-    assert hits(rows_for([point(99, 1)], [regions["br1"]])) == [False]
-    assert hits(rows_for([point(99, 1)], [regions["br1"], box(98, 0, 2, 2)])) == [True]
+
+    def judged(x, y, *drawn):
+        return hits(rows_for([point(x, y)], [point(x, y), *drawn]))
+
+    assert judged(20, 60, regions["br1"]) == judged(20, 60, regions["bm1"]) != []
+    assert judged(99, 1, regions["br1"]) == [False]
+    assert judged(99, 1, regions["br1"], box(98, 0, 2, 2)) == [True]
 
 
 def key(frame, x, enabled=True):
@@ -166,7 +181,7 @@ def key(frame, x, enabled=True):
 
 
 def test_a_track_is_judged_on_its_own_key_frames():
-    truth = track([key(1, 10), key(21, 50)], id="drawn")
+    truth = track([key(1, 10), key(21, 50)], id="t")
     inside = track([key(6, 20), key(11, 30), key(16, 40)], id="t")
     rows = rows_for([inside], [truth])
     assert hits(rows) == [True]
@@ -174,7 +189,7 @@ def test_a_track_is_judged_on_its_own_key_frames():
     late = track([key(6, 60), key(11, 70), key(16, 40)], id="t")
     assert hits(rows_for([late], [truth])) == [False]
     after = track([key(30, 50)], id="t")
-    ended = track([key(1, 10), key(21, 50, enabled=False)], id="drawn")
+    ended = track([key(1, 10), key(21, 50, enabled=False)], id="t")
     assert hits(rows_for([after], [ended])) == [False]
     assert hits(rows_for([after], [truth])) == [True]
 
@@ -278,3 +293,102 @@ def test_the_order_of_regions_does_not_matter(order):
     rows = rows_for(predicted, [reviewed[i] for i in order])
     assert hits(rows) == [True]
     assert outcomes(rows) == {"p": "accepted", "b": "moved", "c": "added", "d": "added"}
+
+
+def nameless(*regions):
+    """As systems give them that name no regions."""
+    return [{k: v for k, v in region.items() if k != "id"} for region in regions]
+
+
+def shown(region, id, origin="prediction", **value):
+    """As Label Studio's editor gives a region back."""
+    return {**region, "id": id, "origin": origin, "value": {**region["value"], **value}}
+
+
+def test_predictions_without_region_ids_are_told_by_place():
+    guess = nameless(point(25, 25), point(75, 75), box(20, 20, 10, 10), box(70, 70, 10, 10))
+    left = [shown(region, f"new{k}") for k, region in enumerate(reversed(guess))]
+    rows = rows_for(guess, left)
+    assert rows[0]["outcome"] == "accepted"
+    assert [row["outcome"] for row in rows[1:]] == ["accepted"] * 4
+    assert hits(rows) == [True, True]
+
+    moved = shown(guess[2], "new9", "prediction-changed", x=60)
+    found = rows_for(guess, [left[0], *left[2:], moved])
+    assert sorted(row["outcome"] for row in found[1:]) == ["accepted"] * 3 + ["moved"]
+    gone = rows_for(guess, left[:3])
+    assert sorted(row["outcome"] for row in gone[1:]) == ["accepted"] * 3 + ["deleted"]
+    drawn = shown(guess[0], "mine", "manual")
+    found = rows_for(guess, [*left[:3], drawn])
+    assert sorted(row["outcome"] for row in found[1:]) == ["accepted"] * 3 + ["added", "deleted"]
+
+
+def test_annotations_made_of_predictions_in_bulk_are_no_review():
+    predicted = [point(25, 25), box(20, 20, 10, 10)]
+    rows = rows_for(predicted, predicted, lead_time=None)
+    assert rows[0]["outcome"] == "bulk"
+    assert not any(row["counted"] for row in rows)
+    assert set(outcomes(rows).values()) == {"bulk"}
+    assert hits(rows) == []
+    # Somebody opened it, changed it, or stands for it.
+    assert rows_for(predicted, predicted)[0]["outcome"] == "accepted"
+    assert rows_for(predicted, predicted[1:], lead_time=None)[0]["outcome"] == "edited"
+    truth = rows_for(predicted, predicted, lead_time=None, ground_truth=True)
+    assert (truth[0]["outcome"], hits(truth)) == ("accepted", [True])
+
+
+def test_the_recorded_bulk_annotation_is_known_as_one():
+    [body] = recorded("webhook_annotations_created")
+    [made] = body["annotation"]
+    assert is_bulk({**made, "parent_prediction": made["parent_prediction"]})
+    single = recorded("webhook_annotation_created_image")[0]["annotation"]
+    assert not is_bulk(single)
+
+
+def test_a_wrong_point_that_was_left_where_it_was_is_as_far_off_as_its_box():
+    predicted = [point(25, 25), box(20, 20, 10, 10)]
+    rows = rows_for(predicted, [predicted[0], box(60, 20, 10, 10)])
+    (row,) = [row for row in rows if row["kind"] == "point"]
+    pixels = 0.4 * 640  # from 25 to the box's middle, 65, in percent of 640
+    assert row["distance_diagonal"] == pytest.approx(100 * pixels / (640**2 + 360**2) ** 0.5)
+    (gone,) = [r for r in rows_for(predicted, [predicted[1]]) if r["kind"] == "point"]
+    assert gone["distance_diagonal"] == pytest.approx(0)  # the box's middle is where it was
+    (kept,) = [r for r in rows_for(predicted, predicted) if r["kind"] == "point"]
+    assert kept["distance_diagonal"] == 0
+
+
+def versions(*names):
+    """A task's predictions, the oldest first: one point each, ever farther to the right."""
+    changes = Changes()
+    for k, name in enumerate(names):
+        at = f"2026-11-2{k}T00:00:00.000000Z"
+        row = {"result": [point(10 + 10 * k, 50)], "model_version": name, "id": k, "created_at": at}
+        changes.predictions.append(prediction_row(row, task_id=1, project_id=1, received_at=at))
+    return changes.predictions
+
+
+def scored(predictions, *made):
+    changes = Changes()
+    for one in made:
+        read_annotation(one, changes, "2026-11-24T00:00:00.000000Z", 1, 1, "0")
+    rows = [{**row, "deleted_at": None} for row in changes.annotations]
+    return [{**row, **row["data"]} for row in score_task(None, rows, predictions)]
+
+
+def test_independent_annotations_judge_every_version_and_count_for_the_one_in_use():
+    drawn = annotation(1, [box(5, 40, 10, 20, id="drawn")])
+    rows = scored(versions("v1", "v1", "v2"), drawn)
+    points = [row for row in rows if row["kind"] == "point"]
+    assert [(row["model_version"], row["hit"], row["counted"]) for row in points] == [
+        ("v2", False, True),
+        ("v1", False, False),  # the newer of v1's, at 20
+    ]
+    assert points[1]["compared"] is True
+    assert [row["position"] for row in rows] == [0, 1, 2]
+    assert [row["kind"] for row in rows].count("annotation") == 1
+    # The first version in use again: its prediction is the newest.
+    again = scored(versions("v2", "v1"), drawn)
+    assert again[0]["model_version"] == "v1"
+    # Started from a prediction: it judges that one alone.
+    started = scored(versions("v1", "v2"), {**drawn, "parent_prediction": 0})
+    assert {row["model_version"] for row in started} == {"v1"}

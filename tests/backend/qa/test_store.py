@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.qa.queries import summary
+from backend.qa.queries import num_predictions, summary
+from backend.qa.report import Filters, build_report
 from backend.qa.store import Store
 from tests.qa_events import (
     all_recorded,
@@ -363,3 +364,34 @@ def test_migrations_make_the_tables_of_the_schema(store):
 def test_a_wrong_database_url_says_what_is_expected(url):
     with pytest.raises(InputError, match=r"sqlite:///qa\.db"):
         Store(url)
+
+
+def test_a_version_that_is_used_again_is_shown_again(store):
+    """v1, v2 and v1 once more: an annotation drawn independently counts for what is in use."""
+    one = prediction([point(30, 30)], version="v1")
+    two = prediction([point(80, 80)], version="v2")
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)])))
+    store.process_pending()
+    shown, revisions = [], set()
+    for guess in (one, two, one):
+        store.record_all(ProjectKey("", 1), [(1, guess)])
+        shown.append(summary(store)["hits"])
+        revisions.add(store.revision())
+    assert shown == [1, 0, 1]
+    assert len(revisions) == 3  # or the page would go on showing the other
+    found = build_report(store, Filters())
+    assert found["headline"]["n"] == 1
+    rows = {row["name"]: (row["hits"], row["n"]) for row in found["breakdowns"]["model_version"]}
+    assert rows == {"v1": (1, 1), "v2": (0, 1)}
+    assert build_report(store, Filters(model_version="v2"))["headline"]["hits"] == 0
+    assert num_predictions(store) == 2
+
+
+def test_a_prediction_that_came_back_with_an_id_is_one(store):
+    guess = prediction([point(30, 30)], id=5)
+    store.record_all(ProjectKey("", 1), [(1, {k: v for k, v in guess.items() if k != "id"})])
+    assert num_predictions(store) == 1
+    store.append_event(created(annotation(1, [point(30, 30)], prediction=guess)))
+    store.process_pending()
+    assert len(store.rows(schema.predictions)) == 2
+    assert num_predictions(store) == 1

@@ -70,7 +70,8 @@ def store(tmp_path):
 
 
 def made(id, dx=0, **extra):
-    return annotation(id, [box(20 + dx, 20, 20, 20)], task=id, parent_prediction=70, **extra)
+    regions = [point(30, 30), box(20 + dx, 20, 20, 20)]
+    return annotation(id, regions, task=id, parent_prediction=70, **extra)
 
 
 def test_lost_events_are_repaired_and_reported_once(store):

@@ -39,4 +39,12 @@ def test_what_the_task_or_its_prediction_says_wins_in_the_same_form():
 def test_a_task_without_words():
     assert words_of({"image": "a.jpg"}).row() == {
         "narration": "", "verb": "", "object": "", "video": "", "media": "a.jpg",
+        "told_video": "",
     }  # fmt: skip
+
+
+def test_a_video_is_told_by_the_task_or_guessed_from_a_folder():
+    guessed = words_of({"image": "/data/kitchen_3/0001.jpg"})
+    assert (guessed.video, guessed.told_video) == ("kitchen_3", "")
+    told = words_of({"image": "/data/upload/7/0001.jpg", "source": "/clips/kitchen.mp4"})
+    assert (told.video, told.told_video) == ("kitchen.mp4", "kitchen.mp4")

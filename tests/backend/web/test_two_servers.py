@@ -20,7 +20,8 @@ def test_corrections_of_two_servers_stay_apart_over_a_restart(tmp_path: Path) ->
             if start == 0:
                 body = {"project": f"1.{made}", "schema": CONFIG, "hostname": server}
                 assert client.post("/setup", json=body).status_code == 200
-            corrected = [box(20, 20, 20, 20) if number == 0 else box(70, 70, 9, 9)]
+            drawn = box(20, 20, 20, 20) if number == 0 else box(70, 70, 9, 9)
+            corrected = [point(30, 30), drawn]
             id = 5 + start
             guess = prediction([point(30, 30), box(20, 20, 20, 20)], id=70 + start)
             event = created(
