@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from backend.labeling.attributes import FIELD_PREFIX, read_attributes
 from backend.labeling.forms import control_forms, kinds_by_tag
+from backend.labeling.narration import TEXT_TAGS, Narrations, shown_by
 from backend.labeling.targets import (
     Control,
     Label,
@@ -26,8 +27,6 @@ from backend.labeling.targets import (
 )
 from videogem.errors import InputError
 
-TEXT_TAGS = ("text", "paragraphs", "hypertext", "header")
-NARRATION_WORDS = ("narration", "caption", "sentence", "instruction", "transcript", "text")
 DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says nothing
 MAX_FRAMERATE = 10_000.0  # frames a second
 MAX_CONFIG_CHARS = 1_000_000
@@ -131,6 +130,7 @@ class _Parser:
         self.notes: list[str] = []
         self.tags = list(self._read(root))
         self.options = self.tags[0].options
+        self._leave_repeated_alone(root)
         self.objects = {tag.name: tag for tag in self.tags if self._source_kind(tag) is not None}
         self.texts = {
             tag.name: tag
@@ -140,15 +140,32 @@ class _Parser:
         self.labels_tags: dict[str, _Tag] = {}  # the first Labels control of each object
         for tag in self.tags:
             if tag.kind == "labels":
-                self.labels_tags.setdefault(tag.attributes.get("toName", ""), tag)
-        self.shown_fields = [
-            name
-            for tag in self.tags
-            if (tag.kind in TEXT_TAGS or (tag.kind == "textarea" and "value" in tag.attributes))
-            and (name := data_field(tag.attributes.get("value", ""))) is not None
-        ]
+                for name in tag.attributes.get("toName", "").split(","):
+                    self.labels_tags.setdefault(name.strip(), tag)
+        shown = (shown_by(str(t), t.kind, t.attributes, t.element) for t in self.tags)
+        self.shown = [one for one in shown if one is not None]
+        elements = [tag.element for tag in self.objects.values()]
+        self.narrations = Narrations(root, self.shown, elements)
         self.num_labels = 0
         self._check_counts()
+
+    def _leave_repeated_alone(self, root: ElementTree.Element) -> None:
+        """A Repeater's tags have other names in every task, so no prediction can name them."""
+        inside = {
+            child
+            for element in root.iter()
+            if isinstance(element.tag, str) and element.tag.lower() == "repeater"
+            for child in element.iter()
+        }
+        repeated = [tag for tag in self.tags if tag.element in inside]
+        self.tags = [tag for tag in self.tags if tag.element not in inside]
+        self.repeats = any(self._source_kind(tag) is not None for tag in repeated)
+        if self.repeats:
+            self.notes.append(
+                "The Image and Video tags of a Repeater are left alone: their names change with "
+                'every task. For a list of images write one Image tag with valueList="$images" '
+                "and its controls, outside of the Repeater."
+            )
 
     def _check_counts(self) -> None:
         controls = sum("toName" in tag.attributes for tag in self.tags)
@@ -180,7 +197,7 @@ class _Parser:
         return "video" if tag.kind == "video" else None
 
     def labeling(self) -> Labeling:
-        controls = [control for tag in self.tags if (control := self._control(tag)) is not None]
+        controls = [control for tag in self.tags for control in self._controls(tag)]
         targets = tuple(
             target
             for tag in self.objects.values()
@@ -190,8 +207,27 @@ class _Parser:
             self._explain_nothing_to_do()
         return Labeling(targets, _some(self.problems), _some(self.notes), self.options)
 
+    def _controls(self, tag: _Tag) -> list[Control]:
+        """The control a tag is, once for each object it belongs to; none that cannot be filled."""
+        control = self._control(tag)
+        names = [name.strip() for name in tag.attributes.get("toName", "").split(",")]
+        if control is None or not control_forms()[control.kind].has_place:
+            return [] if control is None else [control]
+        further = [
+            replace(control, to_name=name, further=True)
+            for name in dict.fromkeys(names)
+            if name in self.objects and name != control.to_name
+        ]
+        if control_forms()[control.kind].tags[tag.kind] is None:
+            separate = [self._separate_labels(each.to_name) for each in further]
+            further = [
+                replace(each, labels_name=name, labels=labels)
+                for each, (name, labels) in zip(further, separate, strict=True)
+            ]
+        return [control, *further]
+
     def _control(self, tag: _Tag) -> Control | None:
-        """The control a tag is, or None where it is none that can be filled."""
+        """The control a tag is for the first object it belongs to."""
         if "toName" not in tag.attributes:
             return None
         kind = kinds_by_tag().get(tag.kind)
@@ -203,7 +239,15 @@ class _Parser:
             return None
         form = control_forms()[kind]
         child = form.tags[tag.kind]
-        to_name = tag.attributes["toName"].split(",")[0].strip()
+        names = [name.strip() for name in tag.attributes["toName"].split(",")]
+        if "," in tag.attributes["toName"] and any(map(str.isspace, tag.attributes["toName"])):
+            self.problems.append(
+                f'{tag} has blanks in toName="{tag.attributes["toName"][:80]}", which Label Studio '
+                f'takes for part of the names; write toName="{",".join(names)[:80]}".'
+            )
+            return None
+        known_names = [name for name in names if name in self.objects or name in self.texts]
+        to_name = next(iter(known_names), names[0])
         if to_name not in self.objects and to_name not in self.texts:
             known = ", ".join(_some(sorted(self.objects))) or "none"
             self.problems.append(
@@ -247,11 +291,10 @@ class _Parser:
         kind = self._source_kind(tag)
         attribute = "valueList" if kind == "images" else "value"
         value = tag.attributes.get(attribute, "")
-        first = next(iter(self.objects))
         own = [
             control
             for control in controls
-            if control.to_name == tag.name or (tag.name == first and control.to_name in self.texts)
+            if control.to_name == tag.name or self._object_of_text(control.to_name) == tag.name
         ]
         own = [control for control in own if self._fits(control, kind)]
         if not own or kind is None:
@@ -260,7 +303,12 @@ class _Parser:
             self.problems.append(f'{tag} names no task field; write {attribute}="$...".')
             return None
         options = {**self.options, **tag.options}
-        narration = self._narration(options, own)
+        asked = next((c.options for c in own if "model_narration" in c.options), options)
+        found = self.narrations.of(str(tag), tag.element, asked)
+        narration = found.value
+        if found.problem is not None and options.get("model_labels") != "actions":
+            self.problems.append(found.problem)
+            return None
         meaning: LabelMeaning = options.get("model_labels") or (
             "narration" if narration else "actions"
         )
@@ -278,7 +326,20 @@ class _Parser:
             return None
         source = Source(kind, tag.name, value, self._framerate(tag, options))
         merged = tuple(replace(each, options={**options, **each.options}) for each in own)
-        return Target(source, merged, narration, meaning, options)
+        if found.note is not None and meaning == "narration":
+            self.notes.append(found.note)
+        return Target(source, merged, narration, meaning, options, found.text_key)
+
+    def _object_of_text(self, name: str) -> str | None:
+        """The Image or Video a text belongs to: that which it is beside, else the first."""
+        if name not in self.texts:
+            return None
+        element = self.texts[name].element
+        for tag in self.objects.values():
+            beside = self.narrations.beside(tag.element)
+            if any(shown.element is element for shown in beside):
+                return tag.name
+        return next(iter(self.objects), None)
 
     def _fits(self, control: Control, kind: SourceKind | None) -> bool:
         """Whether Label Studio can hold this kind of region on this kind of object."""
@@ -289,17 +350,6 @@ class _Parser:
             f"{'a Video' if kind == 'video' else 'an Image'}."
         )
         return False
-
-    def _narration(self, options: dict[str, Any], controls: list[Control]) -> str | None:
-        """The task field with the narration: told, else shown by a tag of the config."""
-        for given in (*(control.options for control in controls), options):
-            if "model_narration" in given:
-                return str(given["model_narration"])
-        for word in NARRATION_WORDS:
-            for name in self.shown_fields:
-                if word in name.lower():
-                    return name
-        return self.shown_fields[0] if self.shown_fields else None
 
     @staticmethod
     def _framerate(tag: _Tag, options: dict[str, Any]) -> str | float | None:
@@ -319,6 +369,9 @@ class _Parser:
         return 1 / rate if rate < 1 else rate  # below 1 Label Studio reads seconds per frame
 
     def _explain_nothing_to_do(self) -> None:
+        if self.repeats:
+            self.problems += self.notes
+            return
         if not any("toName" in tag.attributes for tag in self.tags) and not self.objects:
             self.notes.append("The labeling config is still empty.")
             return

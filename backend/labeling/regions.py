@@ -97,8 +97,9 @@ def plain_region(
     found: Found, control: Control, value: dict[str, Any], *, part: str = "action"
 ) -> Region:
     """A region of the whole task, or what a region of a frame begins with."""
+    place = f"{control.name} {control.to_name}" if control.further else control.name
     region: Region = {
-        "id": region_id(found.grounding.model_version, control.name, found.key, part),
+        "id": region_id(found.grounding.model_version, place, found.key, part),
         "from_name": control.name,
         "to_name": control.to_name,
         "type": control.type,

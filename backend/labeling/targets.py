@@ -12,6 +12,9 @@ from videogem.errors import InputError
 SourceKind = Literal["image", "images", "video"]
 LabelMeaning = Literal["narration", "actions"]
 
+# Names begin with a letter ('$5' is a price), and a full stop behind one ends the sentence.
+_FIELD = re.compile(r"\$\{?([^\W\d][\w\[\]]*(?:\.[\w\[\]]+)*)\}?")
+
 MAX_FILLED_CHARS = 1_000_000  # of a text with task fields in it
 WHOLE_PROJECT = ("model_method", "model_weights")  # in the model's own version already
 
@@ -38,6 +41,7 @@ class Control:
     labels_name: str | None = None  # separate Labels control that labels these regions
     per_region: bool = False  # belongs to a drawn region rather than to the whole task
     options: dict[str, Any] = field(default_factory=dict)
+    further: bool = False  # one of several objects it writes to, and not the first
 
     @property
     def has_labels(self) -> bool:
@@ -60,9 +64,25 @@ class Target:
 
     source: Source
     controls: tuple[Control, ...]
-    narration_field: str | None
+    narration_field: str | None  # or a text with fields in it: "$verb the $object"
     labels_are: LabelMeaning
     options: dict[str, Any]
+    text_key: str = "text"  # of paragraphs: what is said
+
+    def narration(self, data: Mapping[str, Any]) -> Any:
+        """What a task says of its narration: a text, texts, cues or paragraphs.
+
+        Raises:
+            InputError: the task lacks the field.
+        """
+        field = self.narration_field or ""
+        value = fill(field, data) if FIELD_PREFIX in field else look_up(field, data)
+        if self.text_key == "text" or not isinstance(value, list):
+            return value
+        return [
+            {**item, "text": item.get(self.text_key, "")} if isinstance(item, dict) else item
+            for item in value
+        ]
 
 
 @dataclass(frozen=True)
@@ -121,8 +141,16 @@ class Labeling:
 
 def data_field(value: str) -> str | None:
     """Name of the task field a tag's value refers to: ``$frame`` -> ``frame``."""
-    match = re.search(r"\$\{?([\w.\[\]]+)", value)
-    return match[1] if match else None
+    return next(iter(fields_of(value)), None)
+
+
+def fields_of(value: str) -> tuple[str, ...]:
+    """Names of the task fields in a tag's value.
+
+    >>> fields_of("Step $n: ${what}, then $images[0].url. It costs $5.")
+    ('n', 'what', 'images[0].url')
+    """
+    return tuple(dict.fromkeys(_FIELD.findall(value)))
 
 
 def fill(value: str, data: Mapping[str, Any]) -> Any:
@@ -133,13 +161,13 @@ def fill(value: str, data: Mapping[str, Any]) -> Any:
     """
     if value.startswith(FIELD_PREFIX) and data_field(value) == value[1:]:
         return look_up(value[1:], data)
-    fields = re.findall(r"\$\{?([\w.\[\]]+)\}?", value)
+    fields = _FIELD.findall(value)
     texts = {name: str(look_up(name, data)) for name in dict.fromkeys(fields)}
     if sum(len(texts[name]) for name in fields) > MAX_FILLED_CHARS:
         raise InputError(
             f"The task's fields make {value[:80]!r} longer than {MAX_FILLED_CHARS:,} characters."
         )
-    return re.sub(r"\$\{?([\w.\[\]]+)\}?", lambda match: texts[match[1]], value)
+    return _FIELD.sub(lambda match: texts[match[1]], value)
 
 
 def look_up(name: str, data: Mapping[str, Any]) -> Any:

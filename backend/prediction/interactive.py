@@ -173,9 +173,12 @@ def _inside(point: tuple[float, float], place: np.ndarray) -> bool:
 
 
 def _target_of(region: Region, project: Project) -> Target:
-    for target in project.labeling.targets:
-        names = {control.name for control in target.controls}
-        if region.get("to_name") == target.source.name or str(region.get("from_name")) in names:
+    targets = project.labeling.targets
+    for target in targets:
+        if region.get("to_name") == target.source.name:
+            return target
+    for target in targets:  # of a text somebody typed, which belongs to no image
+        if str(region.get("from_name")) in {control.name for control in target.controls}:
             return target
     known = ", ".join(target.source.name for target in project.labeling.targets)
     raise InputError(

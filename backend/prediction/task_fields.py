@@ -12,12 +12,15 @@ from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Label, Labeling, Target, look_up
 from backend.prediction.batcher import Chooser
 from videogem.errors import InputError
+from videogem.narration import clocks
 from videogem.narration.prompts import parse
+from videogem.narration.spoken import without_html
 
 Task = dict[str, Any]
 TIME_FIELD = "time"
 LARGEST_ID = 2**31 - 1  # what the columns hold on every database
 SHOWN_CHARS = 200  # of a value in a message
+SPAN_FIELDS = ("start", "end")
 MAX_NARRATIONS = 50  # of one frame: a task with more holds something else than narrations
 
 
@@ -68,7 +71,7 @@ def sentences_of(task: Task, target: Target) -> Sequence[str] | Chooser:
     if target.labels_are == "actions" or target.narration_field is None:
         action_labels(target)
         return partial(fitting_actions, target)
-    texts = look_up(target.narration_field, data_of(task))
+    texts = target.narration(data_of(task))
     sentences = [_sentence(item) for item in (texts if isinstance(texts, list) else [texts])]
     sentences = [sentence for sentence in sentences if sentence]
     if not sentences:
@@ -83,7 +86,7 @@ def _sentence(item: Any) -> str:
     """Narration as text, or as a cue or a paragraph with text in it."""
     if isinstance(item, dict):
         item = item.get("text", "")
-    return "" if item is None else str(item).strip()
+    return "" if item is None else without_html(str(item)).strip()
 
 
 def fitting_actions(target: Target, similarity: Similarity | None) -> list[str]:
@@ -136,7 +139,7 @@ def time_of(task: Task, target: Target) -> float | None:
     """The moment of a video that is grounded: told by the config, else the task's ``time``.
 
     Raises:
-        InputError: not a number of seconds.
+        InputError: no time.
     """
     data = data_of(task)
     told = target.options.get("model_time")
@@ -145,10 +148,38 @@ def time_of(task: Task, target: Target) -> float | None:
         value = data.get(TIME_FIELD)
     if value is None or value == "":
         return None
-    time = seconds(value)
-    if time is None:
-        raise InputError(f"The task's time must be a number of seconds, got {cut(value)}.")
-    return time
+    return seconds_of("time", value)
+
+
+def span_of(task: Task) -> tuple[float, float] | None:
+    """The part of a video a task is about, from its ``start`` to its ``end``; None without them.
+
+    Raises:
+        InputError: one is missing or no time, or they are the wrong way round.
+    """
+    data = data_of(task)
+    given = [data.get(name) for name in SPAN_FIELDS]
+    if all(value is None or value == "" for value in given):
+        return None
+    start, end = (seconds_of(name, value) for name, value in zip(SPAN_FIELDS, given, strict=True))
+    if end < start:
+        raise InputError(f"The task's start ({start:g} s) lies after its end ({end:g} s).")
+    return start, end
+
+
+def seconds_of(name: str, value: Any) -> float:
+    """A time in a task: seconds, also as text, or a clock ('1:02.5').
+
+    Raises:
+        InputError: neither, or before the start.
+    """
+    found = None if isinstance(value, str) and len(value) > 40 else number(clocks.seconds(value))
+    if found is None or found < 0:
+        raise InputError(
+            f"The task's {name} must be a number of seconds or a clock such as 1:02.5, got "
+            f"{cut(value)}."
+        )
+    return found
 
 
 def seconds(value: Any) -> float | None:

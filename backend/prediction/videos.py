@@ -11,17 +11,26 @@ import numpy as np
 
 from backend.labeling.config import MAX_FRAMERATE
 from backend.labeling.regions import Shown
-from backend.labeling.shapes import number
 from backend.labeling.targets import Target, look_up
 from backend.prediction.batcher import Answer, Batcher, Priority, Question
 from backend.prediction.frames import LIMITS, STEP
 from backend.prediction.moments import Film, Key, Moment
-from backend.prediction.task_fields import Task, action_labels, cut, data_of, seconds, time_of
+from backend.prediction.task_fields import (
+    Task,
+    action_labels,
+    cut,
+    data_of,
+    seconds,
+    span_of,
+    time_of,
+)
 from videogem.errors import InputError
 from videogem.media.sources import FrameReader, VideoInfo
 from videogem.media.video import clips_from, open_frames
 from videogem.narration.prompts import parse
-from videogem.narration.reading import Cue, parse_cues
+from videogem.narration.reading import Cue, Format, guess_format, parse_cues
+from videogem.narration.spoken import without_html
+from videogem.narration.timed_text import has_times, refuse_times
 from videogem.structures import Clip
 from videogem.tracks import STEP as KEY_STEP
 from videogem.tracks import frame_rate_warning, plan_keys
@@ -48,9 +57,11 @@ def read_video(
     """
     with open_frames(file, limits=LIMITS) as reader:
         info = reader.info
-        cues = _cues(task, target, reader, batcher, priority)
+        said = _cues(task, target, reader, batcher, priority)
+        cues = _within(said, info)
         shown = _shown(task, target, info)
-        warning = frame_rate_warning(info, shown.framerate)
+        warnings = [frame_rate_warning(info, shown.framerate), _left_out(said, cues, info)]
+        warning = " ".join(text for text in warnings if text is not None) or None
         if warning is not None:
             logger.warning("task %s: %s", task.get("id"), warning)
         wanted = plan_keys(cues, info.end, step=float(target.options.get("model_every", KEY_STEP)))
@@ -90,23 +101,59 @@ def _cues(
         return _spotted(target, reader, batcher, priority)
     info = reader.info
     data = data_of(task)
-    value = look_up(target.narration_field, data)
+    value = target.narration(data)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = "\n".join(value)
+    form: Format | None = None
     if isinstance(value, str):
-        if "\n" not in value.strip():
-            return [_whole(value.strip(), task, target, info)]
+        if _untimed(value):
+            value = without_html(value, keep_lines=True)
+        if _untimed(value):
+            lines = value.strip().splitlines()
+            refuse_times(lines, mentioned=False)
+            if len(lines) < 2:
+                return [_whole(value.strip(), task, target, info)]
+            form = "text"
     elif not isinstance(value, list | dict):
         raise InputError(
             f"The task's field {target.narration_field!r} must hold a text or a list of "
             f'{{"start", "end", "text"}}, got {cut(value)}.'
         )
-    cues = [cue for cue in parse_cues(value, duration=info.duration) if cue.text.strip()]
+    cues = [cue for cue in parse_cues(value, form, duration=info.duration) if cue.text.strip()]
     if not cues:
         raise InputError(f"The task's field {target.narration_field!r} holds no narration.")
     if len(cues) > MAX_CUES:
         raise InputError(f"{len(cues)} cues are more than the {MAX_CUES} grounded in one video.")
     return cues
+
+
+def _untimed(text: str) -> bool:
+    return guess_format(text) == "plain" and not has_times(text)
+
+
+def _within(said: Sequence[Cue], info: VideoInfo) -> list[Cue]:
+    """The cues that begin within the video.
+
+    Raises:
+        InputError: none does.
+    """
+    cues = [cue for cue in said if cue.start <= info.end]
+    if not cues:
+        first = min(cue.start for cue in said)
+        raise InputError(
+            f"Everything said starts after the video's end ({info.end:.1f} s), the first at "
+            f"{first:.1f} s; is it of another video, or are these no seconds?"
+        )
+    return cues
+
+
+def _left_out(said: Sequence[Cue], kept: Sequence[Cue], info: VideoInfo) -> str | None:
+    if len(said) == len(kept):
+        return None
+    return (
+        f"{len(said) - len(kept)} of {len(said)} cues are left out: they start after the video's "
+        f"end ({info.end:.1f} s)."
+    )
 
 
 def _whole(text: str, task: Task, target: Target, info: VideoInfo) -> Cue:
@@ -116,10 +163,8 @@ def _whole(text: str, task: Task, target: Target, info: VideoInfo) -> Cue:
     moment = time_of(task, target)
     if moment is not None:
         return Cue(moment, moment, text)
-    data = data_of(task)
-    start, end = number(data.get("start")), number(data.get("end"))
-    if start is not None and end is not None and 0 <= start <= end:
-        return Cue(start, end, text)
+    if (span := span_of(task)) is not None:
+        return Cue(*span, text)
     return Cue(0.0, info.duration, text)
 
 

@@ -17,7 +17,7 @@ from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import own_webhooks, problems, why_no_webhook
 from backend.labeling.config import parse_labeling
-from backend.labeling.targets import Labeling, Target, fill, look_up
+from backend.labeling.targets import Labeling, Target, fill
 from backend.media.media import Media
 from backend.prediction.model import BackgroundModel, ModelNotReadyError
 from backend.prediction.task_fields import Task
@@ -260,8 +260,7 @@ def _media(
         step = f"{name}: task {task['id']}, {target.source.name}"
         yield _try(f"{step}: media", _look_at_media, label_studio.key(number), task, target, media)
         if target.narration_field is not None:
-            field = target.narration_field
-            yield _try(f"{step}: narration", _look_at_narration, field, task)
+            yield _try(f"{step}: narration", _look_at_narration, target, task)
 
 
 def _look_at_media(project: ProjectKey, task: Task, target: Target, media: Media) -> str:
@@ -273,8 +272,8 @@ def _look_at_media(project: ProjectKey, task: Task, target: Target, media: Media
     return size if info.fps is None else f"{size}, {info.duration:.2f} s, {info.fps:.3f} fps"
 
 
-def _look_at_narration(field: str, task: Task) -> str:
-    return str(look_up(field, task["data"]))[:80]
+def _look_at_narration(target: Target, task: Task) -> str:
+    return str(target.narration(task["data"]))[:80]
 
 
 def _try(name: str, look: Callable[..., str], *given: Any) -> Check:

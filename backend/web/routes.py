@@ -85,7 +85,8 @@ def _set_up(body: dict[str, Any], service: Service) -> Response:
     if key is not None:
         with _job_list_is_spared(key):
             service.jobs.announce(key, config, version)
-    return jsonify(model_version=version)
+    notes = {"notes": list(labeling.notes)} if labeling.notes else {}
+    return jsonify(model_version=version, **notes)
 
 
 @contextmanager

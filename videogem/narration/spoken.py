@@ -5,7 +5,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_BREAKS = re.compile(r"<\s*/?\s*(?:br|p|div|li)\b[^<>]{0,200}>", re.IGNORECASE)
+_BREAKS = re.compile(
+    r"<\s*/?\s*(?:br|p|div|li|ul|ol|h[1-6]|t[rdh]|table|section|article|blockquote|pre)\b"
+    r"[^<>]{0,200}>",
+    re.IGNORECASE,
+)
+_UNSHOWN = re.compile(
+    r"<(script|style|title)\b[^<>]{0,200}>.{0,2000}?</\1\s*>|<!--.{0,2000}?-->",
+    re.IGNORECASE | re.DOTALL,
+)
 _TAGS = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]*\}")
 _SOUND = re.compile(
     r"\[[^\]\n]{0,80}\]|\([^()\n]{0,80}\)|♪[^♪\n]*?♪|\*[a-z ]{2,30}\*", re.IGNORECASE
@@ -50,15 +58,32 @@ def start_with_names(blocks: Sequence[Sequence[str]]) -> bool:
     return len(named) > 1 and all(named)
 
 
+def without_html(text: str, *, keep_lines: bool = False) -> str:
+    """What a page shows of a text: no tags, no scripts, entities as they are read.
+
+    ``keep_lines`` gives paragraphs lines of their own, else a blank stands between them.
+
+    >>> without_html("<h3>Step&nbsp;2</h3><p>cut the <b>tomato</b> &amp; stir</p><!-- no -->")
+    'Step 2 cut the tomato & stir'
+    """
+    if "<" not in text and "&" not in text:
+        return text
+    space = "\n" if keep_lines else " "
+    # Twice: what Label Studio shows as HTML is often escaped on top.
+    for _ in range(2):
+        shown = _BREAKS.sub(space, _UNSHOWN.sub(space, text))
+        text = html.unescape(_TAGS.sub("", shown))
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return space.join(line for line in lines if line)
+
+
 def without_marks(text: str) -> str:
     """Tags, entities, emoji, sound marks and who speaks are no words.
 
     >>> without_marks("- ANN: (laughs) cut<br>the&nbsp;<b>tomato</b> \\N{TOMATO}")
     'cut the tomato'
     """
-    # Entities twice: what Label Studio shows as HTML is often escaped on top.
-    plain = html.unescape(_TAGS.sub("", _BREAKS.sub(" ", text)))
-    plain = _TAGS.sub("", _BREAKS.sub(" ", plain))
+    plain = without_html(text)
     plain = _SPEAKER.sub("", _SPEAKER_ANY_CASE.sub("", plain), count=1)
     plain = _SOUND.sub(" ", plain)
     plain = _SPEAKER.sub("", _DASH.sub("", plain), count=1)

@@ -78,6 +78,17 @@ def test_setup_answers_with_the_version(client: FlaskClient, name: str) -> None:
         assert (answer.status_code, answer.json) == (200, {"model_version": "fake-1"})
 
 
+def test_setup_tells_which_field_was_taken(client: FlaskClient) -> None:
+    config = (
+        '<View><Text name="a" value="$clip"/><Text name="b" value="$say"/><Image name="i" '
+        'value="$i"/><Rectangle name="r" toName="i"/></View>'
+    )
+    answer = client.post("/setup", json={"project": "1.0", "schema": config}).json
+    assert answer is not None
+    assert answer["model_version"] == "fake-1"
+    assert "taken from 'clip', not from say" in answer["notes"][0]
+
+
 def test_versions(client: FlaskClient) -> None:
     assert client.get("/versions").json == {"versions": ["fake-1"]}
 
