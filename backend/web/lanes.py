@@ -1,5 +1,7 @@
 """Which threads serve which requests: nothing slow ever stands before /health or a webhook."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +10,8 @@ from typing import Any
 from waitress.task import ThreadedTaskDispatcher
 
 PICTURES = (".jpg", ".png")
+SLOW = ("predict", "pages", "pictures")  # their threads give way to those of the other lanes
+STEPS_DOWN = 10  # of the system's 40 priorities
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,17 @@ def lane_of(path: str) -> str:
     if path == "/webhook":
         return "events"
     return "pictures" if path.endswith(PICTURES) else "pages"
+
+
+def give_way() -> None:
+    """Let the system prefer other threads to this one, and to those it starts from now on.
+
+    Only Linux knows priorities of threads; elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        lower = os.getpriority(os.PRIO_PROCESS, thread) + STEPS_DOWN
+        os.setpriority(os.PRIO_PROCESS, thread, min(lower, 19))
 
 
 class Lanes:
@@ -75,8 +90,12 @@ class _Lane(ThreadedTaskDispatcher):
         self.set_thread_count(width.threads)
 
     def start_new_thread(self, target: Callable[[int], None], thread_no: int) -> None:
-        name = f"{self.name}-{thread_no}"
-        threading.Thread(target=target, name=name, args=(thread_no,), daemon=True).start()
+        def serve() -> None:
+            if self.name in SLOW:
+                give_way()
+            target(thread_no)
+
+        threading.Thread(target=serve, name=f"{self.name}-{thread_no}", daemon=True).start()
 
     def offer(self, task: Any) -> bool:
         with self.lock:

@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask
 
@@ -71,6 +72,7 @@ def serve(settings: Settings, create: Create) -> None:
         InputError: the address cannot be listened on, or a setting names what does not exist.
     """
     from backend.web.auth import password_check
+    from backend.web.lanes import give_way
     from backend.web.server import Servers
     from backend.web.service import KEY
 
@@ -80,7 +82,9 @@ def serve(settings: Settings, create: Create) -> None:
     def may_ask(headers: Mapping[str, str]) -> bool:
         return opens(headers.get("AUTHORIZATION", ""))
 
-    app = create(settings)
+    # The threads it starts (job list, model, weights, figures) shall not keep /health waiting.
+    with ThreadPoolExecutor(1, initializer=give_way) as maker:
+        app = maker.submit(create, settings).result()
     try:
         servers = Servers(
             app,

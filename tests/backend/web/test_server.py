@@ -1,6 +1,8 @@
 """The server by raw sockets: what is half sent, too large or misshapen holds nothing up."""
 
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -61,6 +63,8 @@ class App:
         start("200 OK", [("Content-Type", "text/plain")])
         if environ["PATH_INFO"] == "/qa/large":
             return (bytes(MEGABYTE) for _ in range(40))
+        if environ["QUERY_STRING"] == "priority":
+            return [str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).encode()]
         return [f"{environ['REMOTE_ADDR']} {len(body)}".encode()]
 
 
@@ -256,3 +260,19 @@ def test_pipelined_requests_are_answered_in_their_order(start: Callable[..., Run
 )
 def test_lanes(path: str, lane: str) -> None:
     assert lane_of(path) == lane
+
+
+def test_what_computes_gives_way_to_what_is_quick(app: App, start: Callable[..., Running]) -> None:
+    running = start()
+    app.let_go.set()
+
+    def priority(path: bytes) -> int:
+        answer = running.ask(b"GET %s?priority HTTP/1.0\r\n\r\n" % path)
+        return int(answer.rpartition(b"\r\n")[2])
+
+    lower = 10 if sys.platform == "linux" else 0
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for path in b"/health", b"/webhook", b"/setup":
+        assert priority(path) == own
+    for path in b"/predict", b"/qa", b"/qa/audit/1/0/frame.jpg":
+        assert priority(path) == min(own + lower, 19)
