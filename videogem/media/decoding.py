@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from videogem.media.colours import to_rgb
 from videogem.media.orientation import degrees_clockwise, display_matrix, swaps_sides, upright
 from videogem.media.sources import (
     BinaryFile,
@@ -325,7 +326,7 @@ class VideoReader(FrameReader):
         return max(0, round(elapsed * (self.info.fps or 25.0)))
 
     def _make(self, pts: int, frame: av.VideoFrame) -> Frame:
-        image = upright(frame.to_ndarray(format="rgb24"), display_matrix(frame))
+        image = upright(to_rgb(frame), display_matrix(frame))
         return Frame(image, self._clock.seconds(pts), self._index(pts))
 
 

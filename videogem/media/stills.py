@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from videogem.media.colours import on_white
 from videogem.media.sources import (
     IMAGE_SUFFIXES,
     BinaryFile,
@@ -132,10 +133,14 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     with suppress(*_DAMAGE):  # a broken EXIF block must not cost the picture
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey: convert() would clip it to white
-        grey = np.asarray(image).astype(np.float64) / 257
-        image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
-    if image.mode == "P":  # straight to RGB, Pillow warns where the palette has transparency
-        image = image.convert("RGBA")
+        levels = np.asarray(image)
+        grey = (levels.astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)
+        clear = image.info.get("transparency")
+        if clear is not None:
+            grey[levels == clear] = 255
+        return Image.fromarray(grey).convert("RGB")
+    if image.has_transparency_data:
+        return Image.fromarray(on_white(np.asarray(image.convert("RGBA"))))
     return image.convert("RGB")
 
 
