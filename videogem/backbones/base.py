@@ -6,6 +6,7 @@ own ``encode_image`` stays as it was, and several threads may walk at once.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -250,23 +251,41 @@ def _project_heads(output_projection: nn.Module, scale: Any, heads: Tensor) -> T
 
 
 class TextCache:
-    """Unit embeddings of texts already encoded."""
+    """Unit embeddings of texts already encoded, as one table on the tower's device."""
 
     def __init__(self, max_texts: int = 8192) -> None:
-        self._rows: dict[str, Tensor] = {}
+        self._kept: tuple[dict[str, int], Tensor | None] = ({}, None)  # rows, and the table
         self._max_texts = max_texts
+        self._lock = threading.Lock()
 
     def get(self, texts: Sequence[str], encode: "TextEncoder") -> Float[Tensor, "P E"]:
         """Embeddings in the order of ``texts``; those not seen yet are encoded in one batch."""
-        rows = dict(self._rows)  # a snapshot: another thread may clear the cache
-        missing = [text for text in dict.fromkeys(texts) if text not in rows]
-        if missing:
-            new = dict(zip(missing, F.normalize(encode(missing), dim=-1), strict=True))
-            rows.update(new)
-            if len(self._rows) + len(new) > self._max_texts:
-                self._rows = {}
-            self._rows.update(new)
-        return torch.stack([rows[text] for text in texts])
+        rows, table = self._kept
+        if table is None or not all(text in rows for text in texts):
+            rows, table = self._add(texts, encode)
+        return table[torch.tensor([rows[text] for text in texts], device=table.device)]
+
+    def _add(self, texts: Sequence[str], encode: "TextEncoder") -> tuple[dict[str, int], Tensor]:
+        wanted = list(dict.fromkeys(texts))
+        with self._lock:
+            rows, table = self._kept
+            missing = [text for text in wanted if text not in rows]
+            new = F.normalize(encode(missing), dim=-1) if missing else None
+            if new is not None and (table is None or len(rows) + len(missing) > len(table)):
+                known = [text for text in wanted if text in rows]
+                old = [] if table is None else [table[[rows[text] for text in known]]]
+                kept = torch.cat([*old, new])
+                # Others may still read the old table, so a full one is not emptied but replaced.
+                table = new.new_empty((max(self._max_texts, len(kept)), new.shape[1]))
+                table[: len(kept)] = kept
+                rows = {text: row for row, text in enumerate([*known, *missing])}
+            elif new is not None and table is not None:
+                first = len(rows)
+                table[first : first + len(new)] = new
+                rows = rows | {text: first + row for row, text in enumerate(missing)}
+            assert table is not None
+            self._kept = rows, table
+            return rows, table
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """Any open_clip vision transformer with a class token, image and text side."""
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -78,10 +79,27 @@ class OpenCLIPBackbone:
     def preprocess(self, clips: Sequence[Clip]) -> Float[Tensor, "B 3 H W"]:
         """Target frames squashed to the input size (antialiased) and standardised."""
         frames = [clip.target_frame for clip in clips]
-        pixels = squash_bicubic(
-            frames, self.image_size, self._mean, self._std, resampling=self._resampling
-        )
+        pixels = self._preprocess_on_device(frames)
+        if pixels is None:
+            pixels = squash_bicubic(
+                frames, self.image_size, self._mean, self._std, resampling=self._resampling
+            )
         return pixels.to(self.device)
+
+    def _preprocess_on_device(
+        self, frames: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    ) -> Float[Tensor, "B 3 H W"] | None:
+        """The same on CUDA, where Triton is there for it; otherwise None."""
+        device = self.device
+        if device.type != "cuda" or find_spec("triton") is None:
+            return None
+        from videogem.backbones.cuda_resize import fits, squash_on_device
+
+        if not fits(self._resampling):
+            return None
+        return squash_on_device(
+            frames, self.image_size, self._mean, self._std, self._resampling, device
+        )
 
     @torch.inference_mode()
     def encode_frames(
