@@ -44,6 +44,10 @@ _LEAD_IN = re.compile(
     |(?:do\s+not|don't|never)\s+forget\s+to
     |show(?:s|ing)?\s+(?:you|us|them)\s+how\s+to
     |(?:be|been|being)(?=\s+\w+ing\b)
+    |what\s+(?:you|i|we|he|she|they)(?:'(?:m|re|s|ll|ve)|\s+(?:am|are|is|will|have))?
+      (?:\s+(?:just|now|really|basically))?(?:\s+(?:going|want|wants|need|needs|like|have)\s+to)?
+      \s+(?:do|does|did|doing|done)(?:\s+(?:here|now|next|today|first|then|there))*
+      \s+(?:is|was)\b(?:\s+to\b)?
     |what\s+(?:you|i|we)(?:\s+(?:want|need|like)\s+to)?(?:\s+do|'re\s+going\s+to\s+do|\s+are\s+going\s+to\s+do)\s+(?:next\s+)?is
     )[\s,:]*""",
     re.IGNORECASE | re.VERBOSE,
@@ -77,8 +81,18 @@ _ALSO_VERBS = _set("cook host")  # at the start of what is said
 _MEASURES = _set(
     "bit bits pinch piece pieces lot lots couple kind sort type bunch handful tablespoon "
     "tablespoons teaspoon teaspoons gram grams kilo pound pounds ounce ounces half rest dash "
-    "splash drop drops touch amount pair"
+    "splash drop drops touch amount pair kilos kilogram kilograms liter liters litre litres "
+    "milliliter milliliters ml kg mg quart quarts pint pints cupful spoonful spoonfuls inch inches"
 )
+# Containers that measure where they are counted ('two cups of flour'), and are things where not.
+_CONTAINERS = _set("cup cups glass glasses can cans spoon spoons bottle bottles scoop scoops")
+# 'can' behind these is a thing, whatever the tagger takes it for; 'canister' it knows.
+_CAN = re.compile(
+    r"\b(watering|trash|garbage|rubbish|tin|soda|beer|gas|petrol|oil|paint|spray|milk|aluminum)"
+    r"([ -])can(s?)\b",
+    re.IGNORECASE,
+)
+_CANISTER = re.compile(r"\bcanister(s?)\b")
 _SUBJECT_STARTS = _set("i you he she it we they there this that these those who")
 _DETERMINERS = _set(
     "the a an some any another my your his her its our their this that these those it them him "
@@ -97,7 +111,7 @@ _NO_THINGS = _set(
 _NO_GERUNDS = _set("bring string spring ring king thing wing swing sling fling")
 _NO_OBJECTS = _set(
     "minute second hour moment time while way today bit lot step thing something anything nothing "
-    "everything"
+    "everything degree degrees celsius fahrenheit"
 )
 _PARTICLES = _set("up down off out away on in over aside back apart together around")
 # Verb and particle that mean one thing, for where the tagger takes the particle as a preposition.
@@ -196,6 +210,8 @@ def read_everyday(text: str, tag: Tag) -> Read:
     verb.
     """
     said = spoken(text)
+    if _CAN.search(said):
+        return _with_cans(read_everyday(_CAN.sub(r"\1\2canister\3", said), tag))
     parts = [_sentence(part, tag) for part in _SENTENCES.split(said) if _has_letters(part)]
     phrases = [part.action for part in parts if part.verbs]
     return Read(
@@ -204,6 +220,19 @@ def read_everyday(text: str, tag: Tag) -> Read:
         ", ".join(phrases) or said.rstrip(_END),
         tuple(verb for part in parts for verb in part.base_verbs),
         tuple(thing for part in parts for thing in part.base_objects),
+    )
+
+
+def _with_cans(found: Read) -> Read:
+    def back(text: str) -> str:
+        return _CANISTER.sub(r"can\1", text)
+
+    return Read(
+        found.verbs,
+        tuple(map(back, found.objects)),
+        back(found.action),
+        found.base_verbs,
+        tuple(map(back, found.base_objects)),
     )
 
 
@@ -386,15 +415,12 @@ def _rank(token: "Token") -> int | None:
         return None
     if token.i + 1 < len(token.doc) and _lost_head(token.nbor(1)):
         return None
-    measures = token.lower_ in _MEASURES and any(
-        child.text == "of" and any(True for _ in child.children) for child in token.children
-    )
-    if measures:
+    if _measures(token):
         return None
     role = token
     while role.dep_ in ("conj", "appos") and role.head != role and role.head.pos_ != "VERB":
         role = role.head
-    if role.dep_ == "pobj" and role.head.text == "of" and role.head.head.lower_ in _MEASURES:
+    if role.dep_ == "pobj" and role.head.text == "of" and _measures(role.head.head):
         role = role.head.head
     if role.dep_ in ("nsubj", "ROOT") and token.lower_ in _AGENTS:
         return None if role.dep_ == "nsubj" else _LAST
@@ -403,6 +429,17 @@ def _rank(token: "Token") -> int | None:
     if role.dep_ == "pobj" and role.head.dep_ == "agent":
         return _LAST
     return _FIRST if role.dep_ in ("dobj", "nsubjpass", "dative") or _lost_head(role) else _NEXT
+
+
+def _measures(token: "Token") -> bool:
+    """'pinch' in 'a pinch of salt', 'cups' in 'two cups of flour'; the cup in 'a cup of tea' is
+    a thing.
+    """
+    counted = any(child.dep_ == "nummod" or child.lower_ == "half" for child in token.children)
+    known = token.lower_ in _MEASURES or (counted and token.lower_ in _CONTAINERS)
+    return known and any(
+        child.text == "of" and any(True for _ in child.children) for child in token.children
+    )
 
 
 def _thing(head: "Token", verbs: Sequence["Token"]) -> str:

@@ -55,6 +55,15 @@ def test_words_by_the_papers_cut(text, verbs, objects):
         ("Take the lid off and stir", ("take off", "stir"), ("lid",)),
         ("John pours the wine.", ("pours",), ("wine",)),
         ("Step 2: Boil the water.", ("boil",), ("water",)),
+        ("pick up the watering can", ("pick up",), ("watering can",)),
+        ("He opens a soda can with one hand", ("opens",), ("soda can", "hand")),
+        ("You can open the tin can", ("open",), ("tin can",)),
+        ("What I'm doing here is slicing the onion.", ("slicing",), ("onion",)),
+        ("What you want to do next is to chop the nuts", ("chop",), ("nuts",)),
+        ("Add two cups of flour", ("add",), ("flour",)),
+        ("Pick up the cup of tea", ("pick up",), ("cup", "tea")),
+        ("Bake the bread for 20 minutes at 180 degrees", ("bake",), ("bread",)),
+        ("Bake for 20 minutes at 180 degrees", ("bake",), ()),
         ("[Music]", (), ("Music",)),  # no words at all: better these than none
     ],
 )
@@ -76,7 +85,9 @@ def _first_right(path):
     return {kind: 1 - len(misses) / len(lines) for kind, misses in wrong.items()}, wrong
 
 
-@pytest.mark.parametrize(("name", "at_least"), [("narrations", 0.95), ("everyday", 0.95)])
+@pytest.mark.parametrize(
+    ("name", "at_least"), [("narrations", 0.95), ("everyday", 0.95), ("fresh", 0.95)]
+)
 def test_sentences_as_people_write_them(name, at_least):
     right, wrong = _first_right(DATA / f"{name}.jsonl")
     assert min(right.values()) >= at_least, wrong
