@@ -13,6 +13,7 @@ from backend.database.servers import ProjectServers
 from backend.label_studio.connections import Connections
 from backend.settings import Settings
 from tests.http_server import Answer, Server, http_server
+from videogem.errors import InputError
 
 MADE = 1795393766  # Unix time in /setup and /predict
 MADE_TEXT = datetime.fromtimestamp(MADE + 0.6, UTC).isoformat()  # the same project in the API
@@ -74,6 +75,35 @@ def test_two_configured_servers_each_with_its_key(server: Server, other: Server)
     assert [k and connections.get(k) for k in (first, second)] != [None, None]
     assert [connections.get(k).url for k in (first, second)] == [server.url, other.url]  # type: ignore[union-attr]
     assert other.requests[-1].headers["authorization"] == "Token k2"
+
+
+def test_a_person_names_a_project_by_its_number_and_server(server: Server, other: Server) -> None:
+    connections = Connections(configured(server, more_label_studios=f'{{"{other.url}": "k2"}}'))
+    for named in (server, other):
+        key, found = connections.named(f"7@{named.url}/")
+        assert key == ProjectKey(f"http://localhost:{named.port}", 7)
+        assert found.url == named.url
+    with pytest.raises(InputError) as error:
+        connections.named("7")
+    assert f"7@http://localhost:{server.port}" in str(error.value)
+    assert f"7@http://localhost:{other.port}" in str(error.value)
+    with pytest.raises(InputError, match=r"elsewhere\.example is not configured"):
+        connections.named("7@http://elsewhere.example")
+
+
+def test_a_number_alone_is_enough_where_its_server_is_known(server: Server, other: Server) -> None:
+    assert Connections(configured(server)).named("7")[0].server == f"http://localhost:{server.port}"
+    holds(server, "2020-01-01T00:00:00Z")
+    holds(other)
+    connections = Connections(configured(server, more_label_studios=f'{{"{other.url}": "k2"}}'))
+    connections.announce(ONE, "http://another.name", "t")
+    key, found = connections.named("1")
+    assert (key.server, found.url) == (f"http://localhost:{other.port}", other.url)
+
+
+def test_a_project_without_a_configured_server_says_what_to_set() -> None:
+    with pytest.raises(InputError, match="VIDEOGEM_LABEL_STUDIO_URL"):
+        Connections(Settings()).named("7")
 
 
 def test_a_known_server_is_not_replaced_by_what_setup_says(server: Server, other: Server) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backend.database.keys import ProjectKey
 from backend.settings import Settings
 from backend.web.app import create_app
 from tests.backend.prediction.test_batch import CONFIG
@@ -41,3 +42,31 @@ def test_corrections_of_two_servers_stay_apart_over_a_restart(tmp_path: Path) ->
         service = app.extensions["videogem"]
         service.runner.stop()
         service.store.close()
+
+
+def test_jobs_of_one_server_are_shown_and_tried_again_alone(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path, qa_sync_minutes=0), FakeGrounder())
+    service = app.extensions["videogem"]
+    service.runner.stop()
+    client = app.test_client()
+    keys = [ProjectKey(server, 1) for server in SERVERS]
+    for count, key in enumerate(keys, 1):
+        tasks = [{"id": id, "data": {}} for id in range(count)]
+        service.jobs.enqueue(key, CONFIG, "1", tasks)
+        [*claimed] = service.jobs.claim(10)
+        service.jobs.fail([(job, "no frame") for job in claimed])
+
+    def failed(project: str) -> dict[str, int]:
+        answer = client.get("/jobs", query_string={"project": project}).json
+        assert len(answer["failures"]) == sum(row["failed"] for row in answer["projects"])
+        return {row["server"]: row["failed"] for row in answer["projects"]}
+
+    one, two = SERVERS
+    assert failed(f"1@{one}") == {one: 1}
+    assert failed(f"1@{two}/") == {two: 2}
+    assert failed("1") == {one: 1, two: 2}
+    assert failed(f"2@{one}") == {}
+    assert client.get("/jobs", query_string={"project": "1@ls.example"}).status_code == 400
+    assert client.post("/jobs/retry", data={"project": f"1@{two}"}).status_code < 400
+    assert failed("1") == {one: 1, two: 0}
+    service.close()
