@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 
+from backend.database.schema import jobs
+from backend.settings import Settings
 from tests.backend.prediction.test_batch import CONFIG, TOKEN, make_tasks
 from tests.fake_backend import BackendProcess
 from tests.fake_label_studio import FakeLabelStudio, fake_label_studio
@@ -79,14 +83,28 @@ def test_two_backends_share_1000_tasks_and_one_is_killed(tmp_path: Path, databas
 
 
 def share(label_studio: FakeLabelStudio, values: dict[str, Any]) -> None:
-    """Two backends work at one click; the first is killed half way."""
+    """Two backends work at one click; when both have predicted something the first is killed."""
+    engine = sa.create_engine(Settings(**values).database)
+    taken: dict[str, set[int]] = defaultdict(set)  # jobs that were seen in somebody's hands
     with backend(values, seconds=0.01) as survivor:
         with backend(values, seconds=0.01) as victim:
             click(victim, label_studio.tasks)
-            deadline = time.monotonic() + 60
-            while len(label_studio.predictions) < 200:
+            deadline = time.monotonic() + 120
+            while True:
                 assert time.monotonic() < deadline
-                time.sleep(0.05)
+                with engine.connect() as connection:
+                    query = sa.select(jobs.c.id, jobs.c.state, jobs.c.owner)
+                    rows = connection.execute(query).all()
+                for row in rows:
+                    if row.state == "running":
+                        taken[row.owner].add(row.id)
+                predicted = {row.id for row in rows if row.state in ("ready", "done")}
+                assert len(predicted) < len(label_studio.tasks)  # some are left to take over
+                workers = [owner for owner, ids in taken.items() if ids & predicted]
+                if len(workers) == 2 and len(predicted) >= 200:
+                    break
+                time.sleep(0.02)
         wait_until_all_there(label_studio)
         assert survivor.process.poll() is None
+    engine.dispose()
     assert set(label_studio.count().values()) == {1}
