@@ -158,15 +158,18 @@ def _read_cues(
 
 
 def _scorer(model: str, device: str) -> tuple[Any, int]:
+    from backend.prediction.batcher import Batcher, Priority, Question
     from videogem.grounding import load_grounder
     from videogem.narration.prompts import parse
 
-    grounder = load_grounder(model, device=device)
+    batcher = Batcher(load_grounder(model, device=device))
 
     def score(clip: Any, text: str) -> float:
-        return float(grounder.similarity(clip, [parse(text).action_prompt])[0])
+        prompt = parse(text).action_prompt
+        answer = batcher.ask(Question(clip, texts=[prompt]), Priority.REQUEST).result()
+        return (answer.scores or {})[prompt]
 
-    return score, grounder.backbone.num_frames
+    return score, batcher.num_frames
 
 
 def _row(moment: "Moment", words: "WordCut") -> dict[str, Any]:
