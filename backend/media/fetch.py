@@ -15,6 +15,7 @@ from backend.address import Address, AddressError, follow, read_address
 from backend.guard import Session, open_session
 from backend.label_studio.client import LabelStudio
 from backend.media.range_file import RangeFile
+from backend.media.turns import Turns, end_of_fetching
 from backend.settings import MEGABYTE, Settings
 from videogem.errors import InputError
 
@@ -43,6 +44,7 @@ class Fetcher:
         )
         proxy = settings.media_proxy
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._turns = Turns()
 
     def fetch(self, url: str, into: BinaryIO, label_studio: LabelStudio | None) -> None:
         """Write the bytes behind ``url`` into a file.
@@ -50,7 +52,7 @@ class Fetcher:
         Raises:
             MediaError: refused, not found, too large, too slow, too many redirects.
         """
-        deadline = time.monotonic() + self._timeout
+        deadline = self._deadline()
         with self._follow(_read(url), label_studio, deadline) as (final, response):
             self._check_status(final, response, label_studio)
             self._copy(final, response, into, deadline)
@@ -67,7 +69,7 @@ class Fetcher:
             MediaError: refused or out of reach; later reads raise it too.
         """
         address = _read(url)
-        deadline = time.monotonic() + self._timeout
+        deadline = self._deadline()
         with self._follow(address, label_studio, deadline, (0, 1)) as (_, response):
             if response.status_code != 206:
                 return None
@@ -81,7 +83,7 @@ class Fetcher:
             nonlocal spent_s, spent_bytes
             part = io.BytesIO()
             begun = time.monotonic()
-            deadline = begun + self._timeout - spent_s
+            deadline = min(begun + self._timeout - spent_s, end_of_fetching())
             if deadline <= begun:
                 raise self._too_slow(address)
             try:
@@ -109,7 +111,10 @@ class Fetcher:
     ) -> Iterator[tuple[Address, requests.Response]]:
         """The answer at the end of all redirects, and whose it is; ``part`` asks for a range."""
         for _ in range(self._max_redirects + 1):
-            with self._open(address, label_studio, deadline, part) as response:
+            with (
+                self._turn(address, deadline),
+                self._open(address, label_studio, deadline, part) as response,
+            ):
                 if response.status_code in REDIRECTS and "Location" in response.headers:
                     address = _next(address, response.headers["Location"])
                     continue
@@ -119,6 +124,20 @@ class Fetcher:
             f"{address.shown}: more than {self._max_redirects} redirects "
             "(VIDEOGEM_MAX_REDIRECTS); is somebody signed out?"
         )
+
+    @contextmanager
+    def _turn(self, address: Address, deadline: float) -> Iterator[None]:
+        try:
+            with self._turns.take(address.host, deadline):
+                yield
+        except TimeoutError:
+            raise MediaError(
+                f"{address.shown} could not be fetched in time: as many files as may be are being "
+                "fetched already."
+            ) from None
+
+    def _deadline(self) -> float:
+        return min(time.monotonic() + self._timeout, end_of_fetching())
 
     @contextmanager
     def _open(
@@ -191,6 +210,11 @@ class Fetcher:
         raise MediaError(f"{address.shown} answered {response.status_code} instead of the file.")
 
     def _too_slow(self, address: Address) -> MediaError:
+        if time.monotonic() >= end_of_fetching():
+            return MediaError(
+                f"{address.shown} was not there before the request's time was up "
+                "(VIDEOGEM_PREDICT_BUDGET)."
+            )
         return MediaError(
             f"{address.shown} took longer than {self._timeout:g} s (VIDEOGEM_MEDIA_TIMEOUT)."
         )

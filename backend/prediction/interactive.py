@@ -6,6 +6,7 @@ text, and the search for their peaks in the part that was pointed at, are done a
 """
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from backend.labeling.results import form_of, to_regions
 from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Target
 from backend.media.media import Media
+from backend.media.turns import fetching_until
 from backend.prediction.batcher import Batcher, Priority
 from backend.prediction.reading import read_still
 from backend.prediction.task_fields import Project, Task, cut
@@ -50,17 +52,21 @@ def suggest(
     *,
     batcher: Batcher,
     media: Media,
+    seconds: float | None = None,
 ) -> Prediction:
-    """Regions for what was pointed at or typed last.
+    """Regions for what was pointed at or typed last, within so many seconds.
 
     Raises:
-        InputError: the task or the region cannot be used; Label Studio shows the reason.
+        InputError: the task or the region cannot be used, or the time is up; Label Studio shows
+            the reason.
     """
+    deadline = None if seconds is None else time.monotonic() + seconds
     newest = regions[-1]
     target = _target_of(newest, project)
-    slot, question = read_still(
-        task, target, _item_of(newest), project, media=media, num_frames=batcher.num_frames
-    )
+    with fetching_until(deadline):
+        slot, question = read_still(
+            task, target, _item_of(newest), project, media=media, num_frames=batcher.num_frames
+        )
     label = _label_of(newest)
     text = _typed(regions)
     as_action = text is None and slot.target.labels_are == "actions" and label is not None
@@ -68,7 +74,15 @@ def suggest(
         question = dataclasses.replace(question, sentences=[text or str(label)])
     elif not callable(question.sentences):
         question = dataclasses.replace(question, sentences=question.sentences[:1])
-    answer = batcher.ask(question, Priority.CLICK).result()
+    asked = batcher.ask(question, Priority.CLICK)
+    try:
+        answer = asked.result(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        if not asked.cancel() and asked.done():  # the model's own error, or just now there
+            raise
+        raise InputError(
+            f"The model did not come to it within {seconds:g} s (VIDEOGEM_PREDICT_BUDGET)."
+        ) from None
     grounding = answer.groundings[0]
     if newest.get("type") != "textarea":
         grounding = focus(grounding, place_of(newest, grounding))

@@ -5,6 +5,7 @@ that a task whose media are slow holds up no other.
 """
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -13,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from backend.media.media import Media
+from backend.media.turns import fetching_until
 from backend.prediction.batcher import Answer, Batcher, Priority
 from backend.prediction.moments import Moment
 from backend.prediction.reading import read
@@ -24,6 +26,8 @@ from videogem.errors import InputError
 logger = logging.getLogger(__name__)
 
 READERS = 4  # threads that fetch and decode for one caller
+MAX_READERS = 12  # with those that stand in for others
+HELD_SECONDS = 2.0  # without anything read: a slow host holds the reader
 LATE = "The time was up before the task was predicted."
 
 
@@ -79,9 +83,9 @@ def predict_each(
 
     What is under way when the caller stops, or at the deadline, is given up.
     """
-    flight = _Flight(tasks, project, batcher, media, priority)
+    flight = _Flight(tasks, project, batcher, media, priority, deadline)
     try:
-        yield from flight.outcomes(deadline)
+        yield from flight.outcomes()
     finally:
         flight.close()
 
@@ -133,7 +137,9 @@ class _Flight:
         batcher: Batcher,
         media: Media,
         priority: Priority,
+        deadline: float | None,
     ) -> None:
+        self._deadline = deadline
         self._tasks = enumerate(tasks)
         self._tasks_lock = threading.Lock()
         self._project = project
@@ -147,17 +153,20 @@ class _Flight:
         self._waiting: set[Future[Answer]] = set()
         count = min(READERS, len(tasks)) if isinstance(tasks, Sequence) else READERS
         self._num_readers = count
+        self._since: dict[int, float] = {}  # when each reader read something last, by thread
         for _ in range(count):
             threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
 
-    def outcomes(self, deadline: float | None) -> Iterator[tuple[int, Outcome]]:
+    def outcomes(self) -> Iterator[tuple[int, Outcome]]:
         writings: dict[int, _Writing] = {}
         while self._num_readers or writings:
             try:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                event = self._events.get(timeout=left)
+                event = self._events.get(timeout=min(HELD_SECONDS, self._left()))
             except queue.Empty:
-                return
+                if not self._left():
+                    return
+                self._replace_held_readers()
+                continue
             if isinstance(event, _Stopped):
                 self._num_readers -= 1
                 if event.error is not None:
@@ -174,6 +183,19 @@ class _Flight:
                 del writings[event.place]
                 yield event.place, self._outcome(read, writing)
 
+    def _left(self) -> float:
+        """Seconds until the deadline."""
+        left = math.inf if self._deadline is None else self._deadline - time.monotonic()
+        return max(0.0, left)
+
+    def _replace_held_readers(self) -> None:
+        """Go on reading where a slow host holds all readers."""
+        now = time.monotonic()
+        held = sum(now - since >= HELD_SECONDS for since in list(self._since.values()))
+        if self._num_readers <= held < MAX_READERS:
+            self._num_readers += 1
+            threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
+
     def close(self) -> None:
         """Give up what is under way, and the room it takes."""
         with self._closing:
@@ -188,15 +210,21 @@ class _Flight:
 
     def _read_tasks(self) -> None:
         error = None
+        me = threading.get_ident()
         try:
             while not self._closed:
                 with self._tasks_lock:
                     place, task = next(self._tasks, (-1, {}))
                 if place < 0:
                     break
-                self._read_task(place, task)
+                self._since[me] = time.monotonic()
+                with fetching_until(self._deadline):
+                    self._read_task(place, task)
+                del self._since[me]
         except Exception as problem:  # of whoever gives the tasks: theirs to handle
             error = problem
+        finally:
+            self._since.pop(me, None)
         self._events.put(_Stopped(error))
 
     def _read_task(self, place: int, task: Task) -> None:
@@ -212,6 +240,7 @@ class _Flight:
         try:
             for moment in moments:
                 self._ask(place, task, moment)
+                self._since[threading.get_ident()] = time.monotonic()
                 count += 1
                 if self._closed or place in self._failed:
                     break  # nobody wants the rest

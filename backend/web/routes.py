@@ -120,7 +120,14 @@ def predict() -> Response:
     if (regions := context_regions(body.get("params"))) and tasks:
         batcher = service.models.for_labeling(labeling).batcher(timeout=PREDICT_WAIT)
         with service.batches.place():
-            suggestion = suggest(tasks[0], regions, project, batcher=batcher, media=service.media)
+            suggestion = suggest(
+                tasks[0],
+                regions,
+                project,
+                batcher=batcher,
+                media=service.media,
+                seconds=service.settings.predict_budget,
+            )
         return jsonify(results=[suggestion])
     with patience(ANSWER_WAIT):
         return jsonify(results=service.batches.answer(tasks, project))

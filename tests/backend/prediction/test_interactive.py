@@ -1,5 +1,8 @@
 """Smart tools: whatever is pointed at, the answer lies there."""
 
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from tests.images import image_url
 from videogem.errors import InputError
-from videogem.structures import Clip
+from videogem.structures import Clip, Grounding
 
 CONFIG = (
     '<View><Image name="picture" value="$shot"/><Text name="said" value="$words"/>'
@@ -126,3 +129,19 @@ def test_a_region_of_something_else_is_refused(media: Media) -> None:
 @pytest.mark.parametrize("params", [None, {}, {"context": None}, {"context": {"result": []}}])
 def test_ordinary_requests_have_no_context(params: Any) -> None:
     assert context_regions(params) == []
+
+
+def test_a_click_waits_no_longer_than_a_request_may(media: Media) -> None:
+    let_go = threading.Event()
+
+    class Held(FakeGrounder):
+        def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
+            let_go.wait(20)
+            return super().ground(clip, narrations)
+
+    project = Project(1, CONFIG, parse_labeling(CONFIG), "v1")
+    begun = time.monotonic()
+    with pytest.raises(InputError, match="VIDEOGEM_PREDICT_BUDGET"):
+        suggest(TASK, [click(50, 50)], project, batcher=Batcher(Held()), media=media, seconds=0.3)
+    assert time.monotonic() - begun < 10
+    let_go.set()

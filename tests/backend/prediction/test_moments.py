@@ -16,6 +16,8 @@ from PIL import Image
 from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
+from backend.media.turns import OF_ONE_HOST
+from backend.prediction import predict
 from backend.prediction.batcher import Batcher, Priority, Room
 from backend.prediction.predict import Outcome, predict_each, predict_many
 from backend.prediction.task_fields import Project
@@ -165,6 +167,27 @@ def test_a_slow_host_holds_up_its_own_task_only(use: Callable[[Files], Media]) -
     assert sorted(first) == list(range(2, 12))
     come.set()
     assert [outcome.task["id"] for _, outcome in found] == [1]
+
+
+def test_a_slow_host_holds_up_its_own_tasks_however_many(
+    use: Callable[[Files], Media], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "HELD_SECONDS", 0.2)
+    come = threading.Event()
+
+    def make(reference: str) -> bytes:
+        if reference == "slow.png":
+            assert come.wait(20)
+        return png()
+
+    slow, quick = range(1, 1 + OF_ONE_HOST), range(20, 30)
+    tasks = [*(task(number, "slow.png") for number in slow), *(task(number) for number in quick)]
+    batcher = Batcher(FakeGrounder())
+    found = predict_each(tasks, project(IMAGE), batcher=batcher, media=use(Files(make)))
+    first = [next(found)[1].task["id"] for _ in quick]
+    assert sorted(first) == list(quick)
+    come.set()
+    assert sorted(outcome.task["id"] for _, outcome in found) == list(slow)
 
 
 def test_the_budget_covers_fetching(use: Callable[[Files], Media]) -> None:
