@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         description="how often the quality store and the webhooks are compared with Label Studio; "
         "0: only at start, and after an event that came without what it is about",
     )
+    qa_keep_days: float = Field(
+        30.0,
+        ge=0,
+        description="days that events stay after they were counted; what they led to stays for "
+        "good; 0: for ever",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("allowed_hosts", "project_models", "public_hosts", mode="before")

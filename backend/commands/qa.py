@@ -137,6 +137,28 @@ def sync(
 
 
 @commands.command()
+def recompute(
+    *,
+    database: str | None = typer.Option(None, help=DATABASE_HELP),
+) -> None:
+    """Work out all figures anew from the tasks, annotations and predictions that are kept.
+
+    Events that could not be read are tried once more. The backend does the same by itself when a
+    new version counts in another way.
+    """
+    from backend.qa.upkeep import recompute as work_out
+
+    with _store(database) as store:
+        done = work_out(store)
+        counts = store.inbox_counts()
+    typer.echo(
+        f"{done.tasks} tasks with annotations scored anew: {done.after} rows of figures, "
+        f"{done.before} before. {done.retried} events that could not be read were tried again, "
+        f"{counts['failed']} still cannot be."
+    )
+
+
+@commands.command()
 def report(
     *,
     out: Path = typer.Option(Path("quality_report.html"), help="The HTML file to write."),

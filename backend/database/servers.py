@@ -23,6 +23,7 @@ from backend.database.schema import (
 from backend.database.schema import project_servers as table
 
 logger = logging.getLogger(__name__)
+MAX_PROJECTS = 10_000  # anybody who may call /setup can name projects
 
 
 class ProjectServers:
@@ -57,6 +58,8 @@ class ProjectServers:
         """Remember a project's server; another one known before is replaced."""
         with self._lock:
             self._seen[project, created] = server
+            while len(self._seen) > MAX_PROJECTS:
+                del self._seen[next(iter(self._seen))]
         if self._engine is None:
             return
         try:
@@ -80,6 +83,10 @@ class ProjectServers:
                     if old not in (None, server):
                         move(connection, old, server, project)
                     if connection.execute(update.values(server=server)).rowcount == 0:
+                        count = sa.select(sa.func.count()).select_from(table)
+                        if connection.execute(count).scalar_one() >= MAX_PROJECTS:
+                            logger.warning("%d projects are known; no more are kept", MAX_PROJECTS)
+                            return
                         connection.execute(table.insert().values(**key, server=server))
                     return
             except sa.exc.IntegrityError:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from backend.database.engine import lock_writers, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.schema import project_webhooks as table
+from backend.database.servers import MAX_PROJECTS
 
 logger = logging.getLogger(__name__)
 State = Literal["unknown", "ok", "mended", "failed"]
@@ -71,6 +72,8 @@ class WebhookStates:
     def _put(self, key: ProjectKey, new: Webhook) -> None:
         with self._lock:
             old = self._known.get(key)
+            if old is None and len(self._known) >= MAX_PROJECTS:
+                return
             self._known[key] = new
         if old != new:
             self._write(key, new)

@@ -15,6 +15,7 @@ from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+MAX_ANNOUNCED = 1000  # projects whose announced tokens are kept; anybody may call /setup
 ASK_TIMEOUT = (1, 1.5)  # seconds, during /setup, which Label Studio gives 3
 
 
@@ -156,7 +157,10 @@ class Connections:
             logger.warning("project %d: the token of this /setup is not taken", key.id)
             return
         with self._lock:
+            self._announced.pop(key, None)
             self._announced[key] = new
+            while len(self._announced) > MAX_ANNOUNCED:  # the oldest announces itself again
+                del self._announced[next(iter(self._announced))]
 
     @staticmethod
     def _has(server: LabelStudio, number: int, created: int | None) -> bool | None:

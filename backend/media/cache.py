@@ -6,11 +6,21 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 logger = logging.getLogger(__name__)
+PART_AGE = 3600.0  # seconds without a change after which nobody writes a file any more
+
+
+class _Turn:
+    """Who makes a file, one after the other."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted = 0
 
 
 class DiskCache:
@@ -21,7 +31,8 @@ class DiskCache:
         self._max_bytes = max_bytes
         self._max_age = max_age
         self._lock = threading.Lock()
-        self._key_locks: dict[str, threading.Lock] = {}
+        self._turns: dict[str, _Turn] = {}  # of the keys that somebody wants this moment
+        self._sweep()
 
     def open(self, key: str, write: Callable[[BinaryIO], None]) -> BinaryIO:
         """The file for a key, opened; ``write`` makes it where it is missing or too old.
@@ -29,9 +40,7 @@ class DiskCache:
         Two threads asking for the same key make it once.
         """
         name = hashlib.sha256(key.encode()).hexdigest()
-        with self._lock:
-            key_lock = self._key_locks.setdefault(name, threading.Lock())
-        with key_lock:
+        with self._turn(name):
             path = self._folder / name
             try:
                 if time.time() - path.stat().st_mtime < self._max_age:
@@ -41,6 +50,29 @@ class DiskCache:
             except FileNotFoundError:
                 pass
             return self._make(path, write)
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[None]:
+        with self._lock:
+            turn = self._turns.setdefault(name, _Turn())
+            turn.wanted += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.wanted -= 1
+                if not turn.wanted:
+                    del self._turns[name]
+
+    def _sweep(self) -> None:
+        """Remove half-written files of processes that were killed: nobody else ever does."""
+        if not self._folder.is_dir():
+            return
+        for path in self._folder.glob("*.part"):
+            with suppress(OSError):  # another process may be as quick
+                if abs(time.time() - path.stat().st_mtime) > PART_AGE:
+                    path.unlink()
 
     def _make(self, path: Path, write: Callable[[BinaryIO], None]) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +89,7 @@ class DiskCache:
         return file
 
     def _evict(self) -> None:
+        self._sweep()
         entries = []
         for path in self._folder.iterdir():
             try:
@@ -71,4 +104,3 @@ class DiskCache:
                 break
             path.unlink(missing_ok=True)
             total -= size
-            self._key_locks.pop(path.name, None)

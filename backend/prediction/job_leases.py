@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from backend.database.engine import migrate, open_engine, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.owners import Owners
-from backend.database.schema import job_configs, jobs
-from backend.prediction.job_rows import Job, batches
+from backend.database.schema import job_configs, job_projects, jobs
+from backend.database.servers import MAX_PROJECTS
+from backend.prediction.job_rows import MAX_BODIES, Job, batches
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class JobLeases:
         self._held_lock = threading.Lock()
         self.changed = threading.Condition()
         self._cleaned = 0.0
+        self._bodies = MAX_BODIES  # characters that may be in the list: looked at first
         self._closed = threading.Event()
         self.free_dead()
         self._renewer = threading.Thread(target=self._renew, name="job-leases", daemon=True)
@@ -154,6 +156,13 @@ class JobLeases:
                 connection.execute(
                     jobs.delete().where(jobs.c.state == state, jobs.c.updated < now - age)
                 )
+            known = sa.select(sa.func.count()).select_from(job_projects)
+            if connection.execute(known).scalar_one() > MAX_PROJECTS:
+                its = (
+                    jobs.c.server == job_projects.c.server,
+                    jobs.c.project == job_projects.c.project,
+                )
+                connection.execute(job_projects.delete().where(~sa.exists().where(*its)))
             used = sa.select(jobs.c.config_hash)
             connection.execute(job_configs.delete().where(job_configs.c.hash.not_in(used)))
 

@@ -18,6 +18,7 @@ JobState = Literal["queued", "running", "ready", "done", "failed"]
 STATES: tuple[JobState, ...] = ("queued", "running", "ready", "done", "failed")
 UNFINISHED = ("queued", "running", "ready")
 MAX_BODY = 16 * 1024 * 1024  # characters of a task's data
+MAX_BODIES = 1024 * 1024 * 1024  # of all jobs together
 MAX_READY = 16 * 1024 * 1024  # characters of the predictions that are taken for delivery at once
 AT_ONCE = 500  # ids in one statement
 
@@ -186,6 +187,19 @@ def if_small(row: dict[str, Any]) -> dict[str, Any]:
         f"The task has {size:,} characters of data, and {MAX_BODY:,} can be queued; refer to media "
         "by address instead of writing them into the task."
     )
+    return _without_body(row, reason)
+
+
+def no_room(row: dict[str, Any]) -> dict[str, Any]:
+    """What is left of a row where all jobs together would fill the database."""
+    return _without_body(
+        row,
+        f"The job list holds {MAX_BODIES:,} characters of tasks' data and takes no more; ask again "
+        "when some of them are predicted.",
+    )
+
+
+def _without_body(row: dict[str, Any], reason: str) -> dict[str, Any]:
     body = json.dumps({"id": row["task"], "data": {}})
     return row | {"state": "failed", "owner": None, "reason": reason, "body": body}
 

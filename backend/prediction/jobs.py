@@ -28,6 +28,7 @@ from backend.database.keys import ProjectKey
 from backend.database.schema import job_projects, jobs
 from backend.prediction.job_leases import JobLeases
 from backend.prediction.job_rows import (
+    MAX_BODIES,
     MAX_BODY,
     MAX_READY,
     STATES,
@@ -45,6 +46,7 @@ from backend.prediction.job_rows import (
     if_small,
     name_of,
     new_row,
+    no_room,
     of_project,
     of_project_or_all,
     put_config,
@@ -144,8 +146,23 @@ class Jobs(JobLeases):
                 new_row(key, task, version, hashed, "queued", body, now=now, not_before=now + delay)
                 for task, body in bodies.items()
             ]
-            self._put(connection, [if_small(row) for row in rows])
+            self._put(connection, self._within_bounds(connection, rows))
         self.notify()
+
+    def _within_bounds(
+        self, connection: sa.Connection, rows: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The rows, without the data of tasks that the list has no room for."""
+        rows = [if_small(row) for row in rows]
+        coming = sum(len(row["body"]) for row in rows)
+        self._bodies += coming
+        if self._bodies > MAX_BODIES:  # of all that came; some of it may be done by now
+            total = sa.func.coalesce(sa.func.sum(sa.func.length(jobs.c.body)), 0)
+            self._bodies = coming + connection.execute(sa.select(total)).scalar_one()
+            if self._bodies > MAX_BODIES:
+                self._bodies -= coming
+                return [no_room(row) for row in rows]
+        return rows
 
     def _put(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         names = ("config_hash", "state", "owner", "leased_until", "attempts", "reason", "body",
@@ -214,7 +231,7 @@ class Jobs(JobLeases):
             ]  # fmt: skip
             claimed: dict[int, Job] = {}
             if rows:
-                self._put(connection, [if_small(row) for row in rows])
+                self._put(connection, self._within_bounds(connection, rows))
             for ids in batches(mine):
                 query = sa.select(jobs.c.id, jobs.c.task).where(
                     of_project(key), jobs.c.version == version, jobs.c.task.in_(ids)

@@ -30,6 +30,7 @@ from backend.qa.events import Changes, Row, clean, prediction_row, read_event, r
 from backend.qa.scoring import SCORING_VERSION, score_task
 from backend.qa.spool import NotKeptError, Spool
 from backend.qa.times import now
+from backend.qa.upkeep import ENDED, compact, recompute
 from backend.qa.words import load_words
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ WAIT_S = 0.3  # seconds for the database until an event goes to the spool: its s
 WORKER_S = 5.0  # seconds the worker waits for others; requests wait behind it meanwhile
 REFUSED = (KeyError, TypeError, ValueError, sa.exc.DataError, sa.exc.IntegrityError)
 DRAIN_S = 1.0  # seconds until the spool is looked at again
+COMPACT_S = 3600.0  # between two looks at what may be dropped
 
 
 class Store:
@@ -53,8 +55,10 @@ class Store:
     in the database: it may come more than once.
     """
 
-    def __init__(self, url: str, spool: Path | None = None) -> None:
+    def __init__(self, url: str, spool: Path | None = None, *, keep_days: float = 0.0) -> None:
         self.url = url
+        self._keep_days = keep_days
+        self._compacted = -COMPACT_S
         self.spool = None if spool is None else Spool(spool)
         self.when_late: Callable[[dict[str, Any], str], None] = lambda payload, server: None
         self.engine = open_engine(url)
@@ -131,7 +135,7 @@ class Store:
             # Without annotations there is nothing to score.
             query = sa.select(annotated.task_id).distinct()
             query = query.where(annotated.server == server, annotated.task_id.in_(some))
-            self._rescore(connection, server, connection.execute(query).scalars().all())
+            self.rescore(connection, server, connection.execute(query).scalars().all())
 
     def _keep(
         self,
@@ -236,7 +240,7 @@ class Store:
         load_words()
         with self.write() as connection:
             touched = state.merge(connection, server, changes, received_at, listed_at)
-            self._rescore(connection, server, touched)
+            self.rescore(connection, server, touched)
             state.put_fact(connection, "merged_at", received_at)
 
     def bury_project(self, project: ProjectKey) -> None:
@@ -244,7 +248,7 @@ class Store:
         received_at = now()
         with self.write() as connection:
             touched = state.bury_project(connection, *project, received_at)
-            self._rescore(connection, project.server, touched)
+            self.rescore(connection, project.server, touched)
             state.put_fact(connection, "merged_at", received_at)
 
     def note_sync(self, project: ProjectKey, error: str | None) -> None:
@@ -300,17 +304,26 @@ class Store:
         with self.read() as connection:
             events = connection.execute(sa.select(sa.func.count(inbox.c.processed_at))).scalar_one()
             known = connection.execute(sa.select(sa.func.count()).select_from(predictions))
+            events += int(state.get_fact(connection, "events_dropped") or 0)
             return state.get_fact(connection, "merged_at"), events, known.scalar_one()
 
     def inbox_counts(self) -> dict[str, int]:
-        """Events stored, waiting and failed."""
+        """Events that came (also those dropped since), that wait, and that cannot be read."""
         inbox = schema.inbox
         query = sa.select(
             sa.func.count(), sa.func.count(inbox.c.processed_at), sa.func.count(inbox.c.error)
         ).select_from(inbox)
         with self.read() as connection:
             total, processed, failed = connection.execute(query).one()
-        return {"events": total, "waiting": total - processed, "failed": failed}
+            dropped = int(state.get_fact(connection, "events_dropped") or 0)
+        return {"events": total + dropped, "waiting": total - processed, "failed": failed}
+
+    def _compact_at_times(self) -> None:
+        if not self._keep_days or time.monotonic() - self._compacted < COMPACT_S:
+            return
+        self._compacted = time.monotonic()
+        if dropped := compact(self, self._keep_days):
+            logger.info("%d events that were counted long ago were dropped", dropped)
 
     def close(self) -> None:
         """Stop the worker and let go of the database; stored events wait for the next start."""
@@ -326,6 +339,7 @@ class Store:
             try:
                 with patience(WORKER_S):
                     self.process_pending()
+                    self._compact_at_times()
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 logger.warning("quality store: what came waits, trying again in %g s: %s",
                                DRAIN_S, short(error))  # fmt: skip
@@ -370,7 +384,7 @@ class Store:
                         wanted = True
                     with connection.begin_nested():
                         touched = state.merge(connection, event.server, changes, event.received_at)
-                        self._rescore(connection, event.server, touched)
+                        self.rescore(connection, event.server, touched)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
                     logger.exception("event %d cannot be read; it stays in the inbox", event.id)
                     error = f"{type(failure).__name__}: {failure}"[:500]
@@ -395,12 +409,13 @@ class Store:
                 state.put_fact(connection, "tried", f"{event_id} {ends + 1}")
                 return False
             logger.error("event %d is set aside: the process ended in it", event_id)
-            error = f"the process ended {ends} times while this event was read; it is set aside"
+            error = f"{ENDED} {ends} times while this event was read; it is set aside"
             done = schema.inbox.update().where(schema.inbox.c.id == event_id)
             connection.execute(done.values(processed_at=now(), error=error))
             return True
 
-    def _rescore(self, connection: sa.Connection, server: str, task_ids: Iterable[int]) -> None:
+    def rescore(self, connection: sa.Connection, server: str, task_ids: Iterable[int]) -> None:
+        """Work out the scores of some tasks anew, within a transaction of ``write``."""
         task_ids, scores = sorted(task_ids), schema.scores
         deleted = state.gone_projects(connection, server)
         # First all of them: an annotation may have moved from one task to another.
@@ -421,18 +436,11 @@ class Store:
             if state.get_fact(connection, "scoring_version") == SCORING_VERSION:
                 return
             any_known = connection.execute(sa.select(schema.annotations.c.id).limit(1)).first()
-        if any_known is not None:
-            load_words()
+        if any_known is None:
+            with self.write() as connection:
+                state.put_fact(connection, "scoring_version", SCORING_VERSION)
+            return
         with self.write() as connection:
-            annotated = schema.annotations.c
-            found = connection.execute(
-                sa.select(annotated.server, annotated.task_id)
-                .where(annotated.task_id.is_not(None))
-                .distinct()
-            ).all()
-            for server in {row.server for row in found}:
-                ids = [row.task_id for row in found if row.server == server]
-                self._rescore(connection, server, ids)
-            again = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
-            connection.execute(again.values(processed_at=None, error=None))
-            state.put_fact(connection, "scoring_version", SCORING_VERSION)
+            failed = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
+            connection.execute(failed.values(processed_at=None, error=None))
+        recompute(self, again=False)

@@ -185,7 +185,7 @@ def project_models(
 def configured_store(settings: Settings) -> Store:
     """The quality store of the settings."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return Store(settings.database, settings.data_dir / "spool")
+    return Store(settings.database, settings.data_dir / "spool", keep_days=settings.qa_keep_days)
 
 
 def connect(settings: Settings, store: Store) -> Connections:

@@ -10,6 +10,7 @@ import pytest
 from backend.database.engine import migrate, open_engine
 from backend.database.keys import ProjectKey
 from backend.database.servers import ProjectServers
+from backend.database.webhook_states import WebhookStates
 from backend.label_studio.connections import Connections
 from backend.settings import Settings
 from tests.http_server import Answer, Server, http_server
@@ -204,3 +205,24 @@ def test_announcements_that_make_no_sense_are_ignored(hostname: Any) -> None:
 )
 def test_what_is_no_project_has_no_key(project: Any) -> None:
     assert Connections(Settings()).key(project) is None
+
+
+def test_who_may_call_setup_cannot_fill_the_memory_or_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.label_studio.connections.MAX_ANNOUNCED", 5)
+    monkeypatch.setattr("backend.database.servers.MAX_PROJECTS", 8)
+    monkeypatch.setattr("backend.database.webhook_states.MAX_PROJECTS", 8)
+    engine = open_engine(f"sqlite:///{tmp_path}/qa.db")
+    migrate(engine)
+    servers, states = ProjectServers(engine), WebhookStates(engine)
+    connections = Connections(Settings(), servers)
+    for number in range(20):
+        key = connections.announce(f"{number}.{MADE}", "http://localhost:8080", f"t{number}")
+        assert key is not None
+        states.heard(key, "localhost:9090")
+    assert len(connections.servers()) == 1
+    assert [connections.get(key) is None for key in sorted(states.all())] == [True] * 8
+    assert connections.get(ProjectKey("http://localhost:8080", 19)) is not None
+    assert (len(servers.all()), len(states.all())) == (8, 8)
+    engine.dispose()

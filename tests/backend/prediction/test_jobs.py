@@ -100,6 +100,21 @@ def test_a_task_too_large_to_be_kept_says_so(open_jobs: Open) -> None:
     assert len(rows(jobs)[0].body) < 100
 
 
+def test_all_bodies_together_have_a_bound_and_room_comes_back(
+    open_jobs: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs()
+    large = [{"id": id, "data": {"text": "x" * 400}} for id in range(1, 4)]
+    monkeypatch.setattr("backend.prediction.jobs.MAX_BODIES", 1000)
+    for task in large:
+        jobs.enqueue(KEY, "<View/>", "v1", [task])
+    assert [row.state for row in rows(jobs)] == ["queued", "queued", "failed"]
+    assert "takes no more" in jobs.failures()[0]["reason"]
+    jobs.finish(jobs.claim(5))
+    jobs.enqueue(KEY, "<View/>", "v1", large[2:])
+    assert [row.state for row in rows(jobs)] == ["done", "done", "queued"]
+
+
 def test_two_processes_share_the_work(open_jobs: Open) -> None:
     one, two = open_jobs(), open_jobs()
     one.enqueue(KEY, "", "v1", tasks(*range(10)))

@@ -265,12 +265,12 @@ def test_nothing_is_loaded_while_others_wait_for_the_database(tmp_path):
 import sys
 import backend.qa.store as module
 from tests.qa_events import annotation, box, created
-rescore = module.Store._rescore
+rescore = module.Store.rescore
 def watched(self, *given):
     before = "spacy" in sys.modules
     rescore(self, *given)
     assert before, "loaded inside the transaction"
-module.Store._rescore = watched
+module.Store.rescore = watched
 store = module.Store(sys.argv[1])
 event = created(annotation(1, [box(1, 1, 2, 2)]))
 event["task"]["data"] = {"narration": "cut the onion"}
