@@ -89,8 +89,8 @@ def test_a_locked_database_and_what_waits_for_it(app: Any, tmp_path: Path) -> No
         assert checks["database"]["level"] == "warning"
         assert checks["spool"]["numbers"]["entries"] == 3
         assert "3 events" in checks["spool"]["found"]
-    wait_for(lambda: details(app)["spool"]["numbers"]["entries"] == 0)
-    wait_for(lambda: details(app)["database"]["level"] == "ok")
+    wait_for(lambda: details(app)["spool"]["numbers"]["entries"] == 0, seconds=120)
+    wait_for(lambda: details(app)["database"]["level"] == "ok", seconds=120)
     assert details(app)["events"]["numbers"]["events"] == 3
 
 
@@ -132,7 +132,7 @@ def test_the_thread_looks_by_itself_and_outlives_a_stumble(
 
     monkeypatch.setattr(own, "look", look)
     own._thread.start()
-    wait_for(lambda: len(calls) > 3)
+    wait_for(lambda: len(calls) > 3, seconds=120)
     own.close()
     own._thread.join(10)
     assert not own._thread.is_alive()
@@ -219,6 +219,6 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
         raise InputError("There are no weights.")
 
     app = create_app(Settings(data_dir=tmp_path), BackgroundModel("v", load))
-    wait_for(lambda: details(app)["model"]["level"] == "failure")
+    wait_for(lambda: details(app)["model"]["level"] == "failure", seconds=120)
     assert "no weights" in details(app)["model"]["found"]
     parts(app).close()
