@@ -117,6 +117,7 @@ def predict() -> Response:
     key = service.connections.key(body.get("project"))
     threshold = service.settings.score_threshold
     project = Project(key.id if key else None, config, labeling, version, threshold, key)
+    service.languages.look(tasks, project)
     if (regions := context_regions(body.get("params"))) and tasks:
         batcher = service.models.for_labeling(labeling).batcher(timeout=PREDICT_WAIT)
         with service.batches.place():

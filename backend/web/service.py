@@ -12,6 +12,7 @@ from backend.labeling.targets import Labeling
 from backend.media.media import Media
 from backend.prediction.batch import Batches
 from backend.prediction.jobs import Jobs
+from backend.prediction.languages import Languages
 from backend.prediction.model import Models
 from backend.prediction.runner import Runner
 from backend.qa.store import Store
@@ -34,6 +35,11 @@ class Service:
     runner: Runner
     batches: Batches
     webhooks: WebhookKeeper
+
+    @functools.cached_property
+    def languages(self) -> Languages:
+        """Whose narration is in another language than English."""
+        return Languages()
 
     @functools.cached_property
     def states(self) -> States:
