@@ -78,7 +78,7 @@ def create_app(
         settings.predict_budget,
         places(settings.threads),
     )
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_mb * MEGABYTE)
     parts = app.extensions[service.KEY] = Service(
         settings,

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend.database.keys import ProjectKey, read_project
 from backend.web.doctor import diagnose
+from backend.web.openapi import document
 from backend.web.service import Service, current_service
 
 pages = Blueprint("pages", __name__, template_folder="templates")
@@ -61,6 +62,12 @@ def doctor() -> Response | str:
     if _wants_html():
         return render_template("doctor/page.html", checks=checks)
     return jsonify(checks=[check.as_json() for check in checks])
+
+
+@pages.get("/openapi.json")
+def openapi() -> Response:
+    """All routes, for programs."""
+    return jsonify(document())
 
 
 def _project() -> ProjectKey | None:

@@ -8,6 +8,8 @@ from typing import Any, TypeGuard
 
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from backend.database.engine import patience
 from backend.database.keys import ProjectKey
@@ -32,6 +34,14 @@ EVENT_WAIT = 0.3  # seconds for the database, of the 1 that Label Studio waits f
 SETUP_WAIT = 0.5  # seconds, of the 3 that it waits for /setup
 ANSWER_WAIT = 2.0  # seconds that somebody waits for the job list while predictions are at hand
 PREDICT_WAIT = 10.0  # seconds somebody with a smart tool waits for weights that are still loading
+
+
+REFUSED = {
+    404: "There is no such page; /openapi.json lists them.",
+    405: "This page knows other methods; /openapi.json lists them.",
+    413: "The request is larger than VIDEOGEM_MAX_REQUEST_MB allows.",
+    500: "The backend failed at this request. Its log says where; please report it.",
+}
 
 
 class BadRequestError(InputError):
@@ -224,6 +234,20 @@ def no_database(error: SQLAlchemyError) -> Response:
 @routes.app_errorhandler(ModelNotReadyError)
 def not_ready(error: ModelNotReadyError) -> Response:
     return _refusal(503, str(error))
+
+
+@routes.app_errorhandler(HTTPException)
+def refused(error: HTTPException) -> BaseResponse:
+    """What Flask itself refuses, in the same form as all other refusals."""
+    answer = error.get_response()
+    code = answer.status_code
+    if code < 400:  # a redirect
+        return answer
+    telling = _refusal(code, REFUSED.get(code) or error.description or answer.status)
+    for name in "Allow", "Retry-After":
+        if name in answer.headers:
+            telling.headers[name] = answer.headers[name]
+    return telling
 
 
 def _refusal(code: int, reason: str) -> Response:

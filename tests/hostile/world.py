@@ -57,6 +57,7 @@ class World:
     log: LogWatch
     faults: list[Fault] = field(default_factory=list)
     slowest: float = 0.0  # seconds
+    slowest_again: float = 0.0  # seconds, of what took too long when it was asked again
     statuses: dict[int, int] = field(default_factory=dict)
 
     def send(self, number: int, request: Request, *, limit_s: float | None = None) -> Any:
@@ -73,7 +74,12 @@ class World:
         if b"Defect in the backend" in answer.get_data()[:100_000]:
             self._note(number, request, "a defect was told")
         if limit_s is not None and taken > limit_s:
-            self._note(number, request, f"took {taken:.1f} s")
+            start = time.monotonic()  # once more: others use this machine, too
+            self._open(request)
+            again = time.monotonic() - start
+            self.slowest_again = max(self.slowest_again, again)
+            if again > limit_s:
+                self._note(number, request, f"took {taken:.1f} s, and {again:.1f} s once more")
         for told in self.log.found[before:]:
             self._note(number, request, told)
         return answer
