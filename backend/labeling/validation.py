@@ -10,10 +10,13 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
+from xml.etree import ElementTree
 
+from backend.labeling.config import read_xml
 from backend.labeling.targets import Labeling
 
 PERCENT_KEYS = ("x", "y", "width", "height")
+LABEL_TAGS = ("Label", "Choice")
 ROUNDING = 1e-3  # percent: sums of rounded numbers
 
 
@@ -28,7 +31,11 @@ def warm_up() -> None:
 def _interface(config: str) -> Any:
     from label_studio_sdk.label_interface.interface import LabelInterface
 
-    return LabelInterface(config)
+    root = read_xml(config)
+    for element in root.iter():
+        if element.tag in LABEL_TAGS:  # the SDK loses labels that have a name; nothing asks for it
+            element.attrib.pop("name", None)
+    return LabelInterface(ElementTree.tostring(root, encoding="unicode"))
 
 
 def problems_of(prediction: dict[str, Any], config: str, labeling: Labeling) -> list[str]:

@@ -16,7 +16,7 @@ from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError, TaskPage
 from backend.label_studio.webhooks import WebhookKeeper
-from backend.qa.events import Changes, Row, project_row, read_task
+from backend.qa.events import Changes, Row, clean, project_row, read_task
 from backend.qa.queries import of_project
 from backend.qa.store import Store
 from backend.qa.times import now
@@ -84,7 +84,7 @@ def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncRe
     server, number = project
     listed_at = now()
     before, known_tasks, keys = _state(store, project)
-    row = {**project_row(api.project(number), now()), "id": number}
+    row = {**project_row(clean(api.project(number)), now()), "id": number}
     store.merge(server, Changes(projects=[row]))
     seen_tasks: set[int] = set()
     seen: set[int] = set()
@@ -248,7 +248,7 @@ def _pages(api: Api, project: int) -> Iterator[list[dict[str, Any]]]:
             raise LabelStudioError(
                 f"Label Studio listed the tasks of project {project} in a form that is not known."
             )
-        yield page.tasks
+        yield clean(page.tasks)
 
 
 def _is_task(task: object) -> bool:

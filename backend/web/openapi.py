@@ -118,7 +118,9 @@ def _schemas() -> Schema:
         ),
         "SetupAnswer": _object(
             "Predictions carry the same version, so that none is asked for twice.",
+            needs="model_version",
             model_version=TEXT,
+            notes={**_list(TEXT), "description": "What of the config is left alone, and why."},
         ),
         "Task": _object(
             "A task as Label Studio sends it; media by address or as data: address.",
@@ -212,7 +214,9 @@ def _schemas() -> Schema:
         ),
         "Checks": _object(checks=_list(_ref("Check"))),
         "Share": _object(
-            "A share with its Wilson 95 % interval; no figures at n = 0.",
+            "A share with its 95 % interval, over videos where known; no figures at n = 0.",
+            needs="n hits accuracy low high",
+            clusters={**COUNT, "description": "Videos, or tasks of no known video."},
             n=COUNT,
             hits=COUNT,
             accuracy=_maybe(SHARE),
@@ -220,7 +224,9 @@ def _schemas() -> Schema:
             high=_maybe(SHARE),
         ),
         "Mean": _object(
-            "A mean with its normal 95 % interval; none of one value or none.",
+            "A mean with its 95 % interval; none of one value or none.",
+            needs="n mean low high median",
+            clusters={**COUNT, "description": "Videos, or tasks of no known video."},
             n=COUNT,
             mean=_maybe(NUMBER),
             low=_maybe(NUMBER),
@@ -235,9 +241,7 @@ def _schemas() -> Schema:
             filters={"type": "object", "additionalProperties": TEXT},
             headline=_ref("Share"),
             macro=_maybe(SHARE),
-            subsets=_object(
-                independent=_ref("Share"), edited=_ref("Share"), accepted=_ref("Share")
-            ),
+            subsets={"type": "object", "additionalProperties": _ref("Share")},
             skipped=_ref("Share"),
             outcomes=open_list,
             overlap={"type": "object"},

