@@ -65,6 +65,8 @@ class Request(HTTPRequestParser):
             super().parse_header(header_plus)
         except ValueError:  # a length of thousands of digits, an address that is none
             raise ParsingError("The request's address or length cannot be read.") from None
+        if not self.content_length:
+            self.expect_continue = False  # else waitress waits for a body that never comes
         if self.chunked or "TRANSFER_ENCODING" in self.headers:
             self._refuse(Refusal(411, "A body needs a Content-Length here."))
         elif self.content_length >= self.adj.max_request_body_size:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from backend.media.media import Media
 from backend.settings import Settings
 from tests.http_server import Answer, Request, Server, http_server
 
+# Of media.example, with its key, for a hundred years.
+CERTIFICATE = Path(__file__).resolve().parents[2] / "data" / "media_example.pem"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -101,6 +104,29 @@ def test_private_addresses_may_be_allowed(tmp_path: Path, elsewhere: Server, all
     assert read(reader, f"http://127.0.0.1:{elsewhere.port}/a.jpg") == b"file"
 
 
+@contextlib.contextmanager
+def tunnel() -> Iterator[tuple[str, list[str]]]:
+    """A proxy that takes CONNECT and is the far end itself; what was asked, and for whom by TLS."""
+    seen: list[str] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    context.sni_callback = lambda _socket, name, _context: seen.append(str(name))
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as link:
+            seen.append(link.recv(65536).decode().partition(" HTTP/")[0])
+            link.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            with context.wrap_socket(link, server_side=True) as inner:
+                inner.recv(65536)
+                inner.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nby tunnel")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener], daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+        thread.join(10)
+
+
 class TestProxy:
     """Media from elsewhere through a proxy; the address it is asked for is checked here."""
 
@@ -124,6 +150,35 @@ class TestProxy:
         assert read(reader, "http://media.example/a.jpg") == b"by proxy"
         assert proxy.targets == ["http://93.184.216.34/a.jpg"]
         assert proxy.requests[0].headers["host"].startswith("media.example")
+
+    @pytest.mark.parametrize("name", ["media.example", "other.example"])
+    def test_https_goes_through_a_tunnel_to_the_checked_address(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        resolve = socket.getaddrinfo
+
+        def fake(host: Any, *given: Any, **named: Any) -> Any:
+            found = [(2, 1, 6, "", ("93.184.216.34", 443))]
+            return found if host == name else resolve(host, *given, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", fake)
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(CERTIFICATE))
+        with tunnel() as (url, seen):
+            reader = media(tmp_path, None, media_proxy=url)
+            if name == "media.example":
+                assert read(reader, f"https://{name}/a.jpg") == b"by tunnel"
+            else:  # the certificate's name is checked, not the address that was connected to
+                with pytest.raises(MediaError, match="cannot be reached"):
+                    read(reader, f"https://{name}/a.jpg")
+        assert seen == ["CONNECT 93.184.216.34:443", name]
+
+    def test_a_tunnel_is_not_asked_for_private_addresses(
+        self, tmp_path: Path, proxy: Server
+    ) -> None:
+        reader = media(tmp_path, None, media_proxy=proxy.url)
+        with pytest.raises(MediaError, match="private address"):
+            read(reader, "https://127.0.0.1/a.jpg")
+        assert proxy.targets == []
 
     def test_private_addresses_are_refused_behind_it_too(
         self, tmp_path: Path, proxy: Server, elsewhere: Server

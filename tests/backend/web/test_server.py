@@ -237,6 +237,16 @@ def test_the_address_of_a_proxy_is_believed_only_where_it_is_set(
     assert start(trusted_proxy="127.0.0.1").ask(request).endswith(b"203.0.113.7 0")
 
 
+def test_who_expects_to_be_told_to_go_on_is(start: Callable[..., Running]) -> None:
+    head = b"POST /webhook HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    running = start()
+    answer = running.ask(head + b"Content-Length: 2\r\n\r\n{}")
+    assert answer.startswith(b"HTTP/1.1 100 ") and answer.endswith(b"127.0.0.1 2")
+    assert running.ask(head + b"\r\n").startswith(b"HTTP/1.1 200 ")  # no body to wait for
+    large = running.ask(head + b"Content-Length: 99999999999\r\n\r\n")
+    assert large.startswith(b"HTTP/1.1 413 ")
+
+
 def test_pipelined_requests_are_answered_in_their_order(start: Callable[..., Running]) -> None:
     body = b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
     last = b"GET /setup HTTP/1.0\r\n\r\n"
