@@ -75,6 +75,24 @@ def test_json_is_all_that_is_printed_and_a_picture_is_written(run, picture, tmp_
         assert image.size == (960, 2 * (320 + 26))
 
 
+@pytest.mark.parametrize(
+    ("option", "prompts"),
+    [
+        ((), ["pick up something.", "using cutting board.", "pick up the cutting board."]),
+        (
+            ("--paper-words",),
+            ["pick something.", "using board.", "Now you pick up the cutting board."],
+        ),
+    ],
+)
+def test_paper_words_cut_as_the_paper_does(run, picture, option, prompts):
+    said = "Now you pick up the cutting board."
+    done = run("ground", picture, "--narration", said, "--json", *option)
+    parts = json.loads(done.out)["components"]
+    asked = [part["prompt"].removeprefix("A photo of a person ") for part in parts.values()]
+    assert asked == prompts
+
+
 def test_pixels_are_those_of_the_source_frame():
     clip = Clip.from_image(np.zeros((200, 400, 3), dtype=np.uint8))
     grounding = FakeGrounder({"cut tomato": (0.25, 0.5)}).ground(clip, ["cut tomato"])[0]
