@@ -19,42 +19,32 @@ prediction never gets the name of a version it was not made with.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from backend.database.keys import ProjectKey
-from backend.database.schema import job_projects, jobs
-from backend.prediction.job_leases import JobLeases
+from backend.database.schema import jobs
+from backend.prediction.job_counts import JobCounts
+from backend.prediction.job_intake import JobIntake
 from backend.prediction.job_rows import (
-    MAX_BODIES,
     MAX_BODY,
     MAX_READY,
-    STATES,
     UNFINISHED,
-    Claimed,
     Job,
     JobState,
     as_words,
     batches,
-    body_of,
-    config_hash,
     config_of,
     finished,
     first_within,
-    if_small,
     name_of,
-    new_row,
-    no_room,
     of_project,
     of_project_or_all,
-    put_config,
-    upsert,
     wanted_of,
 )
 from backend.prediction.predict import Prediction
-from backend.prediction.task_fields import Task, id_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,201 +52,10 @@ MAX_ATTEMPTS = 5  # times a job may take its process down with it
 ALONE = 2  # attempts after which a job is tried by itself, so that it takes no other with it
 LONGEST_DELAY = 3600.0  # seconds; a job that should wait longer was written by a wrong clock
 SENDING = 15.0  # seconds that Label Studio may go on saving after whoever sent it was killed
-SHOWN_FAILURES = 200
 
 
-class Jobs(JobLeases):
+class Jobs(JobIntake, JobCounts):
     """The job list of one process. Safe to use from several threads."""
-
-    # What a project asks for -----------------------------------------------------------------
-
-    def announce(self, key: ProjectKey, config: str, version: str) -> int:
-        """Tell what a project asks for now; jobs of anything else are dropped. Returns how many."""
-        wanted = (version, config_hash(config))
-        with self._read() as connection:
-            if wanted_of(connection, key) == wanted:
-                return 0
-        with self._write() as connection:
-            return self._announce(connection, key, *wanted)
-
-    def _announce(
-        self, connection: sa.Connection, key: ProjectKey, version: str, hashed: str
-    ) -> int:
-        if wanted_of(connection, key) == (version, hashed):
-            return 0
-        row = {"server": key.server, "project": key.id, "version": version, "config_hash": hashed}
-        upsert(connection, job_projects, [row], ("server", "project"), ("version", "config_hash"))
-        gone = connection.execute(
-            jobs.delete().where(
-                of_project(key),
-                jobs.c.state != "done",
-                (jobs.c.version != version) | (jobs.c.config_hash != hashed),
-            )
-        ).rowcount
-        if gone:
-            logger.warning(
-                "project %s: %d jobs dropped, their labeling config or model version is no longer "
-                "the current one (%s)", name_of(key), gone, version or "a config that cannot work",
-            )  # fmt: skip
-        return gone
-
-    def drop(self, some: Sequence[Job], why: str) -> None:
-        """Forget jobs that nobody wants any more."""
-        with self._let_go(some), self._write() as connection:
-            for ids in batches([job.id for job in some]):
-                connection.execute(jobs.delete().where(jobs.c.id.in_(ids)))
-        if some:
-            logger.warning("project %s: %d jobs dropped: %s", name_of(some[0].key), len(some), why)
-
-    def drop_project(self, key: ProjectKey, why: str) -> None:
-        """Forget all unfinished jobs of a project."""
-        with self._write() as connection:
-            gone = connection.execute(
-                jobs.delete().where(of_project(key), jobs.c.state.in_(UNFINISHED))
-            ).rowcount
-        if gone:
-            logger.warning("project %s: %d jobs dropped: %s", name_of(key), gone, why)
-
-    # Putting tasks in --------------------------------------------------------------------------
-
-    def enqueue(
-        self,
-        key: ProjectKey,
-        config: str,
-        version: str,
-        tasks: Iterable[Task],
-        *,
-        delay: float = 0.0,
-    ) -> None:
-        """Add tasks; those that wait already keep their place, failed and done ones start anew.
-
-        Tasks without an id of Label Studio's are left out.
-
-        A task too large to be kept is failed at once, with that reason.
-        """
-        hashed = config_hash(config)
-        bodies = {id: body_of(task) for task in tasks if (id := id_of(task)) is not None}
-        if not bodies:
-            return
-        with self._write() as connection:
-            self._announce(connection, key, version, hashed)
-            put_config(connection, hashed, config)
-            now = self._now(connection)
-            rows = [
-                new_row(key, task, version, hashed, "queued", body, now=now, not_before=now + delay)
-                for task, body in bodies.items()
-            ]
-            self._put(connection, self._within_bounds(connection, rows))
-        self.notify()
-
-    def _within_bounds(
-        self, connection: sa.Connection, rows: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """The rows, without the data of tasks that the list has no room for."""
-        rows = [if_small(row) for row in rows]
-        coming = sum(len(row["body"]) for row in rows)
-        self._bodies += coming
-        if self._bodies > MAX_BODIES:  # of all that came; some of it may be done by now
-            total = sa.func.coalesce(sa.func.sum(sa.func.length(jobs.c.body)), 0)
-            self._bodies = coming + connection.execute(sa.select(total)).scalar_one()
-            if self._bodies > MAX_BODIES:
-                self._bodies -= coming
-                return [no_room(row) for row in rows]
-        return rows
-
-    def _put(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-        names = ("config_hash", "state", "owner", "leased_until", "attempts", "reason", "body",
-                 "prediction", "not_before", "updated")  # fmt: skip
-        upsert(
-            connection,
-            jobs,
-            rows,
-            ("server", "project", "task", "version"),
-            names,
-            lambda new: (
-                (jobs.c.state == "failed")
-                | (jobs.c.state == "done")
-                | (jobs.c.config_hash != new.config_hash)
-            ),
-        )
-
-    def begin(
-        self, key: ProjectKey, config: str, version: str, tasks: Sequence[Task], *, saving: float
-    ) -> Claimed:
-        """Claim tasks for a request that predicts them itself; nobody else does them meanwhile.
-
-        Whatever was answered less than ``saving`` seconds ago may be on its way into Label
-        Studio this moment: it is queued for later, when the runner looks before it saves.
-        """
-        hashed = config_hash(config)
-        by_id = {int(task["id"]): task for task in tasks}
-        kept: dict[int, Prediction] = {}
-        pending: set[int] = set()
-        again: list[int] = []
-        with self._write() as connection:
-            self._lock_project(connection, key)
-            self._announce(connection, key, version, hashed)
-            put_config(connection, hashed, config)
-            now = self._now(connection)
-            for ids in batches(list(by_id)):
-                query = sa.select(
-                    jobs.c.id, jobs.c.task, jobs.c.state, jobs.c.prediction, jobs.c.updated,
-                    jobs.c.owner, self._lapsed(now).label("lapsed"),
-                ).where(
-                    of_project(key), jobs.c.version == version, jobs.c.task.in_(ids)
-                )  # fmt: skip
-                for row in connection.execute(query.with_for_update()):
-                    if row.state == "ready" and (row.owner is None or row.lapsed):
-                        kept[row.task] = json.loads(row.prediction)
-                    elif row.state in UNFINISHED:
-                        pending.add(row.task)
-                    elif row.state == "done" and 0 <= now - row.updated < saving:
-                        pending.add(row.task)
-                        again.append(row.task)
-            mine = [task for task in by_id if task not in kept and task not in pending]
-            if kept:
-                self._set(
-                    connection,
-                    of_project(key) & (jobs.c.version == version) & jobs.c.task.in_(sorted(kept)),
-                    **finished(now),
-                )
-            rows = [
-                new_row(key, task, version, hashed, "queued", body_of(by_id[task]), now=now,
-                     not_before=now + saving)
-                for task in again
-            ] + [
-                new_row(key, task, version, hashed, "running", body_of(by_id[task]), now=now)
-                | {"owner": self._owners.own, "leased_until": now + self._lease}
-                for task in mine
-            ]  # fmt: skip
-            claimed: dict[int, Job] = {}
-            if rows:
-                self._put(connection, self._within_bounds(connection, rows))
-            for ids in batches(mine):
-                query = sa.select(jobs.c.id, jobs.c.task).where(
-                    of_project(key), jobs.c.version == version, jobs.c.task.in_(ids)
-                )
-                for job_id, task in connection.execute(query):
-                    claimed[task] = Job(job_id, key, by_id[task], version, config)
-        self._hold(claimed.values())
-        return Claimed(claimed, kept, pending)
-
-    def take_over(self, old: Sequence[Mapping[str, Any]]) -> int:
-        """Take in the jobs of another list (see ``old_jobs.py``); what is here already stays."""
-        with self._write() as connection:
-            now = self._now(connection)
-            rows = []
-            for each in old:
-                hashed = config_hash(each["config"])
-                put_config(connection, hashed, each["config"])
-                scope = each["key"], each["task"], each["version"], hashed
-                row = new_row(*scope, each["state"], each["body"], now=now)
-                rows.append(row | {"prediction": each["prediction"], "reason": each["reason"]})
-            if rows:
-                upsert(connection, jobs, rows, ("server", "project", "task", "version"), ())
-        return len(rows)
-
-    # Working -----------------------------------------------------------------------------------
 
     def claim(self, limit: int) -> list[Job]:
         """Take the oldest waiting jobs of one project; they count as running from now on."""
@@ -488,60 +287,3 @@ class Jobs(JobLeases):
             )  # fmt: skip
             connection.execute(jobs.delete().where(nobodys, there))
             self._set(connection, nobodys, server=key.server)
-
-    # Looking -----------------------------------------------------------------------------------
-
-    def state(self, key: ProjectKey, task: int, version: str) -> JobState | None:
-        """State of one job; None where there is none."""
-        query = sa.select(jobs.c.state).where(
-            of_project(key), jobs.c.task == task, jobs.c.version == version
-        )
-        with self._read() as connection:
-            found: JobState | None = connection.execute(query).scalar()
-        return found
-
-    def counts(self, project: ProjectKey | None = None) -> dict[ProjectKey, dict[JobState, int]]:
-        """Number of jobs by project and state."""
-        query = sa.select(jobs.c.server, jobs.c.project, jobs.c.state, sa.func.count())
-        query = query.group_by(jobs.c.server, jobs.c.project, jobs.c.state)
-        query = query.where(of_project_or_all(project))
-        counts: dict[ProjectKey, dict[JobState, int]] = {}
-        with self._read() as connection:
-            for server, number, state, count in connection.execute(
-                query.order_by(jobs.c.server, jobs.c.project)
-            ):
-                key = ProjectKey(server, number)
-                counts.setdefault(key, dict.fromkeys(STATES, 0))[state] = count
-        return counts
-
-    def waiting_since(self) -> float | None:
-        """Seconds that the oldest queued or running job has not changed; None where none is."""
-        query = sa.select(sa.func.min(jobs.c.updated)).where(
-            jobs.c.state.in_(("queued", "running"))
-        )
-        with self._read() as connection:
-            oldest = connection.execute(query).scalar()
-            return None if oldest is None else max(0.0, self._now(connection) - oldest)
-
-    def failures(self, project: ProjectKey | None = None) -> list[dict[str, Any]]:
-        """The latest failed jobs, with their reasons."""
-        query = sa.select(
-            jobs.c.server, jobs.c.project, jobs.c.task,
-            jobs.c.version.label("model_version"), jobs.c.reason, jobs.c.updated.label("time"),
-        ).where(jobs.c.state == "failed", of_project_or_all(project))  # fmt: skip
-        query = query.order_by(jobs.c.updated.desc()).limit(SHOWN_FAILURES)
-        with self._read() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    def num_ready(self) -> int:
-        """Predictions that are not in Label Studio yet."""
-        return self._number("ready")
-
-    def num_waiting(self) -> int:
-        """Tasks that are not predicted yet."""
-        return self._number("queued", "running")
-
-    def _number(self, *states: JobState) -> int:
-        query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(states))
-        with self._read() as connection:
-            return int(connection.execute(query).scalar_one())

@@ -105,7 +105,7 @@ def test_all_bodies_together_have_a_bound_and_room_comes_back(
 ) -> None:
     jobs = open_jobs()
     large = [{"id": id, "data": {"text": "x" * 400}} for id in range(1, 4)]
-    monkeypatch.setattr("backend.prediction.jobs.MAX_BODIES", 1000)
+    monkeypatch.setattr("backend.prediction.job_intake.MAX_BODIES", 1000)
     for task in large:
         jobs.enqueue(KEY, "<View/>", "v1", [task])
     assert [row.state for row in rows(jobs)] == ["queued", "queued", "failed"]
