@@ -43,7 +43,15 @@ from videogem.demo_world.vocabulary import DEMO_DIRECTORY, Vocabulary, load_voca
 
 FPS = 25
 CLIPS_DIRECTORY = DEMO_DIRECTORY / "clips"
-_CODEC_OPTIONS = {"crf": "24", "preset": "slow", "g": "50", "movflags": "+faststart"}
+# Without its tree of macroblocks: on processors with AVX-512, x264 decides by it differently from
+# run to run.
+_CODEC_OPTIONS = {
+    "crf": "24",
+    "preset": "slow",
+    "g": "50",
+    "mbtree": "0",
+    "movflags": "+faststart",
+}
 _CUE_GAP = 0.12  # seconds between one cue and the next
 _NUM_LONE = 2
 

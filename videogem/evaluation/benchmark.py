@@ -94,8 +94,9 @@ def as_content(found: Sequence[tuple[Part, list[Row], list[Comparison]]]) -> lis
     ]
 
 
-def as_markdown(parts: Sequence[dict[str, Any]]) -> str:
+def as_markdown(content: dict[str, Any]) -> str:
     """Accuracies with intervals, one column a part; then box overlaps and the comparisons."""
+    parts: Sequence[dict[str, Any]] = content["parts"]
     header = "| method | " + " | ".join(part["part"] for part in parts) + " |"
     rule = "|---|" + "---|" * len(parts)
     accuracies, overlaps = [header, rule], [header, rule]
@@ -107,9 +108,9 @@ def as_markdown(parts: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Demo benchmark",
         "",
-        f"Made by `python -m videogem.evaluation.benchmark docs` (version {__version__}, seed "
-        f"{SEED}); do not edit. The model is the demo model; it was trained on image-caption pairs "
-        "of the emoji world alone, never on a box. Unseen pairs: verb-object pairs that no "
+        f"Made by `python -m videogem.evaluation.benchmark docs` (version {content['version']}, "
+        f"seed {content['seed']}); do not edit. The model is the demo model; it was trained on "
+        "image-caption pairs of the emoji world alone, never on a box. Unseen pairs: verb-object pairs that no "
         "training scene shows. Unseen style: such pairs in a drawing style that no training scene "
         "uses. Moving clips: every cue of the shipped clips at its middle, words found in the "
         "narration. "
@@ -169,16 +170,15 @@ def main() -> None:
             for measured in measure(wanted, options):
                 found[name].append(measured)
                 progress.advance(task)
-    parts = as_content(found["parts"])
     content = {
         "version": __version__,
         "seed": SEED,
-        "parts": parts,
+        "parts": as_content(found["parts"]),
         "small": as_content(found["small"]),
     }
     arguments.folder.mkdir(parents=True, exist_ok=True)
     (arguments.folder / "demo_benchmark.json").write_text(json.dumps(content, indent=1) + "\n")
-    (arguments.folder / "demo_benchmark.md").write_text(as_markdown(parts))
+    (arguments.folder / "demo_benchmark.md").write_text(as_markdown(content))
 
 
 if __name__ == "__main__":
