@@ -190,6 +190,7 @@ def _schemas() -> Schema:
             failed=COUNT,
             progress=SHARE,
             seconds_left=_maybe(NUMBER),
+            note=_maybe(TEXT),
         ),
         "Failure": _object(
             server=TEXT,
