@@ -111,9 +111,9 @@ def as_markdown(content: dict[str, Any]) -> str:
         f"Made by `python -m videogem.evaluation.benchmark docs` (version {content['version']}, "
         f"seed {content['seed']}); do not edit. The model is the demo model; it was trained on "
         "image-caption pairs of the emoji world alone, never on a box. Unseen pairs: verb-object "
-        "pairs that no training scene shows. Unseen style: such pairs in a drawing style that no training scene "
-        "uses. Moving clips: every cue of the shipped clips at its middle, words found in the "
-        "narration. "
+        "pairs that no training scene shows. Unseen style: such pairs in a drawing style that no "
+        "training scene uses. Moving clips: every cue of the shipped clips at its middle, words "
+        "found in the narration. "
         "Baselines use the action prompt alone, as in the paper's Table 1.",
         "",
         "Pointing accuracy in percent, 95 % interval over scenes or clips, whose items are alike:",
