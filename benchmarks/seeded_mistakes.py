@@ -190,6 +190,7 @@ KINDS: dict[str, Mistake] = {
     "annotator-disagreement": wrong_actor,
     "always-accepts": lambda item, *_: item,  # see with_lazy_annotator
     "short-time": hurried,
+    "emptied": lambda item, *_: replace(item, boxes=(), emptied=2),
 }
 
 

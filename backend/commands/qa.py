@@ -193,7 +193,7 @@ def export(
     database: str | None = typer.Option(None, help=DATABASE_HELP),
 ) -> None:
     """Take regions, labels or figures out of the store."""
-    from backend.qa import exports
+    from backend.qa import coco, exports
     from backend.qa.report import Filters, build_report
 
     filters = Filters.of({"project": project or ""})
@@ -201,7 +201,7 @@ def export(
         if form is ExportForm.csv:
             text = exports.regions_csv(store, filters)
         elif form is ExportForm.coco:
-            text = exports.coco_json(store, filters) + "\n"
+            text = coco.coco_json(store, filters) + "\n"
         else:
             text = json.dumps(exports.plain(build_report(store, filters))) + "\n"
     if out is None:

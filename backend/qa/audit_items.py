@@ -32,6 +32,7 @@ class Item:
     lead_time: float | None = None
     track: str | None = None  # what connects the frames of one video
     time: float | None = None  # orders the frames of a track
+    emptied: int = 0  # predicted regions of which, and beside which, nothing was left
     task: str = ""  # items of one task by several annotators show the same thing
 
 

@@ -19,7 +19,7 @@ Frames = list[tuple[int, list[Region]]]  # the boxes of each frame of an annotat
 def audit_items(
     tasks: Sequence[Row], annotations: Sequence[Row], scores: Sequence[Row]
 ) -> list[Item]:
-    """One item per annotation and frame, in pixels; skipped and empty annotations have none."""
+    """One item per annotation and frame, in pixels; skipped annotations have none."""
     words = {(task.get("server", ""), task["id"]): words_of(task["data"]) for task in tasks}
     by_annotation: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in scores:
@@ -31,6 +31,9 @@ def audit_items(
     for annotation in kept:
         rows = by_annotation.get(_key(annotation), [])
         about = words.get(_task_key(annotation))
+        empty = None if frames[_key(annotation)] else _emptied(annotation, rows, about)
+        if empty is not None:
+            items.append(empty)
         for index, boxes in frames[_key(annotation)]:
             predicted = [r for r in rows if r.get("item", 0) == index]
             items.append(_item(annotation, index, boxes, predicted, rows, about, narrated=narrated))
@@ -77,6 +80,27 @@ def _frames(annotation: Row) -> Frames:
     for region in read_regions(annotation["result"], types_of("box", "track")):
         canvases[region.canvas[1]].append(region)
     return sorted(canvases.items())
+
+
+def _emptied(annotation: Row, rows: Sequence[Row], about: Any) -> Item | None:
+    """The item of an annotation that has no region although some were predicted."""
+    predicted = [r for r in rows if r.get("place") is not None and "compared" not in r]
+    if not predicted or read_regions(annotation["result"]):
+        return None
+    first = predicted[0]
+    item, size = first.get("item", 0), first["size"]
+    return Item(
+        id=f"{annotation['id']}:{item}:{annotation.get('server', '')}",
+        boxes=(),
+        size_wh=(size[0], size[1]),
+        annotator=None if annotation["annotator"] is None else str(annotation["annotator"]),
+        accepted=False,
+        lead_time=number(annotation["lead_time"]),
+        track=about.video or None if about else None,
+        time=about.time if about else None,
+        emptied=len(predicted),
+        task=f"{annotation['task_id']}:{item}:{annotation.get('server', '')}",
+    )
 
 
 def _item(

@@ -126,22 +126,23 @@ def _text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _path(url: str) -> str:
+def path_of(url: str) -> str:
+    """The path of an address; of Label Studio's local files, the one they have there."""
     parts = urlsplit(url)
     local = parse_qs(parts.query).get("d")
     return local[0] if local else parts.path
 
 
 def _name(url: str) -> str:
-    return PurePosixPath(_path(url)).name if url else ""
+    return PurePosixPath(path_of(url)).name if url else ""
 
 
 def _frame(url: str) -> float | None:
     """The number at the end of a frame's file name."""
-    digits = re.search(r"(\d+)$", PurePosixPath(_path(url)).stem)
+    digits = re.search(r"(\d+)$", PurePosixPath(path_of(url)).stem)
     return float(digits[1]) if digits else None
 
 
 def _folder(url: str) -> str:
     """Frames of one video usually share a folder."""
-    return PurePosixPath(_path(url)).parent.name if url else ""
+    return PurePosixPath(path_of(url)).parent.name if url else ""

@@ -16,6 +16,7 @@ from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import LARGEST_ID
 from backend.qa import exports
 from backend.qa.charts import breakdown_chart, curve_chart
+from backend.qa.coco import coco_json
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
 from backend.qa.report import DIMENSIONS, Filters, build_report
@@ -119,8 +120,8 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         return _download(text, "text/csv; charset=utf-8", "regions.csv")
 
     @pages.get("/qa/coco.json")
-    def coco_json() -> Response:
-        text = exports.coco_json(store, Filters.of(request.args))
+    def coco() -> Response:
+        text = coco_json(store, Filters.of(request.args))
         return _download(text, "application/json", "annotations_coco.json")
 
     @pages.get("/qa/report.html")

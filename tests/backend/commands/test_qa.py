@@ -43,7 +43,9 @@ def test_report_writes_one_file_or_prints_json(database, tmp_path):
 def test_export_in_each_form(database, tmp_path):
     assert run("export", "--database", database).stdout.startswith("project_id,task_id,")
     coco = json.loads(run("export", "--database", database, "--format", "coco").stdout)
-    assert coco["categories"] == [{"id": 1, "name": "action"}]
+    assert [(category["id"], category["name"]) for category in coco["categories"]] == [
+        (1, "action")
+    ]
     out = tmp_path / "figures.json"
     assert (
         run("export", "--database", database, "--format", "json", "--out", str(out)).exit_code == 0

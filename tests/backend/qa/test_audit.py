@@ -91,6 +91,7 @@ def swap(reason, item, rng):
         "far-outside": lambda: replace(item, point=far),
         "label-mismatch": lambda: replace(item, label="peel"),
         "short-time": lambda: replace(item, lead_time=rng.uniform(0.1, 0.9)),
+        "emptied": lambda: replace(item, boxes=(), emptied=2),
         "always-accepts": lambda: replace(item, annotator="lazy", accepted=True),
     }[reason]()
 
@@ -106,6 +107,16 @@ def test_seeded_mistakes_are_found(reason):
     found = {s.id for s in find_suspects(items) if s.reason == reason}
     assert {items[k].id for k in seeded} <= found
     assert len(found) <= 33
+
+
+def test_a_point_as_good_as_on_the_side_is_no_confident_miss():
+    items = clean(100)
+    _, y1, x2, y2 = items[0].boxes[0]
+    near = replace(items[0], point=(x2 + 3, (y1 + y2) / 2), score=0.99)  # 0.4 % of 800 pixels
+    far = replace(items[0], point=(x2 + 5, (y1 + y2) / 2), score=0.99)
+    for item, expected in ((near, []), (far, ["confident-miss"])):
+        found = find_suspects([item, *items[1:]])
+        assert [s.reason for s in found if s.id == item.id] == expected
 
 
 def test_a_jump_in_a_track_is_found_and_steady_motion_is_not():

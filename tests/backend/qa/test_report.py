@@ -11,13 +11,14 @@ from statsmodels.stats.proportion import proportion_confint
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa import exports
+from backend.qa.coco import coco_json
 from backend.qa.figures import macro, mean, pointing
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import score_rows, summary
 from backend.qa.report import ROLLING, Filters, build_report, curve
 from backend.qa.store import Store
 from tests.backend.qa.test_figures import row
-from tests.qa_events import annotation, box, created, deleted, point, prediction
+from tests.qa_events import annotation, box, created, deleted, point, prediction, track
 from tests.qa_world import team_events
 from videogem.errors import InputError
 
@@ -218,7 +219,7 @@ def test_csv_has_a_line_per_region_and_no_formulas(team, store):
 
 def test_coco_is_read_by_pycocotools(team, tmp_path):
     path = tmp_path / "coco.json"
-    path.write_text(exports.coco_json(team, Filters(project=ProjectKey("", 7))))
+    path.write_text(coco_json(team, Filters(project=ProjectKey("", 7))))
     coco = COCO(str(path))
     kept = [e["annotation"] for e in team_events() if not e["annotation"]["was_cancelled"]]
     assert len(coco.getAnnIds()) == len(kept)
@@ -228,6 +229,60 @@ def test_coco_is_read_by_pycocotools(team, tmp_path):
     expected = [value["x"] * 6.4, value["y"] * 3.6, value["width"] * 6.4, value["height"] * 3.6]
     assert one["bbox"] == pytest.approx(expected, abs=0.01)
     assert coco.loadImgs(one["image_id"])[0]["width"] == 640
+
+
+def test_coco_cuts_boxes_keeps_empty_images_and_has_points_as_keypoints(store):
+    guess = [point(30, 30), box(20, 20, 20, 20)]
+    reviews = {
+        1: [point(30, 30), box(90, -10, 30, 20)],  # leaves the frame on two sides
+        2: [],
+        3: [point(70, 110, id="alone", label="other")],
+    }
+    for i, regions in reviews.items():
+        made = annotation(i, regions, task=i, prediction=prediction(guess, id=i),
+                          parent_prediction=i)  # fmt: skip
+        data = {"frame": f"https://host/a:b/../frame {i}.jpg?token=secret"}
+        store.append_event(created(made, **data))
+    skipped = annotation(4, [], task=4, was_cancelled=True, prediction=prediction(guess, id=4))
+    store.append_event(created(skipped))
+    found = json.loads(coco_json(store, Filters()))
+    assert [image["label_studio_task"] for image in found["images"]] == [1, 2, 3]
+    assert {image["file_name"] for image in found["images"]} == {
+        f"a_b/frame {i}.jpg" for i in (1, 2, 3)
+    }
+    assert found["images"][1]["width"] == 640
+    first, second = found["annotations"]
+    assert first["bbox"] == [576, 0, 64, 36]  # 90 to 100 % of 640, 0 to 10 % of 360
+    assert (first["keypoints"], first["num_keypoints"]) == ([192, 108, 2], 1)
+    assert (second["bbox"], second["keypoints"]) == ([448, 360, 0, 0], [448, 360, 2])
+    assert [c["keypoints"] for c in found["categories"]] == [["point"], ["point"]]
+
+
+def test_coco_names_each_frame_of_a_list_and_of_a_video(store):
+    frames = [f"/data/local-files/?d=clip/{k}.jpg" for k in range(3)]
+    made = annotation(1, [box(1, 1, 9, 9, item_index=2), box(1, 1, 9, 9, id="b", item_index=0)])
+    store.append_event(created(made, frames=frames))
+    key = {"frame": 7, "x": 1, "y": 1, "width": 9, "height": 9, "enabled": True}
+    store.append_event(created(annotation(2, [track([key])], task=2), video="/data/up/one.mp4"))
+    names = [image["file_name"] for image in json.loads(coco_json(store, Filters()))["images"]]
+    assert sorted(names) == ["clip/0.jpg", "clip/2.jpg", "up/one_000007.jpg"]
+
+
+def test_an_emptied_annotation_is_a_suspect(store):
+    for i, regions in {1: [], 2: [box(20, 20, 20, 20)]}.items():
+        guess = prediction([point(30, 30), box(20, 20, 20, 20)], id=i)
+        store.append_event(
+            created(annotation(i, regions, task=i, prediction=guess, parent_prediction=i))
+        )
+    skipped = annotation(
+        3, [], task=3, was_cancelled=True, prediction=prediction([point(1, 1)], id=3)
+    )
+    store.append_event(created(skipped))
+    report = build_report(store, Filters())
+    emptied = [s for s in report["audit"] if s["reasons"][0]["reason"] == "emptied"]
+    assert [s["annotation_id"] for s in emptied] == [1]
+    assert "2 predicted" in emptied[0]["reasons"][0]["detail"]
+    assert exports.report_html(report)
 
 
 def test_the_report_file_holds_everything_itself(team):
@@ -288,5 +343,5 @@ def test_deleted_annotations_leave_every_table(store):
     report = build_report(store, Filters())
     assert report["headline"]["n"] == 1
     assert report["annotators"][0]["annotations"] == 1
-    assert len(json.loads(exports.coco_json(store, Filters()))["annotations"]) == 1
+    assert len(json.loads(coco_json(store, Filters()))["annotations"]) == 1
     assert len(store.rows(schema.annotations)) == 2  # the tombstone stays
