@@ -153,7 +153,7 @@ class _Flight:
         self._waiting: set[Future[Answer]] = set()
         count = min(READERS, len(tasks)) if isinstance(tasks, Sequence) else READERS
         self._num_readers = count
-        self._since: dict[int, float] = {}  # when each reader read something last, by thread
+        self._since: dict[int, float] = {}  # since when each waits for its media, by thread
         for _ in range(count):
             threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
 
@@ -220,7 +220,7 @@ class _Flight:
                 self._since[me] = time.monotonic()
                 with fetching_until(self._deadline):
                     self._read_task(place, task)
-                del self._since[me]
+                self._since.pop(me, None)
         except Exception as problem:  # of whoever gives the tasks: theirs to handle
             error = problem
         finally:
@@ -230,6 +230,7 @@ class _Flight:
     def _read_task(self, place: int, task: Task) -> None:
         error = None
         count = 0
+        me = threading.get_ident()
         moments = read(
             task,
             self._project,
@@ -239,8 +240,9 @@ class _Flight:
         )
         try:
             for moment in moments:
+                self._since.pop(me, None)  # waiting for room is not waiting for a host
                 self._ask(place, task, moment)
-                self._since[threading.get_ident()] = time.monotonic()
+                self._since[me] = time.monotonic()
                 count += 1
                 if self._closed or place in self._failed:
                     break  # nobody wants the rest
