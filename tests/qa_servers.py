@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.engine import migrate, open_engine
 from backend.database.keys import ProjectKey
+from backend.database.webhook_states import WebhookStates
 from backend.qa.queries import summary
 from backend.qa.report import Filters, build_report
 from backend.qa.store import Store
@@ -94,3 +95,59 @@ def check_migration(url: str) -> None:
             assert {row["server"] for row in store.rows(table)} == {ONE.server}
     finally:
         store.close()
+
+
+def check_migration_of_0004(url: str) -> None:
+    """A store of the fourth revision, with rows of two servers, keeps them all."""
+    engine = open_engine(url)
+    migrate(engine, "0004")
+    text = "INSERT INTO projects (server, id, title, label_config, version, sync_error) VALUES "
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        for server, error in ((ONE.server, None), (TWO.server, "30 of 30 are gone")):
+            row = {"server": server, "error": error}
+            values = "(:server, 1, 'kitchen', '<View/>', '1', :error)"
+            connection.execute(sa.text(text + values), row)
+            inbox = {"received_at": "2026-01-01", "action": "X", "payload": "{}", "server": server}
+            connection.execute(schema.inbox.insert().values(**inbox))
+    engine.dispose()
+    store = Store(url)
+    try:
+        found = [
+            (p["server"], p["sync_error"], p["synced_at"]) for p in store.rows(schema.projects)
+        ]
+        assert found == [(ONE.server, None, None), (TWO.server, "30 of 30 are gone", None)]
+        assert [row["server"] for row in store.rows(schema.inbox)] == [ONE.server, TWO.server]
+        states = WebhookStates(store.engine)
+        states.note(ONE, "failed", "none leads here")
+        assert WebhookStates(store.engine).get(ONE).state == "failed"
+        store.note_sync(TWO, None)
+        assert store.rows(schema.projects)[1]["synced_at"] is not None
+    finally:
+        store.close()
+
+
+HOSTILE = {
+    "nan": float("nan"), "inf": float("-inf"), "nul": "a\0b", "half": "\ud800x", "huge": 10**40,
+    "\0key": 1, "\udfff": "y",
+}  # fmt: skip
+
+
+def check_hostile_values(store: Store) -> None:
+    """What JSON allows and a database may not: the event counts all the same."""
+    guess = prediction([point(30, 30), box(20, 20, 20, 20)], id=70)
+    guess |= {"score": float("nan"), "model_version": "m\0\ud800"}
+    left = [point(30, 30), box(20, 20, 20, 20)]
+    made = annotation(5, left, task=5, parent_prediction=70, prediction=guess)
+    made |= {"lead_time": float("inf"), "completed_by": 10**40}
+    made["result"].append({"type": "textarea", "value": {"text": list(HOSTILE.values())}})
+    event = created(made)
+    event["task"] = {"id": 5, "data": {"narration": "cut\0 the \ud800onion", "more": HOSTILE}}
+    store.append_event({**event, "project": {"id": 1, "title": "\0\ud800", "label_config": "\0"}})
+    store.record_all(ProjectKey("", 1), [(6, {**guess, "id": None, "score": float("inf")})])
+    store.process_pending()
+    assert store.inbox_counts() == {"events": 1, "waiting": 0, "failed": 0}
+    [kept] = store.rows(schema.annotations)
+    assert (kept["annotator"], kept["lead_time"]) == (None, None)
+    assert len(store.rows(schema.predictions)) == 2
+    assert {row["annotation_id"] for row in store.rows(schema.scores)} == {5}
+    assert build_report(store, Filters())["inbox"]["failed"] == 0

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from flask import Flask
 from PIL import Image
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from backend.database.servers import ProjectServers
 from backend.database.webhook_states import WebhookStates
@@ -183,9 +185,23 @@ def project_models(
 
 
 def configured_store(settings: Settings) -> Store:
-    """The quality store of the settings."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return Store(settings.database, settings.data_dir / "spool", keep_days=settings.qa_keep_days)
+    """The quality store of the settings.
+
+    Raises:
+        InputError: the database cannot be used. Whoever runs the service starts it again later:
+            what is in the spool waits, and Label Studio is told by the refused connection.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        spool = settings.data_dir / "spool"
+        return Store(settings.database, spool, keep_days=settings.qa_keep_days)
+    except (OperationalError, OSError) as error:
+        shown = make_url(settings.database).render_as_string(hide_password=True)
+        reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
+        raise InputError(
+            f"The database {shown} cannot be used: {reason}. "
+            "Start it, or check VIDEOGEM_DATABASE_URL and VIDEOGEM_DATA_DIR; then start again."
+        ) from None
 
 
 def connect(settings: Settings, store: Store) -> Connections:

@@ -13,7 +13,12 @@ from backend.qa.report import Filters, build_report
 from backend.qa.store import Store
 from tests.postgres import MISSING, postgres, server_program
 from tests.qa_events import all_recorded
-from tests.qa_servers import check_migration, check_two_servers
+from tests.qa_servers import (
+    check_hostile_values,
+    check_migration,
+    check_migration_of_0004,
+    check_two_servers,
+)
 from tests.qa_world import team_events
 
 NUMBERS = itertools.count()
@@ -46,6 +51,18 @@ def test_two_servers_with_the_same_ids_do_not_mix(empty_url):
 
 def test_a_store_of_before_is_migrated_without_loss(empty_url):
     check_migration(empty_url)
+
+
+def test_a_store_of_the_fourth_revision_is_migrated_without_loss(empty_url):
+    check_migration_of_0004(empty_url)
+
+
+def test_values_that_json_allows_and_postgresql_does_not(empty_url):
+    store = Store(empty_url)
+    try:
+        check_hostile_values(store)
+    finally:
+        store.close()
 
 
 def rows_of(store, table):

@@ -12,7 +12,15 @@ from backend.qa.queries import summary
 from backend.qa.report import Filters
 from backend.qa.store import Store
 from tests.qa_events import annotation, box, created
-from tests.qa_servers import GUESS, ONE, TWO, check_migration, check_two_servers
+from tests.qa_servers import (
+    GUESS,
+    ONE,
+    TWO,
+    check_hostile_values,
+    check_migration,
+    check_migration_of_0004,
+    check_two_servers,
+)
 from videogem.errors import InputError
 
 
@@ -29,6 +37,14 @@ def test_two_servers_with_the_same_ids_do_not_mix(store):
 
 def test_a_store_of_before_is_migrated_without_loss(tmp_path):
     check_migration(f"sqlite:///{tmp_path}/old.db")
+
+
+def test_a_store_of_the_fourth_revision_is_migrated_without_loss(tmp_path):
+    check_migration_of_0004(f"sqlite:///{tmp_path}/old.db")
+
+
+def test_values_that_json_allows_and_a_database_may_not(store):
+    check_hostile_values(store)
 
 
 def test_a_number_that_two_servers_have_must_be_said_fully(store):

@@ -18,6 +18,7 @@ from tests.backend.prediction.test_batch import CONFIG, TOKEN, make_tasks, wait_
 from tests.fake_label_studio import fake_label_studio
 from tests.fakes import FakeGrounder
 from tests.qa_events import annotation, box, created, point, prediction
+from videogem.errors import InputError
 
 SETUP = {"project": "1.5", "schema": CONFIG, "hostname": "http://localhost:8080"}
 
@@ -145,3 +146,11 @@ def test_many_tasks_that_cannot_be_queued_are_refused_in_words(start: Start) -> 
     assert answer.status_code == 503
     assert "database" in answer.json["error"]  # type: ignore[index]
     assert not Spool(backend.path.parent / "spool").holds()
+
+
+def test_a_start_without_its_database_says_so_in_one_sentence(tmp_path: Path) -> None:
+    gone = "postgresql://me:secret@127.0.0.1:9/none"
+    with pytest.raises(InputError, match=r"cannot be used.*VIDEOGEM_DATABASE_URL") as error:
+        create_app(Settings(data_dir=tmp_path, database_url=gone), FakeGrounder())
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
