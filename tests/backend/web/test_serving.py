@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 # 2 s for every frame, in Python code that holds the interpreter.
 PROGRAM = """
 import sys, time
-from backend.web import serving
+from pathlib import Path
+from backend.web import server, serving
 from backend.web.app import create_app
 from backend.prediction.model import BackgroundModel
 from backend.settings import Settings
@@ -36,6 +37,7 @@ def work(seconds):
 
 class Slow(FakeGrounder):
     def ground(self, clip, narrations):
+        Path(sys.argv[2], "grounding").touch()
         work(2)
         return super().ground(clip, narrations)
 
@@ -46,6 +48,7 @@ def load():
 def create(settings):
     return create_app(settings, BackgroundModel("fake-1", load))
 
+server.STOP_SECONDS = 30.0  # the two seconds are more on a busy machine
 settings = Settings(host="127.0.0.1", port=int(sys.argv[1]), data_dir=sys.argv[2])
 serving.serve(settings, create)
 """
@@ -59,6 +62,7 @@ CONFIG = (
 class Server:
     url: str
     process: subprocess.Popen
+    folder: Path
 
     def wait(self) -> None:
         """Until it answers."""
@@ -83,7 +87,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
             stderr=log,
         )
         try:
-            yield Server(f"http://127.0.0.1:{port}", process)
+            yield Server(f"http://127.0.0.1:{port}", process, tmp_path)
         finally:
             process.terminate()
             process.wait(timeout=30)
@@ -133,10 +137,12 @@ def test_it_stops_when_told_and_answers_what_is_under_way(server: Server) -> Non
         asked = pool.submit(
             requests.post, f"{server.url}/predict", json=body | {"tasks": [task]}, timeout=60
         )
-        time.sleep(0.5)  # of the 2 s that it takes
+        while not (server.folder / "grounding").exists():
+            assert not asked.done()
+            time.sleep(0.05)
         server.process.terminate()
         assert [len(each["result"]) for each in asked.result().json()["results"]] == [1]
-        assert server.process.wait(timeout=15) == 0
+        assert server.process.wait(timeout=40) == 0
 
 
 def test_the_old_choice_of_a_server_is_refused_in_words() -> None:
