@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videogem.backbones.base import fit_clip
+from videogem.backbones.compiling import TowerGraphs
 from videogem.backbones.token_cache import TokenCache, pixels_key
 from videogem.backbones.versions import planned_version
 from videogem.backbones.zoo import load_backbone
@@ -66,6 +67,7 @@ class VideoGEM(Grounder):
         self._num_lanes = 1 if self._on_gpu else min(self._threads, MAX_LANES)
         self._batch_size = batch_size or _usual_batch_size(backbone.device.type, self._num_lanes)
         # On a GPU telling frames apart by their pixels takes longer than another pass of the tower.
+        self._graphs = TowerGraphs()
         self._prepared: WeakKeyDictionary[Clip, ImageTokens] = WeakKeyDictionary()
 
     @property
@@ -115,9 +117,16 @@ class VideoGEM(Grounder):
         blank = Clip(frames, np.zeros(count), np.arange(count), target=count // 2)
         pixels = backbone.preprocess([blank] * self._batch_size)
         settings = self.settings.attention
-        backbone.block_forward.prepare(
-            lambda: backbone.encode_frames(pixels, settings, target=blank.target)
-        )
+        target = blank.target
+
+        def encode(pixels: Tensor) -> ImageTokens:
+            tokens: ImageTokens = backbone.encode_frames(pixels, settings, target=target)
+            return tokens
+
+        backbone.block_forward.prepare(lambda: encode(pixels))
+        if self._on_gpu:
+            for size in self._graphs.sizes:
+                self._graphs.prepare(encode, pixels[:size], (settings, target))
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]
@@ -242,7 +251,8 @@ class VideoGEM(Grounder):
         pixels = self.backbone.preprocess(clips)
         attention = self.settings.attention
         if self._on_gpu or self._cache.max_bytes == 0:  # telling frames apart costs time too
-            return self.backbone.encode_frames(pixels, attention, target=target)
+            recorded = self._graphs.replay(pixels, (attention, target))
+            return recorded or self.backbone.encode_frames(pixels, attention, target=target)
         keys = [pixels_key(each, target) for each in pixels]
         found = {key: tokens for key in keys if (tokens := self._cache.get(key)) is not None}
         missing = {key: index for index, key in enumerate(keys) if key not in found}

@@ -1,4 +1,4 @@
-"""A block of a tower, compiled in the background: as it is written until then, faster after that.
+"""A tower compiled in the background: it runs as it is written until then, and faster after that.
 
 Compiling takes from seconds to a minute, in which nobody waits. What is compiled holds for the
 shapes it was made ready for; other shapes run as written, so that none ever stops to compile.
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from videogem.backbones.base import BlockOutput, Part, block_forward
 from videogem.method.attention import KeptRows
+from videogem.method.backbone import ImageTokens
 
 logger = logging.getLogger(__name__)
 
@@ -72,3 +73,50 @@ class BlockForward:
             self._ready = self._ready | seen
         finally:
             del self._compiling.seen
+
+
+class TowerGraphs:
+    """Passes over small batches as CUDA graphs: one launch in place of hundreds.
+
+    A pass over one frame takes a GPU longer to be told than to compute. Safe between threads.
+    """
+
+    sizes = (1, 2, 4, 8)
+
+    def __init__(self) -> None:
+        self._graphs: dict[Hashable, tuple[Any, Tensor, ImageTokens]] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, encode: Callable[[Tensor], ImageTokens], pixels: Tensor, key: object) -> None:
+        """Record a pass over as many samples as ``pixels`` has; others may compute meanwhile.
+
+        What cannot be recorded is told in the log, and runs as written.
+        """
+        static = pixels.clone()
+        try:
+            stream = torch.cuda.Stream(pixels.device)
+            stream.wait_stream(torch.cuda.current_stream(pixels.device))
+            with torch.cuda.stream(stream):
+                for _ in range(2):  # libraries set themselves up in the first pass
+                    encode(static)
+            torch.cuda.current_stream(pixels.device).wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                tokens = encode(static)
+        except Exception as error:  # as above: nothing may stop the tower
+            logger.warning("Small batches are not recorded: %s", " ".join(str(error).split())[:300])
+            return
+        self._graphs[(tuple(pixels.shape), key)] = (graph, static, tokens)
+
+    def replay(self, pixels: Tensor, key: object) -> ImageTokens | None:
+        """Tokens of a small batch; None where no graph was recorded for it."""
+        count = len(pixels)
+        size = next((size for size in self.sizes if size >= count), None)
+        found = self._graphs.get(((size, *pixels.shape[1:]), key))
+        if found is None:
+            return None
+        graph, static, tokens = found
+        with self._lock:  # until the tokens are copied no other replay may write over them
+            static[:count].copy_(pixels)
+            graph.replay()
+            return tokens.samples(range(count))

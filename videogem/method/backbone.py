@@ -43,15 +43,12 @@ class ImageTokens:
         """One sample of the batch with a batch axis of 1, in memory of its own."""
         if self.batch_size == 1:
             return self
-        return self.samples([index])
+        return self.samples(range(index, index + 1))
 
     def samples(self, indices: Sequence[int]) -> "ImageTokens":
         """Some samples of the batch."""
         parts = {
-            name: tensor.index_select(
-                _BATCH_AXES[name], torch.tensor(indices, device=tensor.device)
-            )
-            for name, tensor in self.tensors.items()
+            name: _take(tensor, indices, _BATCH_AXES[name]) for name, tensor in self.tensors.items()
         }
         return ImageTokens(grid=self.grid, **parts)
 
@@ -70,6 +67,13 @@ class ImageTokens:
     @property
     def num_bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+def _take(tensor: Tensor, indices: Sequence[int], axis: int) -> Tensor:
+    """Slices of an axis, in memory of their own."""
+    if isinstance(indices, range) and indices.step == 1:  # without sending indices to a GPU
+        return tensor.narrow(axis, indices.start, len(indices)).clone()
+    return tensor.index_select(axis, torch.tensor(indices, device=tensor.device))
 
 
 _BATCH_AXES = {

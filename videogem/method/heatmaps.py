@@ -82,7 +82,11 @@ def merge_points(
 
 def mean_point(points: Sequence[Point], weights: Sequence[float]) -> Point:
     """The weighted mean of points."""
-    x, y = np.average(np.array(points), axis=0, weights=weights)
+    total = sum(weights)
+    x, y = (
+        sum(point[axis] * weight for point, weight in zip(points, weights, strict=True)) / total
+        for axis in (0, 1)
+    )
     return float(x), float(y)
 
 

@@ -1,5 +1,7 @@
 """How much each block's self-self output counts, per prompt (Section 3.3)."""
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -31,13 +33,21 @@ def layer_weights(
     shape = (*similarities.shape[:-1], depth + 1)
     if method in ("static", "combined"):
         check_static_weights(static_weights, depth)
-        weights = similarities.new_tensor(static_weights).expand(shape)
+        weights = _on_device(static_weights, similarities.device).to(similarities.dtype)
+        weights = weights.expand(shape)
     else:
         weights = similarities.new_ones(shape)
     if method in ("dynamic", "combined"):
         change = dynamic_weights(similarities, inverse_temperature) - 1 / num_dynamic
         weights = weights + F.pad(change, (depth + 1 - num_dynamic, 0))
     return weights
+
+
+@lru_cache(maxsize=64)
+def _on_device(values: tuple[float, ...], device: torch.device) -> Float[Tensor, " K1"]:
+    """Numbers that are copied to a device once: a copy in every call would stop a GPU's queue."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)
 
 
 def dynamic_weights(

@@ -56,7 +56,7 @@ class Places:
         """What belongs to one narration: some prompts of a sample."""
         return NarrationPlaces(
             Maps(self.patches[sample, prompts], self.size_hw),
-            self.spans[sample, prompts],
+            self.spans[sample, prompts].tolist(),
             self.peaks[sample, prompts].tolist(),
             self.regions[sample, prompts].tolist(),
         )
@@ -67,7 +67,7 @@ class NarrationPlaces:
     """Peaks and regions of the heatmaps of one narration, in the order of its prompts."""
 
     maps: Maps
-    spans: Float[np.ndarray, "P 2"]
+    spans: list[list[float]]
     peaks: list[list[int]]
     regions: list[list[int]]
 
@@ -92,17 +92,24 @@ class NarrationPlaces:
         boxes = [scale_box(part, self.maps.size_hw) for part in parts or [action]]
         return enclosing_box(boxes)
 
-    def heights(self, point: Point) -> Float[np.ndarray, " P"]:
+    def heights(self, point: Point) -> list[float]:
         """The value of each heatmap at the pixel that holds a point."""
         (height, width), (rows, columns) = self.maps.size_hw, self.maps.patches.shape[1:]
         top, bottom, down = _between(point[1], height, rows)
         left, right, across = _between(point[0], width, columns)
-        patches = self.maps.patches.astype(float)
-        upper = patches[:, top, left] * (1 - across) + patches[:, top, right] * across
-        lower = patches[:, bottom, left] * (1 - across) + patches[:, bottom, right] * across
-        lowest, highest = self.spans.T.astype(float)
-        span = highest - lowest
-        return (upper * (1 - down) + lower * down - lowest) / np.where(span > 0, span, 1)
+        patches = self.maps.patches
+        heights = []
+        for prompt, (lowest, highest) in enumerate(self.spans):
+            corners = [
+                patches[prompt, row, column].item()
+                for row in (top, bottom)
+                for column in (left, right)
+            ]
+            upper = corners[0] * (1 - across) + corners[1] * across
+            lower = corners[2] * (1 - across) + corners[3] * across
+            height_there = upper * (1 - down) + lower * down - lowest
+            heights.append(height_there / (highest - lowest) if highest > lowest else 0.0)
+        return heights
 
 
 def _between(place: float, size: int, cells: int) -> tuple[int, int, float]:

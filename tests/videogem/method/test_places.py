@@ -48,7 +48,7 @@ def test_the_batch_gives_what_each_map_gives(seed, threshold):
 def test_a_constant_map_has_its_middle_and_no_height():
     own = find_places(torch.full((1, 3, 4, 5), 0.5), SIZE, 0.5).of(0, slice(0, 3))
     assert own.peaks == [[31, 39]] * 3
-    assert not own.heights((0.5, 0.5)).any()
+    assert not any(own.heights((0.5, 0.5)))
 
 
 def test_heatmaps_are_computed_when_somebody_looks_and_once():
