@@ -1,10 +1,11 @@
 """Frames (or clips) a second on a GPU, stage by stage, against the literal formulation.
 
-    python -m benchmarks.gpu [--models B,L,V] [--seconds 1.0]
+    python -m benchmarks.gpu [--models B,L,V]
 
-Random weights, three prompts a frame. "tower" is the image tower with the self-self branch,
-"maps" adds layer weights, heatmaps and their highest pixel, all in batches on the device;
-"compiled" is the same through ``torch.compile``. fp32 is what the CPU computes.
+Random weights, three prompts a frame. "tower" is the image tower with the self-self branch, "all"
+adds layer weights, heatmaps, their peaks and the regions round them, in batches on the device;
+"compiled" is what `VIDEOGEM_COMPILE` does. "ground" is the service's own call on 720p frames in
+memory: resizing, all of the above, and the groundings as Python objects.
 """
 
 import platform
@@ -12,9 +13,11 @@ import statistics
 import sys
 from collections.abc import Callable
 from datetime import date
-from functools import partial
+from functools import cache, partial
+from time import perf_counter
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -24,9 +27,12 @@ from benchmarks.literal import heatmaps as literal_heatmaps
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.viclip import VICLIP_B_16, ViCLIP, ViCLIPBackbone
 from videogem.backbones.zoo import set_precision
+from videogem.grounding import VideoGEM
 from videogem.method.attention import self_self_attention, split_heads
+from videogem.method.places import find_packed
 from videogem.method.settings import MethodSettings
 from videogem.method.similarity import patch_similarities, upsample
+from videogem.structures import Clip
 
 MODELS = {"B": ("ViT-B-16", 256), "L": ("ViT-L-14", 128), "V": ("ViCLIP-B-16", 32)}
 PROMPTS = 3
@@ -75,15 +81,15 @@ def build(model: str) -> tuple[Any, Any, tuple[int, ...]]:
     torch.manual_seed(0)
     if model == "V":
         video = ViCLIP(VICLIP_B_16).eval().cuda()
-        return video, lambda m: ViCLIPBackbone(m, no_text, name="random"), (8, 3, 224, 224)
+        return video, lambda m: ViCLIPBackbone(m, tokens_of(32), name="random"), (8, 3, 224, 224)
     name = MODELS[model][0]
     image = open_clip.create_model(name, load_weights=False).eval().cuda()
     size = image.visual.image_size[0]
-    return image, lambda m: OpenCLIPBackbone(m, no_text, name="random"), (3, size, size)
+    return image, lambda m: OpenCLIPBackbone(m, tokens_of(77), name="random"), (3, size, size)
 
 
-def no_text(_: list[str]) -> torch.Tensor:
-    raise AssertionError("embeddings are random here")
+def tokens_of(context_length: int) -> Callable[[list[str]], torch.Tensor]:
+    return open_clip.SimpleTokenizer(context_length=context_length)
 
 
 def measure(model: str) -> None:
@@ -104,56 +110,100 @@ def measure(model: str) -> None:
             return tokens.terms, tokens.class_path
 
         @torch.inference_mode()
-        def maps(pixels: torch.Tensor, texts: torch.Tensor) -> Any:
+        def places(pixels: torch.Tensor, texts: torch.Tensor) -> Any:
+            tokens = backbone.encode_frames(pixels, settings.attention, target=target)
+            similarities = patch_similarities(backbone, tokens, texts, settings)[..., 0]
+            return find_packed(similarities.float(), (shape[-2], shape[-1]), 0.5)
+
+        return tower, places
+
+    def heatmaps(backbone: Any, pixels: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
             tokens = backbone.encode_frames(pixels, settings.attention, target=target)
             similarities = patch_similarities(backbone, tokens, texts, settings)[..., 0]
             heat = upsample(similarities, (shape[-2], shape[-1])).flatten(2)
             low, high = heat.amin(-1, keepdim=True), heat.amax(-1, keepdim=True)
-            return ((heat - low) / (high - low)), heat.argmax(-1)
-
-        return tower, maps
+            return (heat - low) / (high - low)
 
     few = sample(8)
-    exact = stages(make(module))[1](*few)[0]
+    exact = heatmaps(make(module), *few)
     if model == "B":
         one, _ = sample(1)
         tokens = torch.randint(1, 49000, (PROMPTS, 77), device="cuda")
         with torch.inference_mode():
             time = milliseconds(lambda: literal_on_device(module, one, tokens))
         write(f"{name} literal fp32, one by one: {1e3 / time:.0f}/s")
-    tower32, maps32 = stages(make(module))
+    tower32, all32 = stages(make(module))
     pixels, texts = sample(min(batch, 32))
-    time, both = milliseconds(lambda: tower32(pixels)), milliseconds(lambda: maps32(pixels, texts))
+    time, both = milliseconds(lambda: tower32(pixels)), milliseconds(lambda: all32(pixels, texts))
     write(
         f"{name} fp32 b={len(pixels)}: tower {len(pixels) / time * 1e3:.0f}/s, "
-        f"tower+maps {len(pixels) / both * 1e3:.0f}/s"
+        f"all {len(pixels) / both * 1e3:.0f}/s"
     )
     set_precision(module, "bf16")
-    tower, maps = stages(make(module))
-    pixels, texts = few
-    compiled, compiled_tower = torch.compile(maps), torch.compile(tower)
-    for label, run in (("eager", maps), ("compiled", compiled)):
-        heat = run(pixels, texts)[0]
-        off = (heat - exact).abs()
-        write(
-            f"{name} bf16 {label}: heatmaps off by at most {off.max():.4f}, mean {off.mean():.5f}"
-        )
-    for count in (1, 8, batch):
-        pixels, texts = sample(count)
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        for label, one_stage, all_stages in (
-            ("eager", tower, maps),
-            ("compiled", compiled_tower, compiled),
-        ):
-            time = milliseconds(partial(one_stage, pixels))
-            both = milliseconds(partial(all_stages, pixels, texts))
+    backbone = make(module)
+    tower, everything = stages(backbone)
+    off = (heatmaps(backbone, *few) - exact).abs()
+    write(f"{name} bf16: heatmaps off by at most {off.max():.4f}, mean {off.mean():.5f}")
+    curve = [count for count in (1, 8, 64, batch) if count <= batch]
+    grounders = {count: VideoGEM(backbone, label_settings(), batch_size=count) for count in curve}
+    for label in ("eager", "compiled"):
+        if label == "compiled":
+            for grounder in grounders.values():
+                compiling = grounder.compile_soon()
+                if compiling is not None:
+                    compiling.join()
+        for count in curve:
+            pixels, texts = sample(count)
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            time = milliseconds(partial(tower, pixels))
+            both = milliseconds(partial(everything, pixels, texts))
             memory = (torch.cuda.max_memory_allocated() - before) / count / 2**20
+            clips = noise_clips(grounders[count], count)
+            call = partial(grounders[count].ground_batch, clips, [["crack eggs"]] * count)
+            called = wall_milliseconds(call)
             write(
-                f"{name} bf16 {label} b={count}: tower {count / time * 1e3:.0f}/s, tower+maps "
-                f"{count / both * 1e3:.0f}/s, {both:.2f} ms, {memory:.1f} MiB a sample"
+                f"{name} bf16 {label} b={count}: tower {count / time * 1e3:.0f}/s, all "
+                f"{count / both * 1e3:.0f}/s, {both:.2f} ms, {memory:.1f} MiB a sample; "
+                f"ground {count / called * 1e3:.0f}/s, {called:.2f} ms"
             )
-    write(profile(lambda: compiled(pixels, texts)))
+    write(profile(lambda: everything(pixels, texts)))
+
+
+def label_settings() -> MethodSettings:
+    """Settings under which a text needs no tagger."""
+    return MethodSettings(label_style="label")
+
+
+def noise_clips(grounder: VideoGEM, count: int) -> list[Clip]:
+    """Clips of noise, 720p, as a reader would hand them over."""
+    frames = grounder.num_frames
+    noise = noise_frames()
+    return [
+        Clip(np.stack([noise[(i + k) % len(noise)] for k in range(frames)]) if frames > 1
+             else noise[i % len(noise)][None],
+             np.zeros(frames), np.arange(frames), target=frames // 2)
+        for i in range(count)
+    ]  # fmt: skip
+
+
+@cache
+def noise_frames() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (720, 1280, 3), dtype=np.uint8) for _ in range(16)]
+
+
+def wall_milliseconds(run: Callable[[], Any], repeats: int = 7, warm: int = 2) -> float:
+    """Median time until a call returns, which waits for the device itself."""
+    for _ in range(warm):
+        run()
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        run()
+        times.append(1e3 * (perf_counter() - start))
+    return statistics.median(times)
 
 
 def profile(run: Callable[[], Any]) -> str:
