@@ -127,7 +127,7 @@ def _read(path: Path) -> list[str]:
 def _text_of(line: str, path: Path) -> str:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         raise InputError(f"{path.name} holds a line that is not JSON: {line[:80]!r}.") from None
     found = value
     if isinstance(value, dict):

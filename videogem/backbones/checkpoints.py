@@ -1,6 +1,7 @@
 """Checkpoints: files of tensors, read without running code, and put into a model whole."""
 
 import pickle
+import struct
 from collections import OrderedDict
 from pathlib import Path
 
@@ -24,6 +25,13 @@ _NO_WEIGHTS = {
 }
 
 
+# What safetensors and torch raise at damaged files; torch takes pickles apart unchecked.
+DAMAGE = (
+    SafetensorError, RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError,
+    AttributeError, struct.error,
+)  # fmt: skip
+
+
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """A checkpoint's tensors; pickles are read with ``weights_only=True``.
 
@@ -34,7 +42,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"There is no weights file '{path}'; give the path of a checkpoint.")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"The weights file '{path}' cannot be read: {first_line(error)}"
         ) from error

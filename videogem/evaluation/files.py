@@ -42,7 +42,7 @@ class PredictionFiles:
                 item = self._items.get(row["id"])
                 if item is not None and row["item"] == fingerprint(item):
                     found[item.id] = _prediction(row, item.size_wh)
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, RecursionError):
                 continue
         return found
 
@@ -118,7 +118,11 @@ def read_predictions(path: Path, items: Sequence[Item]) -> dict[str, Prediction]
     sizes = {item.id: item.size_wh for item in items}
     found: dict[str, Prediction] = {}
     num_lines = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"'{path}' is not UTF-8 text ({error}); save it as that.") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         num_lines += 1
@@ -126,7 +130,7 @@ def read_predictions(path: Path, items: Sequence[Item]) -> dict[str, Prediction]
             row = json.loads(line)
             id_ = str(row["id"])
             prediction = None if id_ not in sizes else _prediction(row, sizes[id_])
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"'{path}' line {number} is no prediction ({error!r}); expected "
                 f'{{"id", "point": [x, y] or null, "box": [x1, y1, x2, y2] or null}} in pixels, or '

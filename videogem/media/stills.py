@@ -1,6 +1,7 @@
 """Still images, and folders or lists of them, as frames."""
 
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +32,10 @@ from videogem.media.sources import (
 # when a depth map or second view follows the picture) and registers no other.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "GIF")
 _KNOWN = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
+# What Pillow raises at damaged files: its readers take bytes apart before they count them.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError, IndexError, struct.error,
+)  # fmt: skip
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", *_TIFF)
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes; two letters alone would be too little

@@ -26,7 +26,7 @@ def parse_sami(text: str) -> list[Cue]:
     languages = [name.lower() for name in _CLASS.findall(plain)]
     parts = _SYNC.split(plain)
     starts = [int(start) / 1000 for start in parts[1::2]]
-    ends = [*starts[1:], math.nan]
+    ends = [*starts, math.nan][1:]
     said = [plain_text(_BREAK.sub(" ", _in_first(part, languages))) for part in parts[2::2]]
     return [Cue(start, end, words) for start, end, words in zip(starts, ends, said, strict=True)]
 

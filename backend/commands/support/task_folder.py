@@ -131,7 +131,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return []
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         tasks = None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise InputError(

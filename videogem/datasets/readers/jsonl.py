@@ -36,14 +36,15 @@ def read(root: Path, options: ReadOptions) -> Annotations:
     seen: set[str] = set()
     videos: set[str] = set()
     num_lines = 0
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             num_lines += 1
             try:
+                line.encode()  # where it is not UTF-8, the line cannot be used
                 entry = _entry(line, number)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 findings.append(Finding(f"line {number}", UNREADABLE, True, str(error)))
                 continue
             if entry.id in seen:
