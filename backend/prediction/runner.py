@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.database.engine import short
 from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
+from backend.labeling.ready import ready_config
 from backend.labeling.targets import Labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority
@@ -73,6 +74,7 @@ class Runner:
                 ("deliver", self._outbox.deliver_some),
             )
         ]
+        self._prepared = False
 
     def start(self) -> None:
         for thread in self._threads:
@@ -127,6 +129,8 @@ class Runner:
 
     def _predict_some(self) -> bool:
         """Predict jobs of one project as long as there are any; False where there are none."""
+        if not self._is_prepared():
+            return False
         claimed = self._put_off or self._jobs.claim(CLAIM)
         self._put_off = []
         self._outbox.predicting(busy=bool(claimed))
@@ -144,6 +148,19 @@ class Runner:
             if left:
                 self._jobs.requeue(left)
         return True
+
+    def _is_prepared(self) -> bool:
+        """Whether all is loaded that every job needs; before, none is taken.
+
+        A job that is taken counts as tried once more when its process ends, and that shall not be
+        for what went wrong before its turn, such as a model that the memory has no room for. A
+        model that could not be loaded is told to every job that asks for it.
+        """
+        if not self._prepared:
+            parse_labeling(ready_config("frame"))  # loads what reads labeling configs
+            self._models.default.start()
+            self._prepared = self._models.default.status.state != "loading"
+        return self._prepared
 
     def _predict(self, stream: "_Stream") -> None:
         first = stream.first

@@ -1,11 +1,13 @@
 """The job list flows: what is slow holds up itself alone."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from backend.prediction.model import BackgroundModel
 from backend.prediction.runner import CLAIM
 from backend.settings import Settings
 from backend.web.app import create_app
@@ -50,3 +52,37 @@ def test_a_task_that_hangs_does_not_hold_up_those_behind_it(
         let_go.set()
         app.extensions["videogem"].close()
     assert set(label_studio.count().values()) == {1}
+
+
+def test_no_job_is_taken_while_the_model_loads(
+    label_studio: FakeLabelStudio, tmp_path: Path
+) -> None:
+    """What ends the process meanwhile is no job's fault, and must not count as a try of any."""
+    loaded = threading.Event()
+
+    def load() -> FakeGrounder:
+        loaded.wait(60)
+        return FakeGrounder()
+
+    settings = Settings(
+        data_dir=tmp_path, label_studio_url=label_studio.url, label_studio_api_key=TOKEN
+    )
+    app = create_app(settings, BackgroundModel(FakeGrounder().version, load))
+    client = app.test_client()
+    try:
+        predict(client, label_studio.tasks)
+        seen = {(row(client)["queued"], row(client)["running"]) for _ in wait_some(2.5)}
+        assert seen == {(NUM_TASKS, 0)}
+        loaded.set()
+        wait_for(lambda: row(client)["done"] == NUM_TASKS, seconds=60)
+    finally:
+        loaded.set()
+        app.extensions["videogem"].close()
+
+
+def wait_some(seconds: float) -> Iterator[None]:
+    """Often within that time: long enough for the runner's look each second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.1)
