@@ -1,6 +1,7 @@
 """What a labeler does in Label Studio's page, and what they see there."""
 
 import re
+import time
 from dataclasses import dataclass
 
 from playwright.sync_api import Page
@@ -57,6 +58,17 @@ def show_frame(page: Page, frame: int, *, fps: float, tag: str = "video") -> Non
         arg=[frame, (frame - 1) / fps],
         polling=200,
     )
+
+
+def wait_until_true(page: Page, expression: str, *, seconds: float = 60) -> None:
+    """Ask until an expression holds; for pages whose policy forbids that scripts make scripts.
+
+    ``page.wait_for_function`` asks once from outside, and then by such a script within the page.
+    """
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"not true within {seconds:g} s: {expression}"
+        page.wait_for_timeout(100)
 
 
 def regions(page: Page) -> list[Region]:

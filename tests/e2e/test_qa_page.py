@@ -10,6 +10,7 @@ from werkzeug.serving import make_server
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web.app import create_app
+from tests.e2e.browser import wait_until_true
 from tests.fakes import FakeGrounder
 from tests.qa_world import team_events
 
@@ -61,10 +62,11 @@ def test_the_page_shows_figures_charts_and_thumbnails_without_the_internet(tab, 
     tab.locator("h2#audit").scroll_into_view_if_needed()
     first = tab.locator(".card").first
     first.locator("img").first.wait_for()
-    tab.wait_for_function(
+    wait_until_true(
+        tab,
         "[...document.querySelectorAll('.card')][0].querySelectorAll('img').length === 2 &&"
         "[...[...document.querySelectorAll('.card')][0].querySelectorAll('img')]"
-        ".every(i => i.complete && i.naturalWidth > 0)"
+        ".every(i => i.complete && i.naturalWidth > 0)",
     )
     assert first.locator("svg polygon").count() >= 4  # a halo and a line for box and label
     assert "zero-area" in first.inner_text()
@@ -131,7 +133,7 @@ def test_breakdown_charts_are_drawn_when_their_section_opens(tab, address):
     tab.goto(f"{address}/qa")
     tab.get_by_text("By verb (5)").click()
     tab.wait_for_selector("#chart-by-verb svg")
-    tab.wait_for_function("document.querySelector('#chart-by-verb svg').clientWidth > 400")
+    wait_until_true(tab, "document.querySelector('#chart-by-verb svg').clientWidth > 400")
 
 
 def test_the_report_file_needs_nothing_else(tab, address, tmp_path, artifacts):
@@ -153,3 +155,19 @@ def test_figures_as_json_agree_with_the_page(tab, address):
     found = json.loads(tab.locator("body").inner_text())
     assert found["headline"]["n"] == 113
     assert found["headline"]["hits"] == 98
+
+
+def test_no_page_breaks_the_content_policy_and_it_holds(browser, address):
+    tab = browser.new_page()
+    said = []
+    tab.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    for path in "/qa", "/qa?project=7&action=cut", "/jobs", "/doctor":
+        tab.goto(address + path)
+        assert tab.locator("h1").count() >= 1
+        assert (path, said) == (path, [])
+    script = "Object.assign(document.createElement('script'), {textContent: 'window.inside = 1'})"
+    tab.evaluate(f"document.head.append({script})")
+    assert tab.evaluate("window.inside") is None
+    assert "Content Security Policy" in said[0]
+    tab.close()

@@ -1,9 +1,12 @@
 """Finding and parsing a dataset's files, with errors that say what was looked for."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from videogem.datasets.base import UNREADABLE, Annotation, Annotations, Finding, PixelBox
 from videogem.errors import InputError
@@ -69,10 +72,10 @@ def pixel_box(values: object) -> PixelBox:
         raise ValueError(f"a box must be four numbers, got {values!r}")
     numbers = []
     for value in values:
-        if isinstance(value, bool | str) or value is None:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise ValueError(f"a box must be four numbers, got {value!r} in it")
-        numbers.append(float(value))
-    if len(numbers) != 4 or not all(abs(number) < 1e9 for number in numbers):
+        numbers.append(float(value) if abs(value) < 1e9 else math.inf)  # none of 400 digits
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
         raise ValueError(f"a box must be four finite numbers, got {numbers}")
     return numbers[0], numbers[1], numbers[2], numbers[3]
 

@@ -1,7 +1,9 @@
 """Checkpoints in the forms people have them, and none that could run code."""
 
+import os
 import pickle
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -57,3 +59,25 @@ def test_other_classes_are_not_opened(tmp_path, easy_dict, capsys):
     with pytest.raises(InputError, match="could run code"):
         read_state_dict(path)
     assert capsys.readouterr().out == ""
+
+
+class Command:
+    """What a stranger's file may hold: unpickled, it would run."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return os.mkdir, (str(self._marker),)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "among tensors"])
+def test_a_pickle_that_runs_code_is_refused_unopened(tmp_path, wrapped):
+    path, marker = tmp_path / "weights.pt", tmp_path / "was run"
+    if wrapped:
+        torch.save({"weight": torch.zeros(2), "extra": Command(marker)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Command(marker), protocol=2))
+    with pytest.raises(InputError, match="could run code; convert it to safetensors"):
+        read_state_dict(path)
+    assert not marker.exists()

@@ -1,0 +1,38 @@
+"""What stands in a dataset's files is a box, or is told."""
+
+import math
+
+import numpy as np
+import pytest
+
+from videogem.datasets.files import pixel_box
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1], 2, 3, 4],
+        [{}, 2, 3, 4],
+        ["1", 2, 3, 4],
+        [None, 2, 3, 4],
+        [True, 2, 3, 4],
+        [math.nan, 2, 3, 4],
+        [-math.inf, 2, 3, 4],
+        [10**400, 2, 3, 4],
+        [1, 2, 3],
+        [],
+        "1234",
+        {"x": 1},
+        7,
+        None,
+    ],
+    ids=repr,
+)
+def test_what_is_no_box_is_told(values):
+    with pytest.raises(ValueError, match="a box must be four"):
+        pixel_box(values)
+
+
+@pytest.mark.parametrize("values", [[1, 2.5, 3, 4], (1, 2.5, 3, 4), np.array([1, 2.5, 3, 4])])
+def test_four_numbers_are_a_box(values):
+    assert pixel_box(values) == (1.0, 2.5, 3.0, 4.0)
