@@ -71,6 +71,7 @@ def pixel_box(values: object) -> PixelBox:
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
         raise ValueError(f"a box must be four numbers, got {values!r}")
     numbers = []
+    value: Any
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise ValueError(f"a box must be four numbers, got {value!r} in it")
