@@ -71,12 +71,14 @@ def pixel_box(values: object) -> PixelBox:
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
         raise ValueError(f"a box must be four numbers, got {values!r}")
     numbers = []
-    value: Any
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise ValueError(f"a box must be four numbers, got {value!r} in it")
-        numbers.append(float(value) if abs(value) < 1e9 else math.inf)  # none of 400 digits
-    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        try:
+            numbers.append(float(value))
+        except OverflowError:  # a number of 400 digits
+            numbers.append(math.inf)
+    if len(numbers) != 4 or not all(abs(number) < 1e9 for number in numbers):
         raise ValueError(f"a box must be four finite numbers, got {numbers}")
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
