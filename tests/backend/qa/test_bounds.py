@@ -13,6 +13,7 @@ from backend.database import schema
 from backend.labeling.masks import bitmask_url, brush_rle
 from backend.labeling.shapes import number
 from backend.qa import exports
+from backend.qa.coco import coco_json
 from backend.qa.metrics_page import metrics_text
 from backend.qa.regions import overlap, read_region
 from backend.qa.report import Filters, build_report
@@ -44,7 +45,7 @@ def all_pages(store):
     report = build_report(store, Filters())
     exports.report_html(report)
     exports.regions_csv(store, Filters())
-    exports.coco_json(store, Filters())
+    coco_json(store, Filters())
     json.dumps(exports.plain(report), allow_nan=False)
     metrics_text(store)
     return report
