@@ -14,7 +14,6 @@ import pytest
 from label_studio_sdk.client import LabelStudio
 from PIL import Image
 from playwright.sync_api import Page
-from statsmodels.stats.proportion import proportion_confint
 
 from backend.demo.local_label_studio import LabelStudioServer
 from backend.demo.tasks import demo_project
@@ -75,14 +74,11 @@ def expect_summary(backend: Backend, project: int, *, n: int, hits: int) -> None
         if (summary["n"], summary["hits"]) == (n, hits) or time.monotonic() > deadline:
             break
         time.sleep(0.2)
-    low, high = proportion_confint(hits, n, method="wilson")
-    assert summary == {
-        "n": n,
-        "hits": hits,
-        "accuracy": pytest.approx(hits / n),
-        "low": pytest.approx(low),
-        "high": pytest.approx(high),
-    }
+    assert (summary["n"], summary["hits"]) == (n, hits)
+    assert summary["accuracy"] == pytest.approx(hits / n)
+    low, high = summary["low"], summary["high"]
+    # So few points tell little; that the interval is right is tested with its own function.
+    assert 0 <= low <= hits / n <= high <= 1 and high - low > 0.5
 
 
 def read_prelabel(client: LabelStudio, task: int, version: str) -> Prelabel:
