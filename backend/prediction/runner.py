@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.database.engine import short
 from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
-from backend.labeling.ready import ready_config
 from backend.labeling.targets import Labeling
+from backend.labeling.validation import warm_up
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority
 from backend.prediction.delivery import Record
@@ -157,7 +157,7 @@ class Runner:
         model that could not be loaded is told to every job that asks for it.
         """
         if not self._prepared:
-            parse_labeling(ready_config("frame"))  # loads what reads labeling configs
+            warm_up()
             self._models.default.start()
             self._prepared = self._models.default.status.state != "loading"
         return self._prepared

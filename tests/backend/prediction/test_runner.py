@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.prediction import runner
 from backend.prediction.model import BackgroundModel
 from backend.prediction.runner import CLAIM
 from backend.settings import Settings
@@ -54,16 +55,20 @@ def test_a_task_that_hangs_does_not_hold_up_those_behind_it(
     assert set(label_studio.count().values()) == {1}
 
 
-def test_no_job_is_taken_while_the_model_loads(
-    label_studio: FakeLabelStudio, tmp_path: Path
+@pytest.mark.parametrize("slow", ["model", "libraries"])
+def test_no_job_is_taken_while_anything_loads(
+    label_studio: FakeLabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
     """What ends the process meanwhile is no job's fault, and must not count as a try of any."""
     loaded = threading.Event()
 
     def load() -> FakeGrounder:
-        loaded.wait(60)
+        if slow == "model":
+            loaded.wait(60)
         return FakeGrounder()
 
+    if slow == "libraries":
+        monkeypatch.setattr(runner, "warm_up", lambda: loaded.wait(60))
     settings = Settings(
         data_dir=tmp_path, label_studio_url=label_studio.url, label_studio_api_key=TOKEN
     )
