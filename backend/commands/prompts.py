@@ -69,6 +69,7 @@ def prompts(
                 words="paper" if paper_words else "everyday",
                 spacy_model=spacy_model,
             ),
+            spacy_model=spacy_model,
         )
         for text in narrations
     ]
@@ -78,7 +79,7 @@ def prompts(
         typer.echo("\n\n".join(map(_shown, rows)))
 
 
-def as_row(text: str, words: "Words") -> dict[str, Any]:
+def as_row(text: str, words: "Words", *, spacy_model: str | None = None) -> dict[str, Any]:
     """What is asked for one narration, as plain values; ``notes`` say what may surprise."""
     selected = words.select()
     return {
@@ -88,17 +89,20 @@ def as_row(text: str, words: "Words") -> dict[str, Any]:
         "verb_prompt": selected.verb,
         "object_prompt": selected.object,
         "action_prompt": selected.action,
-        "notes": list(_notes(text, words)),
+        "notes": list(_notes(text, words, spacy_model)),
     }
 
 
-def _notes(text: str, words: "Words") -> Iterable[str]:
+def _notes(text: str, words: "Words", spacy_model: str | None) -> Iterable[str]:
     from videogem.narration.action_cues import why_no_action
     from videogem.narration.language import why_not_english
+    from videogem.narration.prompts import shared_spacy
     from videogem.narration.spoken import without_marks
 
     foreign = why_not_english(text)
-    if foreign is not None:
+    if foreign is not None and spacy_model and shared_spacy(spacy_model).lang != "en":
+        yield "Of another language: compare it by a multilingual tower."
+    elif foreign is not None:
         yield foreign
     elif reason := why_no_action(text):
         yield f"Shows no action: {reason}."

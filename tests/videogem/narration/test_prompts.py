@@ -170,7 +170,7 @@ def test_any_text_gives_prompts_or_one_sentence(text):
 
 
 def test_a_missing_spacy_model_names_the_package(monkeypatch):
-    with pytest.raises(InputError, match=r"tried en_no_such_model.*pip install"):
+    with pytest.raises(InputError, match=r"'en_no_such_model'.*pip install en_no_such"):
         load_spacy("en_no_such_model")
     monkeypatch.setattr(prompts, "SPACY_MODELS", ("en_first", "en_second"))
     with pytest.raises(InputError, match="tried en_first, en_second"):
