@@ -73,8 +73,8 @@ def test_two_configured_servers_each_with_its_key(server: Server, other: Server)
     connections.announce(ONE, "http://another.name", "t")
     connections.announce("1.1577836800", "http://ls.docker", "t")
     second, first = connections.key(ONE), connections.key("1.1577836800")
-    assert [k and connections.get(k) for k in (first, second)] != [None, None]
-    assert [connections.get(k).url for k in (first, second)] == [server.url, other.url]  # type: ignore[union-attr]
+    found = [key and connections.get(key) for key in (first, second)]
+    assert [each and each.url for each in found] == [server.url, other.url]
     assert other.requests[-1].headers["authorization"] == "Token k2"
 
 
@@ -114,7 +114,8 @@ def test_a_known_server_is_not_replaced_by_what_setup_says(server: Server, other
     for name in (other.url, "http://evil.example"):
         connections.announce(ONE, name, "stolen")
         assert connections.key(ONE) == ProjectKey(f"http://localhost:{server.port}", 1)
-        assert connections.get(connections.key(ONE)).url == f"http://localhost:{server.port}"  # type: ignore[union-attr]
+        found = connections.get(connections.key(ONE))
+        assert found and found.url == f"http://localhost:{server.port}"
     assert other.requests == []
 
 
