@@ -2,6 +2,8 @@
 
 import typer
 
+from backend.commands.support.progress import progress
+
 SHOWN_FAILURES = 20
 
 
@@ -26,18 +28,8 @@ def annotate(
     and key come from VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The exit code is
     0 when every task has its prediction, 1 when some failed, 2 when nothing could be done.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     from backend.label_studio.connections import Connections
     from backend.media.media import Media
-    from backend.prediction.annotate import Tally
     from backend.prediction.annotate import annotate as run
     from backend.prediction.model import Models
     from backend.settings import load_settings
@@ -47,22 +39,7 @@ def annotate(
     connections = Connections(settings)
     key, label_studio = connections.named(project)
     model = configured_model(settings)
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-    ) as progress:
-        bar = progress.add_task("tasks", total=None, rate="")
-
-        def report(tally: Tally) -> None:
-            speed = progress.tasks[bar].speed
-            rate = f"{speed:.1f}/s" if speed else ""
-            progress.update(bar, total=tally.total, completed=tally.seen, rate=rate)
-
+    with progress("tasks") as update:
         tally = run(
             label_studio,
             key.id,
@@ -73,7 +50,7 @@ def annotate(
             limit=limit,
             overwrite=overwrite,
             dry_run=dry_run,
-            report=report,
+            report=lambda tally: update(tally.seen, tally.total),
         )
     for task, reason in tally.failures[:SHOWN_FAILURES]:
         typer.echo(f"task {task}: {reason}", err=True)

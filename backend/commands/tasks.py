@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import typer
 
 from backend.commands.support.quick_spacy import import_spacy_alone
+from backend.commands.support.sidecars import sidecar_of
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from videogem.media.sources import VideoInfo
     from videogem.narration.reading import At, Cue, Format
     from videogem.structures import WordCut
-
-SIDECARS = (
-    ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa", ".ttml", ".dfxp", ".srv3", ".srv2", ".srv1",
-    ".json3", ".smi", ".eaf", ".json", ".csv", ".tsv", ".txt",
-)  # fmt: skip
 
 CONFIGS = {"frame": "frame", "frames": "frame_list", "video": "video"}  # of --kind
 
@@ -148,8 +144,7 @@ def _read_cues(
     if format is not None and format not in get_args(Format):
         raise InputError(f"--format must be one of {', '.join(get_args(Format))}, got {format!r}.")
     if subtitles is None:
-        beside = [video.with_suffix(suffix) for suffix in SIDECARS]
-        subtitles = next((path for path in beside if path.is_file()), None)
+        subtitles = sidecar_of(video)
     if subtitles is None:
         raise InputError(f"There are no subtitles beside {video.name}; name them with --subtitles.")
     return read_cues(

@@ -1,0 +1,57 @@
+"""Which model a bulk run asks for; small enough to be sent to whoever loads it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.prediction.batcher import Batcher, Room
+from videogem.backbones.versions import planned_version
+from videogem.method.settings import Dtype
+
+ROOM_BYTES = 512 * 2**20
+BATCHES_AHEAD = 8  # read before their turn; a run of the lowest priority gets half of it
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model and its settings, as `load_grounder` takes them."""
+
+    model: str = "demo"
+    method: str = "videogem"
+    device: str = "auto"
+    image_size: int | None = None
+    dtype: Dtype = "fp32"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """The version of its rows, known before it is loaded.
+
+        Raises:
+            InputError: no such model or method.
+        """
+        return planned_version(
+            self.model,
+            self.method,
+            image_size=self.image_size,
+            dtype=self.dtype,
+            **self.settings,
+        )
+
+    def load(self) -> Batcher:
+        """The model, ready to be asked.
+
+        Raises:
+            InputError: its weights are missing or do not fit.
+        """
+        from videogem.grounding import load_grounder
+
+        grounder = load_grounder(
+            self.model,
+            self.method,
+            device=self.device,
+            image_size=self.image_size,
+            dtype=self.dtype,
+            **self.settings,
+        )
+        size = grounder.batch_size * grounder.num_lanes
+        return Batcher(grounder, Room(ROOM_BYTES, BATCHES_AHEAD * size))

@@ -1,0 +1,82 @@
+"""The rows of a bulk run: one for every sentence that was grounded at one moment.
+
+docs/bulk.md says what each field means; a test holds that it names all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backend.bulk.units import Ask
+from videogem.structures import Box, Clip, Grounding, Point
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Row = dict[str, Any]
+
+DIGITS = 2  # of a pixel, as `videogem ground` writes it
+SCORE_DIGITS = 4
+FIELDS = (
+    "id", "source", "narration", "start", "end", "time", "frame_index", "size", "point", "box",
+    "score", "method", "model_version", "task", "item_index", "duration",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A moment that was read: what is asked about it, and its frames."""
+
+    source: str
+    ask: Ask
+    clip: Clip
+    duration: float | None = None
+
+
+def row_of(read: Read, grounding: Grounding) -> Row:
+    """The row of one grounding."""
+    width, height = grounding.size_wh
+    ask = read.ask
+    return {
+        "id": ask.id,
+        "source": read.source,
+        "narration": ask.narration,
+        "start": ask.start,
+        "end": ask.end,
+        "time": round(grounding.time, 6),
+        "frame_index": grounding.frame_index,
+        "size": [width, height],
+        "point": _pixels(grounding.point, width, height),
+        "box": _pixels(grounding.box, width, height),
+        "score": round(grounding.score, SCORE_DIGITS),
+        "method": grounding.method,
+        "model_version": grounding.model_version,
+        "task": ask.task,
+        "item_index": ask.item_index,
+        "duration": None if read.duration is None else round(read.duration, 6),
+    }
+
+
+def _pixels(values: Point | Box, width: int, height: int) -> list[float]:
+    sides = (width, height) * (len(values) // 2)
+    return [round(value * side, DIGITS) for value, side in zip(values, sides, strict=True)]
+
+
+def order(row: Mapping[str, Any]) -> tuple[str, float, str]:
+    """Where a row stands in a finished file, whatever the order in which rows were made."""
+    return str(row["source"]), float(row["time"]), str(row["id"])
+
+
+def arrow_schema() -> "pyarrow.Schema":
+    """The columns of a Parquet file."""
+    import pyarrow as pa
+
+    kinds = {
+        "id": pa.string(), "source": pa.string(), "narration": pa.string(),
+        "start": pa.float64(), "end": pa.float64(), "time": pa.float64(),
+        "frame_index": pa.int64(), "size": pa.list_(pa.int32()), "point": pa.list_(pa.float64()),
+        "box": pa.list_(pa.float64()), "score": pa.float64(), "method": pa.string(),
+        "model_version": pa.string(), "task": pa.int64(), "item_index": pa.int32(),
+        "duration": pa.float64(),
+    }  # fmt: skip
+    return pa.schema([pa.field(name, kinds[name]) for name in FIELDS])
