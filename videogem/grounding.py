@@ -212,13 +212,14 @@ class VideoGEM(Grounder):
     ) -> Grounding:
         weights = self.settings.prompt_weights
         point = places.merged_point(weights, self.settings.merge)
+        box, doubtful = places.action_box(weights)
         return Grounding.lazily(
             places.maps,
             narration=narration,
             prompts=prompts,
             points=dict(zip(PROMPT_NAMES, places.points, strict=True)),
             point=point,
-            box=places.action_box(weights),
+            box=box,
             score=agreement_score(places.heights(point), weights),
             frame_index=clip.frame_index,
             time=clip.time,
@@ -226,6 +227,7 @@ class VideoGEM(Grounder):
             method=self.settings.method,
             model_version=self._version,
             window=tuple(clip.times.tolist()),
+            doubtful=doubtful,
         )
 
     def _fit(self, clips: Sequence[Clip]) -> list[Clip]:

@@ -96,6 +96,7 @@ class Grounding:
     method: str
     model_version: str
     window: tuple[float, ...] = ()  # seconds of the frames the model looked at, target included
+    doubtful: bool = False  # verb and object name no one place, see boxes.py
 
     @classmethod
     def lazily(cls, heatmaps: Callable[[], np.ndarray], **fields: Any) -> "Grounding":

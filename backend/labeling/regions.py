@@ -15,6 +15,7 @@ from videogem.method.boxes import action_box
 from videogem.structures import Box, Grounding, Point
 
 Region = dict[str, Any]
+UNSURE = "Unsure: the verb and the object were not found in one place. Please check."
 SEEK_AHEAD = 0.002  # seconds Label Studio seeks past a frame's start
 DIGITS = 4  # of a percentage: 0.0001 % of an 8K frame is a hundredth of a pixel
 
@@ -55,7 +56,7 @@ def box_of(found: Found, control: Control) -> Box:
     threshold = control.options.get("model_box_threshold")
     if threshold is None:
         return grounding.box
-    return action_box(grounding.heatmaps, MAP_WEIGHTS, float(threshold))
+    return action_box(grounding.heatmaps, MAP_WEIGHTS, float(threshold))[0]
 
 
 def mask_of(found: Found, control: Control) -> np.ndarray:
@@ -108,10 +109,20 @@ def plain_region(
     }
     if found.item_index is not None:
         region["item_index"] = found.item_index
+    notes = [UNSURE] if found.grounding.doubtful else []
     if len(found.grounding.window) > 1:
         seen = ", ".join(f"{time:.3f}" for time in found.grounding.window)
-        region["meta"] = {"text": [f"The model looked at {seen} s."]}
+        notes.append(f"The model looked at {seen} s.")
+    if notes:
+        region["meta"] = {"text": notes}
     return region
+
+
+def add_note(region: Region, note: str) -> None:
+    """Show a note first in the details of a region, unless it is there."""
+    told = region.get("meta", {}).get("text", [])
+    if note not in told:
+        region["meta"] = {"text": [note, *told]}
 
 
 @dataclass(frozen=True)

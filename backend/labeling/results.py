@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from backend.labeling.forms import ControlForm, control_forms
-from backend.labeling.regions import Found, Region, Track
+from backend.labeling.regions import UNSURE, Found, Region, Track, add_note
 from backend.labeling.targets import Control
 from videogem.structures import Grounding
 
@@ -27,6 +27,9 @@ def to_video_regions(track: Track, controls: Sequence[Control]) -> list[Region]:
         write = form_of(control).write_track
         if write is not None and _is_wanted(track.best, control, score):
             regions += [{**region, "score": score} for region in write(track, control)]
+    if any(found.grounding.doubtful for found in track.keys):
+        for region in regions:
+            add_note(region, UNSURE)
     still = [control for control in controls if form_of(control).write_track is None]
     return [*regions, *to_regions(track.best, still)]
 

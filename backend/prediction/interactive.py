@@ -160,12 +160,14 @@ def focus(grounding: Grounding, place: np.ndarray) -> Grounding:
     point = merge_points(heatmaps, MAP_WEIGHTS)
     if not _inside(point, place):  # between two peaks of a place with a hole in it
         point = merge_points(heatmaps, MAP_WEIGHTS, "maps")
+    box, doubtful = action_box(heatmaps, MAP_WEIGHTS)
     return dataclasses.replace(
         grounding,
         heatmaps=heatmaps,
         points=dict(zip(PROMPT_NAMES, map(peak, heatmaps), strict=True)),
         point=point,
-        box=action_box(heatmaps, MAP_WEIGHTS),
+        box=box,
+        doubtful=doubtful,
         score=float(np.clip(grounding.score * before[place].max() / before.max(), 0, 1))
         if before.max() > 0
         else 0.0,

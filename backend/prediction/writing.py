@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from backend.labeling.regions import Found, Region, Track, mean_score, without_heatmaps
+from backend.labeling.regions import (
+    Found,
+    Region,
+    Track,
+    add_note,
+    mean_score,
+    without_heatmaps,
+)
 from backend.labeling.results import to_regions, to_video_regions
 from backend.labeling.validation import problems_of
 from backend.prediction.batcher import Answer
@@ -109,8 +116,7 @@ class Writer:
         """Show a warning where the annotator sees it: in the details of the first region."""
         regions = [region for place in places for region in self._regions[place]]
         if film.warning is not None and regions:
-            told = regions[0].get("meta", {}).get("text", [])
-            regions[0]["meta"] = {"text": [film.warning, *told]}
+            add_note(regions[0], film.warning)
 
     def _named(self, grounding: Grounding) -> Grounding:
         return dataclasses.replace(grounding, model_version=self._project.version)

@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Float
 
 from videogem.method.heatmaps import LEVEL, peak_pixel
-from videogem.metrics import enclosing_box
+from videogem.metrics import box_area, enclosing_box
 from videogem.structures import Box
 
 DEFAULT_THRESHOLD = 0.5
+WIDEST = 0.5  # share of the frame; a region that covers more names no place
+FULLEST = 1 / 3  # share of a box; two regions that fill less of it lie apart
 
 
 def region_box(heatmap: Float[np.ndarray, "H W"], threshold: float = DEFAULT_THRESHOLD) -> Box:
@@ -52,12 +54,22 @@ def action_box(
     heatmaps: Float[np.ndarray, "P H W"],
     weights: Sequence[float],
     threshold: float = DEFAULT_THRESHOLD,
-) -> Box:
-    """Box of an action: what encloses the verb's region and the object's region.
+) -> tuple[Box, bool]:
+    """Box of an action, and whether it is doubtful; see `box_of_regions`."""
+    return box_of_regions([region_box(heatmap, threshold) for heatmap in heatmaps], weights)
 
-    A region is what `region_box` finds at half of the map's range; without a verb and an object
-    prompt (the baselines), the action's own region is the box. A point merged from peaks that lie
-    apart may fall outside it.
+
+def box_of_regions(regions: Sequence[Box], weights: Sequence[float]) -> tuple[Box, bool]:
+    """What encloses the verb's and the object's region, or, in doubt, the action's region.
+
+    The regions of verb, object and action are what `region_box` finds at half of the map's range;
+    without a verb and an object prompt (the baselines), the action's own region is the box.
+
+    Doubtful is a box of which nothing says that it is one place: a region covers more than
+    `WIDEST` of the frame, so its map peaks nowhere, or the two regions fill less than `FULLEST`
+    of the box round them, so most of it lies between. Then the action's region, found by the whole
+    sentence, is the box if it is smaller. A point merged from peaks that lie apart may fall outside
+    a box.
 
     Why this merge and threshold: an action spans the person and the thing, whose maps peak apart,
     so one threshold on a mean of the maps cuts the weaker of them off, and their product is far too
@@ -71,10 +83,22 @@ def action_box(
     | product of the three | .25 .18 .12 .08 | .16 .11 .08 .05 |
     | verb region and object region | .56 .64 .67 .64 | .75 .75 .72 .67 |
 
-    (n = 300 and 100.) Half of the range is best for one actor and .03 short of the best for three.
-    These figures are of a drawn world; on photographs the threshold has not been tuned and can be
-    set.
+    (n = 300 and 100, before there was doubt.) Half of the range is best for one actor and .03 short
+    of the best for three. These figures are of a drawn world; on photographs the threshold has not
+    been tuned and can be set. What doubt gains is in docs/demo_world.md.
+
+    >>> verb, action = (0.0, 0.0, 0.2, 0.4), (0.7, 0.7, 1.0, 1.0)
+    >>> box_of_regions([verb, (0.2, 0.2, 0.5, 0.4), action], (0.2, 0.2, 0.6))
+    ((0.0, 0.0, 0.5, 0.4), False)
+    >>> box_of_regions([verb, (0.8, 0.8, 1.0, 1.0), action], (0.2, 0.2, 0.6))
+    ((0.7, 0.7, 1.0, 1.0), True)
     """
-    verb, object_, action = heatmaps
-    parts = [m for m, weight in zip((verb, object_), weights[:2], strict=True) if weight]
-    return enclosing_box([region_box(part, threshold) for part in parts or [action]])
+    *parts, action = regions
+    used = [part for part, weight in zip(parts, weights[: len(parts)], strict=True) if weight]
+    if not used:
+        return enclosing_box([action]), False
+    box = enclosing_box(used)
+    areas = [box_area(part) for part in used]
+    if max(areas) <= WIDEST and sum(areas) >= FULLEST * box_area(box):
+        return box, False
+    return min(box, enclosing_box([action]), key=box_area), True

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from videogem.method.boxes import peak_region, scale_box
+from videogem.method.boxes import box_of_regions, peak_region, scale_box
 from videogem.method.heatmaps import (
     mean_point,
     merge_points,
@@ -24,7 +24,6 @@ from videogem.method.heatmaps import (
 )
 from videogem.method.settings import Merge
 from videogem.method.similarity import upsample
-from videogem.metrics import enclosing_box
 from videogem.structures import Box, Point
 
 HAS_TRITON = find_spec("triton") is not None
@@ -85,12 +84,10 @@ class NarrationPlaces:
         ]
         return mean_point([point for point, _ in used], [weight for _, weight in used])
 
-    def action_box(self, weights: Sequence[float]) -> Box:
+    def action_box(self, weights: Sequence[float]) -> tuple[Box, bool]:
         """The same as `boxes.action_box` of the heatmaps."""
-        verb, object_, action = self.regions
-        parts = [part for part, weight in zip((verb, object_), weights[:2], strict=True) if weight]
-        boxes = [scale_box(part, self.maps.size_hw) for part in parts or [action]]
-        return enclosing_box(boxes)
+        regions = [scale_box(region, self.maps.size_hw) for region in self.regions]
+        return box_of_regions(regions, weights)
 
     def heights(self, point: Point) -> list[float]:
         """The value of each heatmap at the pixel that holds a point."""

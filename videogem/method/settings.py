@@ -33,6 +33,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "action": get_args(ActionForm),
 }
 
+BOX_RULE = "doubt"
+"""What `boxes.box_of_regions` does, so that boxes of before look outdated where they may differ."""
+
 FORMER_NAMES = {
     "temperature": "inverse_temperature",
     "dynamic_temperature": "dynamic_inverse_temperature",
@@ -126,6 +129,8 @@ class MethodSettings:
         """
         first_names = {new: old for old, new in FORMER_NAMES.items()}
         values = {first_names.get(name, name): value for name, value in asdict(self).items()}
+        if any(self.prompt_weights[:2]):  # the others' boxes are as ever
+            values["box_rule"] = BOX_RULE
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

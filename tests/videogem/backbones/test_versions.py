@@ -17,6 +17,7 @@ from videogem.backbones import hub
 from videogem.backbones.manifest import hub_weights
 from videogem.backbones.versions import content_hash, planned_version, weights_identity
 from videogem.errors import InputError
+from videogem.method import settings as settings_module
 from videogem.method.settings import MethodSettings
 from videogem.narration.spacy_models import spacy_suffix
 
@@ -137,6 +138,13 @@ def test_every_setting_moves_the_version():
         planned_version(identity="demo:other"),
     }
     assert len(planned) == 5
+
+
+def test_boxes_by_another_rule_move_the_version_but_not_that_of_the_baselines(monkeypatch):
+    ours, baseline = MethodSettings().digest, MethodSettings("gem").digest
+    monkeypatch.setattr(settings_module, "BOX_RULE", "another")
+    assert MethodSettings().digest != ours
+    assert MethodSettings("gem").digest == baseline
 
 
 @pytest.fixture
