@@ -33,3 +33,10 @@ def test_named_targets_exist(path: Path) -> None:
 
 def test_the_workflows_are_ci_and_release() -> None:
     assert [path.stem for path in WORKFLOWS] == ["ci", "release"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_named_by_commit(path: Path) -> None:
+    """A tag can be moved to other code; a commit cannot."""
+    used = [step["uses"] for step in steps(path) if "uses" in step]
+    assert used and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", name) for name in used)
