@@ -11,13 +11,14 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help install demo test soak hub-check lint format docs pictures lock licences sbom clean
+.PHONY: help install demo test soak hub-check image-test lint format docs pictures lock licences sbom clean
 
 help:
 	@echo 'make demo     Label Studio with pre-labelled frames on this machine; Ctrl-C ends it'
 	@echo 'make test     all tests, with a real Label Studio and a headless Chromium'
 	@echo 'make soak     the long forms of tests: 5,000 tasks, 20 kills (some 15 minutes)'
 	@echo 'make hub-check  ask the Hugging Face hub whether the listed weights are there'
+	@echo 'make image-test  build and run the container image without an engine (root, buildah, runc)'
 	@echo 'make lint     style, types, import rules, Dockerfile'
 	@echo "make docs     the README's tables, from the code"
 	@echo "make pictures the README's pictures, after 'make test'"
@@ -74,6 +75,9 @@ soak: install
 
 hub-check: install
 	$(BIN)/python -m videogem.backbones.hub_check
+
+image-test: install
+	$(BIN)/python -m tests.image $(IMAGE_OPTIONS)
 
 lint: install
 	$(BIN)/ruff check

@@ -1,8 +1,10 @@
 """The compose file and the Dockerfile avoid the traps of Label Studio's network checks."""
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 
 from backend.demo.local_label_studio import LABEL_STUDIO_VERSION
 from backend.settings import PREFIX, Settings
+from tests.http_server import Answer, http_server
 
 DOCKER = Path(__file__).resolve().parents[1] / "docker"
 
@@ -88,6 +91,18 @@ def test_the_image_has_an_ordinary_user_and_a_healthcheck() -> None:
     assert any(line.startswith("HEALTHCHECK ") for line in lines)
     first = next(line for line in lines if not line.startswith("#"))
     assert first.startswith("ARG BASE_IMAGE=")
+
+
+def test_the_healthcheck_asks_at_the_port_that_is_set() -> None:
+    text = (DOCKER / "Dockerfile").read_text()
+    [program] = re.findall(r'^    CMD \["python", "-c", (".+")\]$', text, flags=re.MULTILINE)
+    with http_server() as server:
+        server.routes["/health"] = lambda request: Answer({"status": "UP"})
+        environment = {"PATH": "/usr/bin:/bin", "VIDEOGEM_PORT": str(server.port)}
+        command = [sys.executable, "-c", json.loads(program)]
+        subprocess.run(command, env=environment, check=True)
+    assert [request.path for request in server.requests] == ["/health"]
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:
