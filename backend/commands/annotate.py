@@ -1,5 +1,7 @@
 """`videogem annotate`: pre-annotate a whole project through Label Studio's API."""
 
+from pathlib import Path
+
 import typer
 
 from backend.commands.support.progress import progress
@@ -16,6 +18,9 @@ def annotate(
     project: str = typer.Option(
         ..., help="The Label Studio project: NUMBER, or NUMBER@SERVER where several are configured."
     ),
+    file: Path | None = typer.Option(
+        None, "--from", help="Take them from a file of `videogem predict`, and predict nothing."
+    ),
     limit: int | None = typer.Option(None, min=1, help="Predict at most so many tasks."),
     overwrite: bool = typer.Option(
         False, "--overwrite", help="Predict all tasks and replace predictions of this version."
@@ -24,12 +29,16 @@ def annotate(
 ) -> None:
     """Predict every task that has no prediction of this model version, and save it.
 
+    With --from the rows of a bulk run are saved instead, for the tasks that show the same media.
+
     May be stopped at any moment and started again: it does what is left. Label Studio's address
     and key come from VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The exit code is
     0 when every task has its prediction, 1 when some failed, 2 when nothing could be done.
     """
+    from backend.bulk.imports import FromFile
     from backend.label_studio.connections import Connections
     from backend.media.media import Media
+    from backend.prediction.annotate import Here, Predictor
     from backend.prediction.annotate import annotate as run
     from backend.prediction.model import Models
     from backend.settings import load_settings
@@ -38,13 +47,18 @@ def annotate(
     settings = load_settings()
     connections = Connections(settings)
     key, label_studio = connections.named(project)
-    model = configured_model(settings)
+    predictor: Predictor
+    if file is not None:
+        predictor = FromFile(file)
+    else:
+        model = configured_model(settings)
+        models = Models(model, project_models(settings, model))
+        predictor = Here(models, Media(settings, connections))
     with progress("tasks") as update:
         tally = run(
             label_studio,
             key.id,
-            models=Models(model, project_models(settings, model)),
-            media=Media(settings, connections),
+            predictor=predictor,
             record=configured_store(settings).record_all,
             score_threshold=settings.score_threshold,
             limit=limit,

@@ -161,6 +161,6 @@ def _tell(file: "RowFile", num_before: int) -> None:
         typer.echo(f"The reasons are in {file.failures_path}; the next run tries them again.")
     if file.done:
         typer.echo(
-            "Next: read them as docs/bulk.md says, or score them with "
-            f"'videogem evaluate --predictions {file.path}' on a dataset with the same ids."
+            f"Next: 'videogem annotate --project NUMBER --from {file.path}' gives them to the "
+            "tasks of a Label Studio project that show the same files."
         )

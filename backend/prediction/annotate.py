@@ -7,14 +7,16 @@ listed, predicted and saved at the same time.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Protocol
 
 from backend.label_studio.client import LabelStudio, TaskPage
 from backend.labeling.config import parse_labeling
+from backend.labeling.targets import Labeling
 from backend.media.media import Media
 from backend.prediction.delivery import Pair, Record, deliver, record_quietly
 from backend.prediction.model import Models
@@ -45,12 +47,43 @@ class Tally:
         return self.skipped + self.done + len(self.failures)
 
 
+class Predictor(Protocol):
+    """Whoever predicts the tasks of a run."""
+
+    def version(self, labeling: Labeling) -> str:
+        """The model version of predictions for this config.
+
+        Raises:
+            InputError: it asks for what is not offered.
+        """
+
+    def outcomes(self, tasks: Iterable[Task], project: Project) -> Generator[Outcome]:
+        """One for each task, in any order, as they get ready."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """Predicts in this process."""
+
+    models: Models
+    media: Media
+
+    def version(self, labeling: Labeling) -> str:
+        return self.models.version_of(labeling)
+
+    def outcomes(self, tasks: Iterable[Task], project: Project) -> Generator[Outcome]:
+        batcher = self.models.for_labeling(project.labeling).batcher()
+        found = predict_each(tasks, project, batcher=batcher, media=self.media)
+        with closing(found):
+            for _, outcome in found:
+                yield outcome
+
+
 def annotate(
     label_studio: LabelStudio,
     project_id: int,
     *,
-    models: Models,
-    media: Media,
+    predictor: Predictor,
     record: Record,
     score_threshold: float = 0.0,
     limit: int | None = None,
@@ -69,8 +102,7 @@ def annotate(
     config = str(label_studio.project(project_id).get("label_config") or "")
     labeling = parse_labeling(config)
     labeling.require_targets()
-    model = models.for_labeling(labeling)
-    version = model.version + labeling.version_suffix
+    version = predictor.version(labeling)
     key = label_studio.key(project_id)
     project = Project(project_id, config, labeling, version, score_threshold, key)
     tally = Tally()
@@ -80,9 +112,9 @@ def annotate(
             tally.done += 1
         report(tally)
         return tally
-    found = predict_each(tasks, project, batcher=model.batcher(), media=media)
+    found = predictor.outcomes(tasks, project)
     with _Saver(label_studio, project, tally, record, overwrite=overwrite) as saver, closing(found):
-        for _, outcome in found:
+        for outcome in found:
             saver.add(outcome)
             report(tally)
     report(tally)

@@ -59,7 +59,7 @@ def read_video(
         info = reader.info
         said = _cues(task, target, reader, batcher, priority)
         cues = _within(said, info)
-        shown = _shown(task, target, info)
+        shown = shown_of(task, target, info.duration)
         warnings = [frame_rate_warning(info, shown.framerate), _left_out(said, cues, info)]
         warning = " ".join(text for text in warnings if text is not None) or None
         if warning is not None:
@@ -74,8 +74,12 @@ def read_video(
             yield Moment(Key(film, tuple(numbers)), Question(clip, sentences))
 
 
-def _shown(task: Task, target: Target, info: VideoInfo) -> Shown:
-    """How Label Studio counts the frames of this task's video."""
+def shown_of(task: Task, target: Target, duration: float) -> Shown:
+    """How Label Studio counts the frames of a task's video, which lasts so many seconds.
+
+    Raises:
+        InputError: the frame rate that the config asks for is missing, or none.
+    """
     rate = target.source.framerate
     if isinstance(rate, str):
         value = look_up(rate, data_of(task))
@@ -90,7 +94,7 @@ def _shown(task: Task, target: Target, info: VideoInfo) -> Shown:
             f"The frame rate of the video must be above 0 and below {MAX_FRAMERATE:g}, got "
             f"{rate!r}."
         )
-    return Shown(1 / rate if rate < 1 else rate, info.duration)
+    return Shown(1 / rate if rate < 1 else rate, duration)
 
 
 def _cues(

@@ -119,6 +119,8 @@ class Writer:
             add_note(regions[0], film.warning)
 
     def _named(self, grounding: Grounding) -> Grounding:
+        if grounding.model_version == self._project.version:
+            return grounding  # a copy would compute its heatmaps
         return dataclasses.replace(grounding, model_version=self._project.version)
 
 

@@ -75,7 +75,7 @@ def test_a_folder_of_pictures(videogem: Videogem, frames: Path, grounder: FakeGr
     code, out, _ = videogem("predict", "frames", "--out", "rows.jsonl")
     assert code == 1
     assert "4 rows in rows.jsonl: 4 new, 0 of earlier runs; 2 failed" in out
-    assert "'videogem evaluate --predictions rows.jsonl'" in out
+    assert "videogem annotate --project NUMBER --from rows.jsonl" in out
     found = rows(Path("rows.jsonl"))
     assert [tuple(row) for row in found] == [FIELDS] * 4
     assert [(row["source"], row["narration"]) for row in found[2:]] == [

@@ -11,7 +11,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import Connections
 from backend.media.media import Media
 from backend.prediction import annotate as module
-from backend.prediction.annotate import Tally, annotate
+from backend.prediction.annotate import Here, Tally, annotate
 from backend.prediction.model import BackgroundModel, Models
 from backend.settings import Settings
 from tests.backend.prediction.test_batch import CONFIG, make_tasks
@@ -30,8 +30,9 @@ def run(server: FakeLabelStudio, folder: Path, **options: Any) -> Tally:
     return annotate(
         LabelStudio(server.url, SecretStr("t" * 40)),
         1,
-        models=Models(BackgroundModel.of(FakeGrounder())),
-        media=Media(settings, Connections(settings)),
+        predictor=Here(
+            Models(BackgroundModel.of(FakeGrounder())), Media(settings, Connections(settings))
+        ),
         record=lambda key, pairs: None,
         **options,
     )
