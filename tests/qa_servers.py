@@ -9,7 +9,8 @@ from backend.database.engine import migrate, open_engine
 from backend.database.keys import ProjectKey
 from backend.database.webhook_states import WebhookStates
 from backend.qa.queries import summary
-from backend.qa.report import Filters, build_report
+from backend.qa.report import build_report
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.qa_events import annotation, box, created, point, prediction
 

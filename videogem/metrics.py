@@ -9,7 +9,10 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+
 Number = float | int
+Numbers = Sequence[Number] | np.ndarray
 YOUCOOK_CANVAS_WH = (640, 360)
 MIN_CLUSTERS = 10  # below, how alike the frames of one video are cannot be told
 
@@ -125,30 +128,8 @@ class Clusters:
         return sum(size * count for (_, size), count in self._counts.items())
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Interval of the share of hits, where members of a cluster are alike.
-
-        Clusters of one sample each give the Wilson interval. Otherwise the share's log-odds get
-        the standard error over clusters and a quantile of Student's distribution: on that scale
-        the interval stays within 0 and 1 and is longer towards the middle. Fewer than
-        `MIN_CLUSTERS`, or clusters that all have the same share, do not tell how alike their
-        members are: then each cluster counts as one sample (Wilson's interval for Kish's effective
-        number of them), which is the widest case.
-
-        Source: Korn and Graubard, Survey Methodology 24 (1998), compare the scales.
-        """
-        hits, n = self.hits, self.samples
-        if all(size == 1 for _, size in self._counts):
-            return wilson_interval(hits, n, confidence)
-        share = hits / n
-        alike = all(math.isclose(total, share * size) for total, size in self._counts)
-        if len(self) < MIN_CLUSTERS or alike:
-            squares = sum(size**2 * count for (_, size), count in self._counts.items())
-            effective = n**2 / squares
-            return wilson_interval(share * effective, effective, confidence)
-        error, quantile = self._standard_error(confidence)
-        odds = math.log(share / (1 - share))
-        half = quantile * error / (share * (1 - share))
-        return 1 / (1 + math.exp(min(half - odds, 700.0))), 1 / (1 + math.exp(-half - odds))
+        """Interval of the share of hits where members of a cluster are alike (`share_interval`)."""
+        return share_interval(self._counts, confidence)
 
     def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Interval of a mean (of overlaps, of differences) that is no share of hits.
@@ -156,35 +137,83 @@ class Clusters:
         Raises:
             ValueError: there are fewer than two clusters.
         """
-        error, quantile = self._standard_error(confidence)
-        mean = self.hits / self.samples
-        return mean - quantile * error, mean + quantile * error
+        totals, sizes = zip(*self._counts, strict=True) if self._counts else ((), ())
+        return ratio_interval(totals, sizes, list(self._counts.values()), confidence)
 
-    def _standard_error(self, confidence: float) -> tuple[float, float]:
-        """Standard error of the mean over clusters, and how often it is taken.
 
-        The error is that of a ratio (linearised). The quantile is Student's, whose degrees of
-        freedom say how well the error itself is known: with few videos that differ much from the
-        rest, as where nearly all are hit throughout, hardly at all.
+def share_interval(
+    counts: Mapping[tuple[Number, int], int] | Mapping[tuple[int, int], int],
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Interval of a share of hits over clusters: how many there are by their (hits, samples).
 
-        Source: Cochran, Sampling Techniques (1977); Satterthwaite, Biometrics 2 (1946).
-        """
-        count = len(self)
-        if count < 2:
-            raise ValueError(f"an interval over clusters needs at least two of them, got {count}")
-        from scipy.special import stdtrit  # a tenth of a second that few callers need
+    Clusters of one sample each give the Wilson interval. Otherwise the share's log-odds get the
+    standard error over clusters and a quantile of Student's distribution: on that scale the
+    interval stays within 0 and 1 and is longer towards the middle. Fewer than `MIN_CLUSTERS`, or
+    clusters that all have the same share, do not tell how alike their members are: then each
+    cluster counts as one sample (Wilson's interval for Kish's effective number of them), which is
+    the widest case.
 
-        n = self.samples
-        mean = self.hits / n
-        squares = [
-            ((total - mean * size) ** 2, times) for (total, size), times in self._counts.items()
-        ]
-        spread = math.fsum(square * times for square, times in squares)
-        fourth = math.fsum(square**2 * times for square, times in squares)
-        freedom = 2 * spread**2 / fourth if fourth > 0 else count - 1.0
-        freedom = max(1.0, min(count - 1.0, max(2.0, freedom)))
-        error = math.sqrt(count / (count - 1) * spread) / n
-        return error, float(stdtrit(freedom, (1 + confidence) / 2))
+    Source: Korn and Graubard, Survey Methodology 24 (1998), compare the scales.
+    """
+    hits = sum(total * count for (total, _), count in counts.items())
+    n = sum(size * count for (_, size), count in counts.items())
+    if all(size == 1 for _, size in counts):
+        return wilson_interval(hits, n, confidence)
+    share = hits / n
+    alike = all(math.isclose(total, share * size) for total, size in counts)
+    if sum(counts.values()) < MIN_CLUSTERS or alike:
+        squares = sum(size**2 * count for (_, size), count in counts.items())
+        effective = n**2 / squares
+        return wilson_interval(share * effective, effective, confidence)
+    totals, sizes = zip(*counts, strict=True)
+    error, quantile = _standard_error(totals, sizes, list(counts.values()), confidence)
+    odds = math.log(share / (1 - share))
+    half = quantile * error / (share * (1 - share))
+    return 1 / (1 + math.exp(min(half - odds, 700.0))), 1 / (1 + math.exp(-half - odds))
+
+
+def ratio_interval(
+    totals: Numbers, sizes: Numbers, times: Numbers, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a mean over clusters with these sums and samples, each so many times.
+
+    Raises:
+        ValueError: there are fewer than two clusters.
+    """
+    error, quantile = _standard_error(totals, sizes, times, confidence)
+    mean = _dot(totals, times) / _dot(sizes, times)
+    return mean - quantile * error, mean + quantile * error
+
+
+def _standard_error(
+    totals: Numbers, sizes: Numbers, times: Numbers, confidence: float
+) -> tuple[float, float]:
+    """Standard error of the mean over clusters, and how often it is taken.
+
+    The error is that of a ratio (linearised). The quantile is Student's, whose degrees of freedom
+    say how well the error itself is known: with few videos that differ much from the rest, as
+    where nearly all are hit throughout, hardly at all.
+
+    Source: Cochran, Sampling Techniques (1977); Satterthwaite, Biometrics 2 (1946).
+    """
+    from scipy.special import stdtrit  # a tenth of a second that few callers need
+
+    count = int(np.sum(times))
+    if count < 2:
+        raise ValueError(f"an interval over clusters needs at least two of them, got {count}")
+    n = _dot(sizes, times)
+    mean = _dot(totals, times) / n
+    squares = (np.asarray(totals) - mean * np.asarray(sizes)) ** 2
+    spread, fourth = _dot(squares, times), _dot(squares**2, times)
+    freedom = 2 * spread**2 / fourth if fourth > 0 else count - 1.0
+    freedom = max(1.0, min(count - 1.0, max(2.0, freedom)))
+    error = math.sqrt(count / (count - 1) * spread) / n
+    return error, float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+def _dot(values: Numbers, times: Numbers) -> float:
+    return math.fsum((np.asarray(values) * np.asarray(times)).tolist())
 
 
 def clustered_interval(

@@ -168,7 +168,8 @@ def report(
 ) -> None:
     """Write all figures of the store into one HTML file that needs nothing else."""
     from backend.qa.exports import plain, report_html
-    from backend.qa.report import Filters, build_report
+    from backend.qa.report import build_report
+    from backend.qa.selection import Filters
     from backend.settings import load_settings
 
     with _store(database) as store:
@@ -194,7 +195,8 @@ def export(
 ) -> None:
     """Take regions, labels or figures out of the store."""
     from backend.qa import coco, exports
-    from backend.qa.report import Filters, build_report
+    from backend.qa.report import build_report
+    from backend.qa.selection import Filters
 
     filters = Filters.of({"project": project or ""})
     with _store(database) as store:

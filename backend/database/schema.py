@@ -2,7 +2,8 @@
 
 ``inbox`` is the truth: every webhook as it came, in order of arrival. ``projects``, ``tasks``,
 ``annotations`` and ``predictions`` are the state those events lead to, ``scores`` and ``flags`` are
-computed from that state and can be dropped and rebuilt at any time. ``project_servers`` is what
+computed from that state and can be dropped and rebuilt at any time. ``score_changes`` numbers the
+last change of each task's scores (`backend.database.changes`). ``project_servers`` is what
 /setup told: which server the project with this id and creation (Unix time) is on.
 ``project_webhooks`` is how each project calls this backend (``host``, from /setup), and what was
 found of the webhook that reports its corrections.
@@ -32,6 +33,12 @@ inbox = sa.Table(
     sa.Column("processed_at", sa.String(32)),
     sa.Column("error", sa.Text),
     sa.Index("inbox_pending", "processed_at", "id"),
+    sa.Index(
+        "inbox_failed",
+        "id",
+        sqlite_where=sa.text("error IS NOT NULL"),
+        postgresql_where=sa.text("error IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -104,6 +111,14 @@ scores = sa.Table(
     sa.Column("data", sa.JSON, nullable=False),
 )
 
+score_changes = sa.Table(
+    "score_changes",
+    metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
+    sa.Column("task_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("change", sa.BigInteger, nullable=False, index=True),
+)
+
 project_servers = sa.Table(
     "project_servers",
     metadata,
@@ -129,6 +144,8 @@ facts = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+
+PREDICTIONS_KNOWN = "predictions_known"  # the fact that says how many there are
 
 job_configs = sa.Table(
     "job_configs",

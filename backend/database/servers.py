@@ -9,10 +9,13 @@ import threading
 
 import sqlalchemy as sa
 
+from backend.database.changes import note_rebuilt
 from backend.database.engine import lock_writers
 from backend.database.keys import ProjectKey
 from backend.database.schema import (
+    PREDICTIONS_KNOWN,
     annotations,
+    facts,
     inbox,
     predictions,
     project_webhooks,
@@ -127,6 +130,9 @@ def move(connection: sa.Connection, old: str, new: str, project: int | None = No
         taken = sa.exists().where(twin.c.server == new, *same)
         connection.execute(rows.delete().where(*mine, taken))
         moved += connection.execute(rows.update().where(*mine).values(server=new)).rowcount
+    if moved:
+        note_rebuilt(connection)
+        connection.execute(facts.delete().where(facts.c.name == PREDICTIONS_KNOWN))
     if project is None:
         connection.execute(inbox.update().where(inbox.c.server == old).values(server=new))
     return moved

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from backend.qa.curve import ROLLING
 from backend.qa.events import Row
-from backend.qa.report import ROLLING
 
 Spec = dict[str, Any]
 MOST_BARS = 15

@@ -11,9 +11,8 @@ from urllib.parse import unquote
 from backend.database import schema
 from backend.qa.events import Row
 from backend.qa.matching import nearest_to
-from backend.qa.queries import score_rows
 from backend.qa.regions import Region, bounds, read_regions
-from backend.qa.report import Filters
+from backend.qa.selection import Filters, selected_rows
 from backend.qa.store import Store
 from backend.qa.times import now
 from backend.qa.words import MEDIA, path_of
@@ -32,8 +31,8 @@ def coco_json(store: Store, filters: Filters) -> str:
     """
     store.process_pending()
     sizes: dict[tuple[str, int], dict[int, Size]] = defaultdict(dict)
-    for row in score_rows(store, filters.project):
-        if row["counted"] and filters.keep(row):
+    for row in selected_rows(store, filters):
+        if row["counted"]:
             known = sizes[row["server"], row["annotation_id"]]
             if "size" in row and row["outcome"] != "added":
                 known[row.get("item") or 0] = (row["size"][0], row["size"][1])

@@ -10,9 +10,9 @@ import jinja2
 
 from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.events import Row
-from backend.qa.queries import score_rows
-from backend.qa.report import DIMENSIONS, Filters
+from backend.qa.selection import Filters, selected_rows
 from backend.qa.store import Store
+from backend.qa.table import DIMENSIONS
 from backend.qa.times import now
 from backend.qa.views import TITLES, template_filters
 
@@ -31,9 +31,8 @@ def regions_csv(store: Store, filters: Filters) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for row in score_rows(store, filters.project):
-        if filters.keep(row):
-            writer.writerow({name: _cell(row.get(name)) for name in COLUMNS})
+    for row in selected_rows(store, filters):
+        writer.writerow({name: _cell(row.get(name)) for name in COLUMNS})
     return buffer.getvalue()
 
 

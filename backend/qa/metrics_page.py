@@ -1,12 +1,15 @@
 """The store in Prometheus' text format."""
 
+import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from backend.qa.figures import group, pointing
-from backend.qa.queries import num_predictions, score_rows
+from backend.qa.figures import NO_SHARE
+from backend.qa.queries import num_predictions
 from backend.qa.store import Store
+from backend.qa.table import NONE, Table
+from backend.qa.tally import shares_of_points
 
 
 class _Quality(Collector):
@@ -29,16 +32,22 @@ class _Quality(Collector):
         annotations = GaugeMetricFamily(
             "videogem_qa_annotations", "Annotations by outcome.", labels=[*names, "outcome"]
         )
-        rows = score_rows(self._store)
-        for key, part in sorted(group(rows, lambda r: (r["server"], str(r["project_id"]))).items()):
-            figure = pointing(r for r in part if r["counted"])
-            points.add_metric(list(key), figure["n"])
-            hits.add_metric(list(key), figure["hits"])
+        rows = self._store.ledger.look().rows
+        counted = rows.take(rows["counted"])
+        shares = shares_of_points(counted, counted["project_id"], counted["hit"])
+        verdicts = rows.take(rows.where("kind", "annotation"))
+        for key, number in _projects(rows):
+            figure = shares.get(number, NO_SHARE)
+            points.add_metric(key, figure["n"])
+            hits.add_metric(key, figure["hits"])
             if figure["n"]:
-                accuracy.add_metric(list(key), figure["accuracy"])
-            verdicts = [r for r in part if r["kind"] == "annotation"]
-            for outcome, same in sorted(group(verdicts, lambda r: r["outcome"]).items()):
-                annotations.add_metric([*key, outcome], len(same))
+                accuracy.add_metric(key, figure["accuracy"])
+            given = verdicts["outcome"][verdicts["project_id"] == number]
+            counts = np.bincount(given) if len(given) else given
+            outcomes = verdicts.vocabulary["outcome"].values
+            for outcome, count in sorted(zip(outcomes, counts.tolist(), strict=False)):
+                if count:
+                    annotations.add_metric([*key, outcome], count)
         inbox = GaugeMetricFamily("videogem_qa_inbox", "Webhook events.", labels=["state"])
         for state, count in self._store.inbox_counts().items():
             inbox.add_metric([state], count)
@@ -48,6 +57,13 @@ class _Quality(Collector):
             value=num_predictions(self._store),
         )
         return [points, hits, accuracy, annotations, inbox, predictions]
+
+
+def _projects(rows: Table) -> list[tuple[list[str], int]]:
+    """Server and number of every project, with what stands for it."""
+    names = rows.vocabulary["project_id"].values
+    found = [n for n in np.unique(rows["project_id"]).tolist() if n != NONE]
+    return sorted(([names[n][0], str(names[n][1])], n) for n in found)
 
 
 def metrics_text(store: Store) -> bytes:

@@ -2,29 +2,26 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.labeling.shapes import number
+from backend.qa import state
 from backend.qa.events import Row
-from backend.qa.figures import NO_SHARE, pointing
+from backend.qa.figures import NO_SHARE
+from backend.qa.flat import flat
 from backend.qa.store import Store
+from backend.qa.table import Table
+from backend.qa.tally import pointing
 from videogem.errors import InputError
-
-TEXTS = ("kind", "outcome", "at", "narration", "verb", "object", "video", "media")
-NEEDED = {"annotator", "model_version", "ground_truth", "independent", "accepted", "lead_time"}
-NUMBERS = (
-    "iou", "distance_diagonal", "distance_side", "lead_time", "score", "item", "frame", "left_out",
-)  # fmt: skip
 
 
 def summary(store: Store, project: ProjectKey | None = None) -> Row:
     """The headline: pointing accuracy over all reviewed annotations, skips apart."""
-    scores = schema.scores
-    judged = (scores.c.counted.is_(True), scores.c.hit.is_not(None))
-    found = store.rows(scores, *judged, *of_project(scores, resolve(store, project)))
-    figure = pointing(row for each in found if (row := _flat(each)) is not None)
+    rows = store.ledger.look().rows
+    chosen = rows["counted"] & of_project_rows(rows, resolve(store, project))
+    figure = pointing(rows.take(chosen))
     return {name: figure[name] for name in NO_SHARE}
 
 
@@ -32,13 +29,8 @@ def num_predictions(store: Store) -> int:
     """How many predictions are known: one that was made here and came back from Label Studio with
     an id of its own is one.
     """
-    table = schema.predictions
-    copy = table.alias()
-    same = [copy.c[name] == table.c[name] for name in ("server", "task_id", "model_version")]
-    came_back = sa.exists().where(copy.c.label_studio_id.is_not(None), *same)
-    query = sa.select(sa.func.count()).where(table.c.label_studio_id.is_not(None) | ~came_back)
     with store.read() as connection:
-        return int(connection.execute(query.select_from(table)).scalar_one())
+        return state.num_predictions(connection)
 
 
 def score_rows(store: Store, project: ProjectKey | None = None) -> list[Row]:
@@ -47,35 +39,13 @@ def score_rows(store: Store, project: ProjectKey | None = None) -> list[Row]:
 
 
 def readable_rows(store: Store, project: ProjectKey | None = None) -> tuple[list[Row], int]:
-    """The score rows as above, and how many more there are that cannot be read.
-
-    A row is written by one version and read by another; one of them must never cost the page.
-    """
+    """The score rows as above, and how many more there are that cannot be read."""
     conditions = of_project(schema.scores, resolve(store, project))
     found = store.rows(schema.scores, *conditions)
-    rows = [row for each in found if (row := _flat(each)) is not None]
+    rows = [row for each in found if (row := flat(each)) is not None]
     order = ("at", "server", "annotation_id", "position")
     rows.sort(key=lambda row: tuple(row[name] for name in order))
     return rows, len(found) - len(rows)
-
-
-def _flat(stored: Row) -> Row | None:
-    data = stored["data"]
-    if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in TEXTS):
-        return None
-    if not data.keys() >= NEEDED or not all(_is_number(data.get(name)) for name in NUMBERS):
-        return None
-    for name, length in (("point", 2), ("corrected", 2), ("size", 2), ("box", 4)):
-        place = data.get(name, [0] * length)
-        if not isinstance(place, list) or len(place) != length:
-            return None
-        if not all(number(part) is not None for part in place):
-            return None
-    return {**{name: value for name, value in stored.items() if name != "data"}, **data}
-
-
-def _is_number(value: object) -> bool:
-    return value is None or number(value) is not None
 
 
 def of_project(table: sa.Table, project: ProjectKey | None) -> list[sa.ColumnElement[bool]]:
@@ -83,6 +53,13 @@ def of_project(table: sa.Table, project: ProjectKey | None) -> list[sa.ColumnEle
     if project is None:
         return []
     return [table.c.server == project.server, table.c.project_id == project.id]
+
+
+def of_project_rows(rows: Table, project: ProjectKey | None) -> np.ndarray:
+    """Mask of a project's rows (num_rows); all of them for all projects."""
+    if project is None:
+        return np.ones(len(rows), dtype=bool)
+    return rows.where("project_id", tuple(project))
 
 
 def resolve(store: Store, project: ProjectKey | None) -> ProjectKey | None:

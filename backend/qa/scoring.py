@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.labeling.shapes import number
+from backend.qa.agreement import overlaps_of_task
 from backend.qa.events import Row
 from backend.qa.matching import (
     Matching,
@@ -48,7 +49,7 @@ from backend.qa.regions import (
 from backend.qa.words import words_of
 from videogem.structures import Point
 
-SCORING_VERSION = "4"  # a change makes the store recompute its scores
+SCORING_VERSION = "5"  # a change makes the store recompute its scores
 # Of one task, in comparisons of two boxes (some microseconds each): 300 points among 300 boxes that
 # could each be anybody's. A region is no longer compared when they are used up.
 MAX_EFFORT = 100_000
@@ -62,6 +63,7 @@ def score_task(
     has_truth = any(a["ground_truth"] and not a["was_cancelled"] for a in alive)
     rows: list[Row] = []
     effort_left = _Effort(MAX_EFFORT)
+    overlaps = overlaps_of_task(alive, predictions)
     for annotation in sorted(alive, key=lambda a: int(a["id"])):
         counted = not annotation["was_cancelled"] and (
             bool(annotation["ground_truth"]) or not has_truth
@@ -69,6 +71,8 @@ def score_task(
         chosen = choose_predictions(annotation, predictions)
         in_use = chosen[0] if chosen else None
         found = _score_annotation(task, annotation, in_use, effort_left, counted=counted)
+        if annotation["id"] in overlaps:
+            found[0]["data"]["overlaps"] = overlaps[annotation["id"]]
         for other in chosen[1:]:
             facts = _score_annotation(task, annotation, other, effort_left, counted=False)[1:]
             # What is known of an annotation itself stands in the first rows alone.

@@ -7,7 +7,7 @@ thing that was created after the last change of the buried one is another with t
 Label Studio starts counting again). What Label Studio's API lists is alive, whatever was told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -124,6 +124,35 @@ def get_fact(connection: sa.Connection, name: str) -> str | None:
     return found
 
 
+def num_predictions(connection: sa.Connection) -> int:
+    """How many predictions are known: one that was made here and came back from Label Studio with
+    an id of its own is one. Counted as they come; all anew where that number was dropped.
+    """
+    known = get_fact(connection, schema.PREDICTIONS_KNOWN)
+    return _num_predictions(connection) if known is None else int(known)
+
+
+def _num_predictions(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
+    table = schema.predictions
+    copy = table.alias()
+    same = [copy.c[name] == table.c[name] for name in ("server", "task_id", "model_version")]
+    came_back = sa.exists().where(copy.c.label_studio_id.is_not(None), *same)
+    query = sa.select(sa.func.count()).where(table.c.label_studio_id.is_not(None) | ~came_back)
+    return int(connection.execute(query.where(*where).select_from(table)).scalar_one())
+
+
+def _num_of_tasks(connection: sa.Connection, server: str, tasks: Collection[int]) -> int:
+    table, ids = schema.predictions, sorted(tasks)
+    return sum(
+        _num_predictions(
+            connection,
+            table.c.server == server,
+            table.c.task_id.in_(ids[start : start + AT_ONCE]),
+        )
+        for start in range(0, len(ids), AT_ONCE)
+    )
+
+
 def _get(connection: sa.Connection, table: sa.Table, server: str, row_id: int) -> Row | None:
     query = sa.select(table).where(table.c.server == server, table.c.id == row_id)
     row = connection.execute(query).mappings().first()
@@ -208,7 +237,15 @@ def _put_predictions(
                     .values(project_id=project)
                 )
     if new:
+        tasks = {row["task_id"] for row in new.values()}
+        count = get_fact(connection, schema.PREDICTIONS_KNOWN)
+        before = None if count is None else _num_of_tasks(connection, server, tasks)
         connection.execute(table.insert(), list(new.values()))
+        if count is None or before is None:
+            known = num_predictions(connection)
+        else:
+            known = int(count) + _num_of_tasks(connection, server, tasks) - before
+        put_fact(connection, schema.PREDICTIONS_KNOWN, str(known))
     again = _use_again(connection, server, [row for row in predictions if row["key"] not in new])
     return {row["task_id"] for row in new.values()} | again
 

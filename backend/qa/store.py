@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.changes import note_changed, state_of
 from backend.database.engine import (
     DatabaseBusyError,
     current_patience,
@@ -27,6 +28,7 @@ from backend.database.keys import ProjectKey
 from backend.database.servers import move
 from backend.qa import state
 from backend.qa.events import Changes, Row, clean, prediction_row, read_event, redact
+from backend.qa.ledger import Ledger
 from backend.qa.scoring import SCORING_VERSION, score_task
 from backend.qa.spool import NotKeptError, Spool
 from backend.qa.times import now
@@ -63,6 +65,7 @@ class Store:
         self.when_late: Callable[[dict[str, Any], str], None] = lambda payload, server: None
         self.engine = open_engine(url)
         migrate(self.engine)
+        self.ledger = Ledger(self.read)
         self._write_lock = writer_lock(self.engine)
         self._process_lock = threading.Lock()
         self._wake = threading.Event()
@@ -299,24 +302,20 @@ class Store:
             return set(connection.execute(sa.select(column).distinct()).scalars())
 
     def revision(self) -> tuple[object, ...]:
-        """Changes when the state does, whichever process changed it."""
-        inbox, predictions = schema.inbox, schema.predictions
+        """Changes when the figures do, whichever process changed them."""
         with self.read() as connection:
-            events = connection.execute(sa.select(sa.func.count(inbox.c.processed_at))).scalar_one()
-            known = connection.execute(sa.select(sa.func.count()).select_from(predictions))
-            events += int(state.get_fact(connection, "events_dropped") or 0)
-            return state.get_fact(connection, "merged_at"), events, known.scalar_one()
+            return state.get_fact(connection, "merged_at"), *state_of(connection)
 
     def inbox_counts(self) -> dict[str, int]:
         """Events that came (also those dropped since), that wait, and that cannot be read."""
         inbox = schema.inbox
-        query = sa.select(
-            sa.func.count(), sa.func.count(inbox.c.processed_at), sa.func.count(inbox.c.error)
-        ).select_from(inbox)
-        with self.read() as connection:
-            total, processed, failed = connection.execute(query).one()
+        count = sa.select(sa.func.count()).select_from(inbox)
+        with self.read() as connection:  # each by its index: events are long
+            total = connection.execute(count).scalar_one()
+            waiting = connection.execute(count.where(inbox.c.processed_at.is_(None))).scalar_one()
+            failed = connection.execute(count.where(inbox.c.error.is_not(None))).scalar_one()
             dropped = int(state.get_fact(connection, "events_dropped") or 0)
-        return {"events": total + dropped, "waiting": total - processed, "failed": failed}
+        return {"events": total + dropped, "waiting": waiting, "failed": failed}
 
     def _compact_at_times(self) -> None:
         if not self._keep_days or time.monotonic() - self._compacted < COMPACT_S:
@@ -417,6 +416,7 @@ class Store:
     def rescore(self, connection: sa.Connection, server: str, task_ids: Iterable[int]) -> None:
         """Work out the scores of some tasks anew, within a transaction of ``write``."""
         task_ids, scores = sorted(task_ids), schema.scores
+        note_changed(connection, server, task_ids)
         deleted = state.gone_projects(connection, server)
         # First all of them: an annotation may have moved from one task to another.
         for task_id in task_ids:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.changes import note_rebuilt
 from backend.qa import state
 from backend.qa.scoring import SCORING_VERSION
 from backend.qa.times import later, now
@@ -96,6 +97,7 @@ def recompute(store: "Store", *, again: bool = True) -> Recomputed:
     with store.write() as connection:
         its = annotated.server == scores.c.server, annotated.id == scores.c.annotation_id
         connection.execute(scores.delete().where(~sa.exists().where(*its)))
+        note_rebuilt(connection)
         state.put_fact(connection, "scoring_version", SCORING_VERSION)
         state.put_fact(connection, "merged_at", now())
         after = _score_count(connection)

@@ -1,6 +1,7 @@
 """The quality pages: what the store knows, as HTML, JSON, downloads and metrics."""
 
 import logging
+import threading
 from collections import OrderedDict
 from typing import Any
 from urllib.parse import urlencode
@@ -15,13 +16,16 @@ from backend.database.keys import ProjectKey
 from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import LARGEST_ID
 from backend.qa import exports
+from backend.qa.audit_lists import AuditLists
 from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.coco import coco_json
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
-from backend.qa.report import DIMENSIONS, Filters, build_report
+from backend.qa.report import build_report, standing
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.qa.sync import keep_in_sync
+from backend.qa.table import DIMENSIONS
 from backend.qa.views import PER_PAGE, template_filters, thumbnail
 from backend.settings import Settings
 from backend.web import service as backend_service
@@ -65,16 +69,21 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         except (SQLAlchemyError, OSError) as error:
             logger.warning("figures may lack the latest events: %s", type(error).__name__)
 
+    audits = AuditLists(store)
+    building = threading.Lock()  # readers of one page wait for one report
+
     def report(filters: Filters) -> dict[str, Any]:
         """The report, from memory while nothing has happened since: it takes a while for many."""
         catch_up()
-        key = (filters, store.revision())
-        found = kept.get(key)
-        if found is None:
-            found = kept[key] = build_report(store, filters, tolerance=settings.qa_tolerance)
-            while len(kept) > KEEP:
-                kept.popitem(last=False)
-        return found
+        with building:
+            revision = store.revision()
+            found = kept.get((filters, revision, audits.made))
+            if found is None:
+                found = build_report(store, filters, tolerance=settings.qa_tolerance, audits=audits)
+                kept[filters, revision, audits.made] = found
+                while len(kept) > KEEP:
+                    kept.popitem(last=False)
+        return {**found, **standing(store, filters.project)}
 
     @pages.get("/qa")
     def page() -> str:

@@ -16,7 +16,8 @@ from backend.qa import exports
 from backend.qa.coco import coco_json
 from backend.qa.metrics_page import metrics_text
 from backend.qa.regions import overlap, read_region
-from backend.qa.report import Filters, build_report
+from backend.qa.report import build_report
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.qa.times import normalise
 from tests.qa_events import annotation, box, created, point, prediction, track

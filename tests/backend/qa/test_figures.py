@@ -3,11 +3,26 @@
 import numpy as np
 import pytest
 
-from backend.qa.figures import cluster_of, mean, mean_of_points, point_of, pointing, share
-from backend.qa.report import curve, keypoints_only
+from backend.qa import tally
+from backend.qa.curve import curve as curve_of
+from backend.qa.figures import cluster_of, mean, point_of, share
+from backend.qa.report import keypoints_only
+from backend.qa.table import Table
 from videogem.metrics import clustered_interval, wilson_interval
 
 ALIKE = 0.3  # correlation of hits within a video
+
+
+def pointing(rows):
+    return tally.pointing(Table.of(rows))
+
+
+def mean_of_points(rows, name):
+    return tally.mean_of_points(Table.of(rows), name)
+
+
+def curve(rows):
+    return curve_of(Table.of(rows))
 
 
 def row(hit, task, video="", annotator=1, **more):
@@ -86,7 +101,7 @@ def test_a_deleted_point_is_not_within_the_tolerance():
     far = row(None, 2, distance_diagonal=9.0)
     gone = row(False, 3, outcome="deleted")
     wrong = row(False, 4, truth=[[[0, 0]]], distance_diagonal=1.0)
-    found = keypoints_only([near, far, gone, wrong], 5.0)
+    found = keypoints_only(Table.of([near, far, gone, wrong]), 5.0)
     assert (found["hits"], found["n"]) == (1, 3)
 
 

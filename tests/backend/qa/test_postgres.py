@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.qa.report import Filters, build_report
+from backend.qa.report import build_report
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.postgres import MISSING, postgres, server_program
 from tests.qa_events import all_recorded

@@ -12,12 +12,15 @@ from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa import exports
 from backend.qa.coco import coco_json
-from backend.qa.figures import macro, mean, pointing
+from backend.qa.curve import ROLLING
+from backend.qa.figures import mean
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import score_rows, summary
-from backend.qa.report import ROLLING, Filters, build_report, curve
+from backend.qa.report import breakdown, build_report, macro
+from backend.qa.selection import Filters
 from backend.qa.store import Store
-from tests.backend.qa.test_figures import row
+from backend.qa.table import Table
+from tests.backend.qa.test_figures import curve, pointing, row
 from tests.qa_events import annotation, box, created, deleted, point, prediction, track
 from tests.qa_world import team_events
 from videogem.errors import InputError
@@ -151,7 +154,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_end():
 def test_macro_counts_each_label_the_same():
     rows = [row(True, k, label="a") for k in range(9)] + [row(False, 9, label="b")]
     assert pointing(rows)["accuracy"] == 0.9
-    assert macro(rows) == 0.5
+    assert macro(breakdown(Table.of(rows), "label")) == 0.5
     assert macro([]) is None
 
 

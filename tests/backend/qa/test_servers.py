@@ -9,7 +9,7 @@ from backend.database.keys import ProjectKey
 from backend.database.servers import ProjectServers
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
-from backend.qa.report import Filters
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.qa_events import annotation, box, created
 from tests.qa_servers import (

@@ -5,7 +5,8 @@ import json
 from backend.qa.coco import coco_json
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
-from backend.qa.report import Filters, build_report
+from backend.qa.report import build_report
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.qa_events import annotation, box, created, deleted, point, prediction
 

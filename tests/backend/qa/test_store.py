@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa.queries import num_predictions, summary
-from backend.qa.report import Filters, build_report
+from backend.qa.report import build_report
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.qa_events import (
     all_recorded,

@@ -13,7 +13,8 @@ from backend.label_studio.client import LabelStudioError, TaskPage
 from backend.qa import sync
 from backend.qa.events import Changes, project_row
 from backend.qa.queries import summary
-from backend.qa.report import Filters, build_report
+from backend.qa.report import build_report
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.qa.sync import SyncStoppedError, keep_in_sync, known_projects, sync_project
 from tests.qa_events import CREATED, annotation, box, created, point, prediction

@@ -1,0 +1,112 @@
+"""The audit list of a project, kept while nothing changes.
+
+Reasons compare an annotation with all others of its project (usual times, values that many boxes
+share), so one change may change any of them: the list is made anew as a whole. Few annotations are
+looked at whenever somebody asks. Many take seconds, which nobody should wait for: then the last
+list is shown with its time, and the next one is made behind it.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.database import schema
+from backend.database.keys import ProjectKey
+from backend.qa.events import Row
+from backend.qa.queries import of_project, readable_rows, told_apart
+from backend.qa.store import Store
+from backend.qa.suspects import audit_items, suspects
+from backend.qa.times import now
+
+logger = logging.getLogger(__name__)
+MANY = 2000  # annotations, from which on nobody waits for the list
+REST = 4.0  # times as long as a list took, until the next one is begun
+KEPT = 4  # projects
+NAMES = ("task_id", "project_id", "annotator", "narration", "media")
+
+
+@dataclass(frozen=True)
+class AuditList:
+    """Suspect annotations of a project, worst first, as of some version of the scores."""
+
+    suspects: list[Row] = field(default_factory=list)
+    version: tuple[int, int] | None = None  # None: not made yet
+    at: str | None = None
+
+
+def make_list(store: Store, project: ProjectKey | None) -> AuditList:
+    """Look at every annotation of a project, or of all."""
+    version, at = store.ledger.look().version, now()
+    rows, _ = readable_rows(store, project)
+    tasks, annotations = (
+        store.rows(table, *of_project(table, project))
+        for table in (schema.tasks, schema.annotations)
+    )
+    if len({row["server"] for row in rows}) > 1:
+        rows, annotations = (told_apart(some, ("annotator",)) for some in (rows, annotations))
+    verdicts = {
+        (row["server"], row["annotation_id"]): row for row in rows if row["kind"] == "annotation"
+    }
+    known = {(row["server"], row["annotation_id"]) for row in rows}
+    annotations = [a for a in annotations if (a["server"], a["id"]) in known]
+    listed = [
+        {**suspect, **{name: verdict[name] for name in NAMES}}
+        for suspect in suspects(audit_items(tasks, annotations, rows))
+        if (verdict := verdicts.get((suspect["server"], suspect["annotation_id"]))) is not None
+    ]
+    return AuditList(listed, version, at)
+
+
+class AuditLists:
+    """The lists of the projects that were asked for last. Safe to share between threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._lists: dict[ProjectKey | None, AuditList] = {}
+        self.made = 0  # lists until now
+        self._at_work: set[ProjectKey | None] = set()
+
+    def get(self, project: ProjectKey | None, annotations: int) -> AuditList:
+        """The list of a project with so many annotations, or the last one and another begun."""
+        version = self._store.ledger.look().version
+        with self._lock:
+            known = self._lists.get(project, AuditList())
+            if known.version == version:
+                return known
+            if annotations >= MANY:
+                if project not in self._at_work:
+                    self._at_work.add(project)
+                    threading.Thread(
+                        target=self._work, args=[project], name="qa-audit", daemon=True
+                    ).start()
+                return known
+        return self._keep(project, make_list(self._store, project))
+
+    def _work(self, project: ProjectKey | None) -> None:
+        """Make the list until nothing has changed meanwhile, with rests between."""
+        try:
+            while not self._store.closed.is_set():
+                start = time.monotonic()
+                made = self._keep(project, make_list(self._store, project))
+                if made.version == self._store.ledger.look().version:
+                    break
+                self._store.closed.wait(REST * (time.monotonic() - start))
+        except (SQLAlchemyError, OSError) as error:
+            if not self._store.closed.is_set():
+                logger.warning("the audit list waits: %s", type(error).__name__)
+        finally:
+            with self._lock:
+                self._at_work.discard(project)
+
+    def _keep(self, project: ProjectKey | None, made: AuditList) -> AuditList:
+        with self._lock:
+            self._lists.pop(project, None)
+            self._lists[project] = made
+            self.made += 1
+            while len(self._lists) > KEPT:
+                del self._lists[next(iter(self._lists))]
+        return made

@@ -1,0 +1,137 @@
+"""The score rows in memory, in step with the store: only what changed is read again."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+
+from backend.database import schema
+from backend.database.changes import changed_since, state_of
+from backend.qa.agreement import Overlaps
+from backend.qa.events import Row
+from backend.qa.flat import flat
+from backend.qa.table import Table, Vocabulary
+
+AT_ONCE = 500  # tasks in one query
+PART = 5000  # rows turned into columns at once
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every score row at one moment, oldest annotation first. Never changed once it is made."""
+
+    version: tuple[int, int]  # of the scores: last rebuilding, last change
+    rows: Table
+    overlaps: Overlaps
+    unreadable: np.ndarray  # (num_unreadable,) number of the project of each row left out
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.rows.vocabulary
+
+
+@dataclass(frozen=True)
+class _Part:
+    rows: Table
+    overlaps: Overlaps
+    unreadable: np.ndarray  # (num_unreadable, 2) numbers of task and project
+
+
+class Ledger:
+    """Reads all score rows once, and afterwards those of the tasks that changed.
+
+    Safe to share between threads; each process has its own, as the numbers of the changes are in
+    the database. ``rows_read`` counts the rows that came from there.
+    """
+
+    def __init__(self, read: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._vocabulary = Vocabulary()
+        self._snapshot: Snapshot | None = None
+        self._unreadable = np.zeros((0, 2), np.int64)
+        self.rows_read = 0
+
+    def look(self) -> Snapshot:
+        """All rows as of now.
+
+        Raises:
+            SQLAlchemyError: the database cannot be read.
+        """
+        with self._lock, self._read() as connection:
+            version = state_of(connection)
+            known = self._snapshot
+            if known is not None and known.version == version:
+                return known
+            if known is None or known.version[0] != version[0]:
+                self._vocabulary = Vocabulary()
+                part = self._load(connection, [[]])
+            else:
+                changed = list(changed_since(connection, known.version[1]))
+                version = version[0], max([version[1], *(number for *_, number in changed)])
+                part = self._replace(connection, known, changed)
+            self._unreadable = part.unreadable
+            self._snapshot = Snapshot(
+                version, part.rows.in_order(), part.overlaps, part.unreadable[:, 1]
+            )
+            return self._snapshot
+
+    def _replace(
+        self, connection: sa.Connection, known: Snapshot, changed: list[tuple[str, int, int]]
+    ) -> _Part:
+        tasks = self._vocabulary["task"]
+        codes = np.array([tasks.code((server, task)) for server, task, _ in changed], np.int32)
+        c = schema.scores.c
+        by_server: dict[str, list[int]] = defaultdict(list)
+        for server, task, _ in changed:
+            by_server[server].append(task)
+        conditions = [
+            [c.server == server, c.task_id.in_(ids[start : start + AT_ONCE])]
+            for server, ids in by_server.items()
+            for start in range(0, len(ids), AT_ONCE)
+        ]
+        new = self._load(connection, conditions)
+        overlaps = known.overlaps.take(~np.isin(known.overlaps["task"], codes))
+        unreadable = self._unreadable[~np.isin(self._unreadable[:, 0], codes)]
+        return _Part(
+            Table.join([known.rows.take(~np.isin(known.rows["task"], codes)), new.rows]),
+            Overlaps.join(overlaps, new.overlaps),
+            np.concatenate([unreadable, new.unreadable]),
+        )
+
+    def _load(
+        self, connection: sa.Connection, conditions: list[list[sa.ColumnElement[bool]]]
+    ) -> _Part:
+        vocabulary = self._vocabulary
+        tables = [Table.of([], vocabulary)]
+        overlaps = Overlaps.of([], vocabulary)
+        unreadable: list[tuple[int, int]] = []
+        for where in conditions:
+            for stored in _parts(connection, where):
+                self.rows_read += len(stored)
+                rows = []
+                for each in stored:
+                    row = flat(each)
+                    if row is not None:
+                        rows.append(row)
+                        continue
+                    own = each["server"], each["task_id"]
+                    project = each["server"], each["project_id"]
+                    unreadable.append(
+                        (vocabulary["task"].code(own), vocabulary["project_id"].code(project))
+                    )
+                tables.append(Table.of(rows, vocabulary))
+                annotations = [row for row in rows if row["kind"] == "annotation"]
+                overlaps = Overlaps.join(overlaps, Overlaps.of(annotations, vocabulary))
+        left_out = np.array(unreadable, np.int64).reshape(-1, 2)
+        return _Part(Table.join(tables), overlaps, left_out)
+
+
+def _parts(connection: sa.Connection, where: list[sa.ColumnElement[bool]]) -> Iterator[list[Row]]:
+    query = sa.select(schema.scores).where(*where).execution_options(yield_per=PART)
+    for some in connection.execute(query).mappings().partitions():
+        yield [dict(row) for row in some]
