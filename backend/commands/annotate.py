@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from backend.commands.support.progress import progress
+from videogem.backbones.known import check_model
 
 SHOWN_FAILURES = 20
 
@@ -35,16 +36,19 @@ def annotate(
     and key come from VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY. The exit code is
     0 when every task has its prediction, 1 when some failed, 2 when nothing could be done.
     """
+    from backend.settings import load_settings
+
+    settings = load_settings()
+    if file is None:
+        check_model(settings.model)
     from backend.bulk.imports import FromFile
     from backend.label_studio.connections import Connections
     from backend.media.media import Media
     from backend.prediction.annotate import Here, Predictor
     from backend.prediction.annotate import annotate as run
     from backend.prediction.model import Models
-    from backend.settings import load_settings
     from backend.web.app import configured_model, configured_store, project_models
 
-    settings = load_settings()
     connections = Connections(settings)
     key, label_studio = connections.named(project)
     predictor: Predictor
@@ -76,4 +80,12 @@ def annotate(
         f"{len(tally.failures)} failed, of {tally.total}"
     )
     if tally.failures:
+        typer.echo("Next: mend what the reasons above say, and run this again: it does the rest.")
         raise typer.Exit(1)
+    if dry_run:
+        typer.echo("Next: run this again without --dry-run.")
+    else:
+        typer.echo(
+            f"Next: open {label_studio.url}/projects/{key.id}/data, order the tasks by Prediction "
+            "score, lowest first, and correct what is wrong."
+        )

@@ -1,6 +1,7 @@
 """`videogem evaluate`: how well methods, models and other systems point, on any dataset."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from backend.commands.support import dataset_options as option
+from backend.folders import check_folder
+from videogem.backbones.known import check_model
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,6 +106,14 @@ def evaluate(
     as_json: bool = typer.Option(False, "--json", help="Print a list of rows and nothing else."),
 ) -> None:
     """Pointing accuracy with its interval and box overlap, per method and model."""
+    for name in model:
+        check_model(name)
+    for folder, named in ((out, "--out"), (cache, "--cache")):
+        if folder is not None:
+            check_folder(folder, named)
+    for text in predictions:
+        if not (file := Path(text.rpartition("=")[2])).is_file():
+            raise InputError(f"There is no predictions file '{file}'; check the path.")
     from backend.commands.support import evaluation_steps as steps
     from videogem.backbones.numerics import resolve_dtype
     from videogem.evaluation.paper import FIGURES, TABLES
@@ -185,14 +196,42 @@ def evaluate(
         )
     comparisons = steps.comparisons_of(result.rows, sets, reference) if compare else []
     title = "Evaluation" if table is None else f"Table {table}: {TABLES[table].title}"
+    written = []
     if out is not None:
-        steps.write(out, result, sets, comparisons, title=title, table=table)
+        written = steps.write(out, result, sets, comparisons, title=title, table=table)
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in result.rows]))
         return
-    typer.echo(f"{title}\n\n{markdown_table(result.rows, table, steps.as_published(sets))}")
+    shown = markdown_table(result.rows, table, steps.as_published(sets))
+    typer.echo(f"{title}\n\n{aligned(shown) if sys.stdout.isatty() else shown}")
     for comparison in comparisons:
         typer.echo(comparison.sentence())
+    if out is not None:
+        typer.echo(f"\nWritten to {out}: {', '.join(path.name for path in written)}")
+
+
+def aligned(markdown: str) -> str:
+    """A Markdown table padded so that its columns stand below each other, as terminals need it.
+
+    >>> print(aligned("| method | n |\\n|---|---|\\n| a | 100 |\\nA note.\\n"))
+    | method | n   |
+    |--------|-----|
+    | a      | 100 |
+    A note.
+    """
+    lines = markdown.splitlines()
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def padded(line: str) -> str:
+        if line[:1] != "|":
+            return line
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if set(line) <= {"|", "-"}:
+            return "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+        return "| " + " | ".join(map(str.ljust, cells, widths)) + " |"
+
+    return "\n".join(map(padded, lines))
 
 
 def _figure(

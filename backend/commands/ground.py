@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from backend.folders import check_folder
+from videogem.backbones.known import check_model
 from videogem.errors import InputError
 from videogem.structures import PROMPT_NAMES
 
@@ -44,6 +46,9 @@ def ground(
     """Ground a narrated action in one frame: a point, a box and how far to trust them."""
     if not source.exists():
         raise InputError(f"There is no file or folder '{source}'; check the path.")
+    check_model(model)
+    if out is not None:
+        check_folder(out, "--out")
     from backend.prediction.batcher import Batcher
     from videogem.backbones.numerics import resolve_dtype
     from videogem.grounding import load_grounder

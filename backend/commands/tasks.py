@@ -11,6 +11,8 @@ import typer
 
 from backend.commands.support.quick_spacy import import_spacy_alone
 from backend.commands.support.sidecars import sidecar_of
+from backend.folders import check_folder
+from videogem.backbones.known import check_model
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +61,12 @@ def tasks(
     as_json: bool = typer.Option(False, "--json", help="With --dry-run: print JSON."),
 ) -> None:
     """Make Label Studio tasks from a video and what was said in it."""
+    if not video.exists():
+        raise InputError(f"There is no video '{video}'; check the path.")
+    if at == "best":
+        check_model(model)
+    if not dry_run:
+        check_folder(out, "--out")
     from backend.commands.support.task_building import build_tasks, choose_best, plan_moments
     from backend.commands.support.task_folder import add_tasks, check_tasks
     from videogem.media.video import probe

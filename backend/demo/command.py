@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from backend.folders import check_folder
+from videogem.backbones.known import check_model
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -34,6 +37,9 @@ def demo(
     once: bool = typer.Option(False, "--once", help="Set everything up, then end."),
 ) -> None:
     """Run Label Studio, the backend and pre-labelled projects on this machine."""
+    if model is not None:
+        check_model(model)
+    check_folder(state, "--state")
     from rich.console import Console
 
     from backend.demo.processes import ProcessError

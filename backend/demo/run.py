@@ -42,9 +42,9 @@ from backend.label_studio.project_setup import (
     tasks_without_prediction,
     wait_for_predictions,
 )
+from backend.running_demo import DEFAULT_STATE, RunningDemo, file_of, running_demo_in
 from videogem.errors import InputError
 
-DEFAULT_STATE = Path("var/demo")
 LABEL_STUDIO_PORT = 8080  # both only if they are free
 BACKEND_PORT = 9090
 KINDS: tuple[Kind, ...] = ("frame", "video")
@@ -224,22 +224,16 @@ def _only_one(state: Path) -> Iterator[Any]:
         InputError: another demo holds it.
     """
     state.mkdir(parents=True, exist_ok=True)
-    where = state / "running.json"
+    where = file_of(state)
     with (state / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(_already_running(where)) from None
+            raise InputError(_already_running(state)) from None
         where.unlink(missing_ok=True)
 
         def announce(demo: Demo) -> None:
-            entry = {
-                "pid": os.getpid(),
-                "label_studio": demo.label_studio,
-                "backend": demo.backend,
-                "projects": demo.projects,
-            }
-            where.write_text(json.dumps(entry), encoding="utf-8")
+            RunningDemo(os.getpid(), demo.label_studio, demo.backend, demo.projects).write(state)
 
         try:
             yield announce
@@ -247,11 +241,11 @@ def _only_one(state: Path) -> Iterator[Any]:
             where.unlink(missing_ok=True)
 
 
-def _already_running(where: Path) -> str:
-    if not where.exists():
+def _already_running(state: Path) -> str:
+    found = running_demo_in(state)
+    if found is None:
         return "The demo is starting in another window; end it there with Ctrl-C, or wait."
-    entry = json.loads(where.read_text(encoding="utf-8"))
     return (
-        f"The demo is running already at {entry['label_studio']} (process {entry['pid']}); "
+        f"The demo is running already at {found.label_studio} (process {found.pid}); "
         "end it with Ctrl-C in its window before you start another."
     )

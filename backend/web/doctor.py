@@ -168,13 +168,26 @@ def _project(
     try:
         config = str(label_studio.project(number).get("label_config") or "")
     except LabelStudioError as error:
-        yield Check(name, "failure", str(error), "Use the token of a user who may see it.")
+        if error.status == 404:
+            yield _no_project(name, label_studio)
+        else:
+            yield Check(name, "failure", str(error), "Use the token of a user who may see it.")
         return
     labeling = parse_labeling(config)
     yield _config(name, labeling)
     yield from _backend(name, number, settings, label_studio)
     if not labeling.problems:
         yield from _media(name, number, labeling, label_studio, media)
+
+
+def _no_project(name: str, label_studio: LabelStudio) -> Check:
+    """That there is no such project, and which there are."""
+    parameters = {"page_size": NEWEST_PROJECTS, "ordering": "-id", "include": "id,title"}
+    found = label_studio.call("GET", "/api/projects/", params=parameters)["results"]
+    newest = ", ".join(f"{project['id']} ({project.get('title')})" for project in found)
+    words = f"there is no {name} in {label_studio.url} for this token"
+    fix = f"The newest are {newest}." if newest else "There is no project yet: make one."
+    return Check(name, "failure", words, f"{fix} Name one with --project NUMBER.")
 
 
 def _config(name: str, labeling: Labeling) -> Check:

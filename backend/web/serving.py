@@ -1,6 +1,9 @@
 """Runs the app in this process: one, because the weights should be in memory once."""
 
+import contextlib
+import errno
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -9,8 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import Flask
 
 from backend.address import is_loopback_name
+from backend.folders import check_folder
 from backend.settings import Settings, load_settings
+from videogem.backbones.known import check_model
 from videogem.errors import InputError
+from videogem.method.settings import method_settings
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +38,7 @@ def run_server(*, host: str | None, port: int | None) -> None:
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update=given)
     check_who_may_ask(settings)
+    check_start(settings)
     logging.getLogger().setLevel(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     serve(settings, create)
@@ -56,6 +63,51 @@ def check_who_may_ask(settings: Settings) -> None:
         "VIDEOGEM_OPEN: everybody who reaches %s:%d may read media through this backend, and "
         "write figures and predictions", settings.host, settings.port,
     )  # fmt: skip
+
+
+def check_start(settings: Settings) -> None:
+    """Say what would end the start anyway, before anything is imported or loaded for it.
+
+    Raises:
+        InputError: model or method are unknown, nothing can be written to the data folder, or
+            the port is taken.
+    """
+    check_model(settings.model)
+    method_settings(settings.method)
+    check_folder(settings.data_dir, "VIDEOGEM_DATA_DIR")
+    check_port(settings.host, settings.port)
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse an address that another program listens on; what else is wrong, listening says.
+
+    Raises:
+        InputError: it is taken, or a port that only root may take.
+    """
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return
+    for family, kind, protocol, _, address in addresses:
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                _tell_port(host, port, error)
+
+
+def _tell_port(host: str, port: int, error: OSError) -> None:
+    if error.errno == errno.EADDRINUSE:
+        raise InputError(
+            f"Port {port} of {host} is in use, perhaps by a backend that runs already. End that "
+            "program, or choose another port with --port or VIDEOGEM_PORT."
+        ) from None
+    if error.errno == errno.EACCES:
+        raise InputError(
+            f"Port {port} may be taken by the administrator only; choose one from 1024 on with "
+            "--port or VIDEOGEM_PORT."
+        ) from None
 
 
 def create(settings: Settings) -> Flask:

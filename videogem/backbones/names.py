@@ -13,9 +13,11 @@
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
+from videogem.backbones.manifest import hub_weights
 from videogem.errors import InputError
 
 _DATA = Path(str(resources.files("videogem"))) / "data"
@@ -58,7 +60,20 @@ def parse_model_name(name: str) -> ModelName:
         architecture, _, tag = name.partition("/")
         return ModelName(name, architecture=architecture, tag=tag)
     raise InputError(
-        f"Unknown model '{name}'. Give 'demo', an open_clip name and tag such as 'ViT-B-16/openai',"
-        f" or an open_clip name and a file such as 'ViT-B-16:/path/weights.safetensors'; "
-        f"`videogem models` lists what there is."
+        f"Unknown model '{name}'.{did_you_mean(name)} Give 'demo', an open_clip name and tag such "
+        f"as 'ViT-B-16/openai', or an open_clip name and a file such as "
+        f"'ViT-B-16:/path/weights.safetensors'; `videogem models` lists what there is."
     )
+
+
+def did_you_mean(name: str) -> str:
+    """The best known names that are spelled like this one, as a sentence; else nothing.
+
+    >>> did_you_mean("vit-b-16/open-ai")
+    " Did you mean 'ViT-B-16/openai'?"
+    >>> did_you_mean("resnet")
+    ''
+    """
+    by_lower = {known.lower(): known for known in (*SHIPPED, *hub_weights())}
+    alike = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.75)
+    return f" Did you mean '{by_lower[alike[0]]}'?" if alike else ""

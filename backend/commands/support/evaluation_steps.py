@@ -221,9 +221,9 @@ def write(
     *,
     title: str,
     table: str | None,
-) -> None:
-    """JSON, CSV, Markdown and PNG into a folder."""
-    write_report(
+) -> list[Path]:
+    """JSON, CSV, Markdown and PNG into a folder; returns the paths."""
+    return write_report(
         out,
         result.rows,
         title=title,

@@ -85,7 +85,9 @@ def test_out_writes_everything_and_a_second_run_computes_nothing(
     code, out, _ = videogem(*arguments, *methods)
     assert code == 0
     assert "| videogem | demo |" in out
-    assert "videogem" in out.splitlines()[-1]  # a comparison
+    *_, comparison, _, told = out.splitlines()
+    assert "videogem" in comparison
+    assert told.startswith(f"Written to {tmp_path / 'out'}: ") and "results.csv" in told
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {"predictions", "results.json", "results.csv", "results.md", "results.png"}
     content = json.loads((tmp_path / "out/results.json").read_text())

@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -12,12 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend import cli
 from backend.commands.ground import grounding_json
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip
-
-Run = Callable[..., "Done"]
 
 
 @pytest.fixture
@@ -25,29 +20,6 @@ def picture(tmp_path: Path, random_frame: np.ndarray) -> Path:
     path = tmp_path / "kitchen.png"
     Image.fromarray(random_frame).save(path)
     return path
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command's own entry point, in this process."""
-
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["videogem", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return Done(int(ended.value.code or 0), out, err)
-
-    return run
 
 
 def test_json_is_all_that_is_printed_and_a_picture_is_written(run, picture, tmp_path):

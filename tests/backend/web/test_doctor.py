@@ -86,7 +86,7 @@ def test_an_address_where_nothing_answers(tmp_path: Path) -> None:
     [
         ("/api/version", Answer([]), "Label Studio", "VIDEOGEM_LABEL_STUDIO_URL"),
         ("/api/current-user/whoami", Answer({}, 401), "token", "personal access token"),
-        ("/api/projects/1/", Answer({}, 404), "project 1", "token of a user"),
+        ("/api/projects/1/", Answer({}, 403), "project 1", "token of a user"),
         (
             "/api/projects/1/",
             Answer({"label_config": '<View><Image name="i" value="$i"/></View>'}),
@@ -110,6 +110,16 @@ def test_failures_come_with_their_fix(
     check = checks(tmp_path, server.url)[name]
     assert check.level == "failure"
     assert words in check.fix
+
+
+def test_a_project_that_is_not_there_is_told_with_those_that_are(tmp_path, server) -> None:
+    server.routes["/api/projects/1/"] = lambda request: Answer({"detail": "Not found."}, 404)
+    there = [{"id": 8, "title": "Kitchen"}, {"id": 7, "title": "Garage"}]
+    server.routes["/api/projects/"] = lambda request: Answer({"results": there})
+    check = checks(tmp_path, server.url)["project 1"]
+    assert check.level == "failure"
+    assert check.found == f"there is no project 1 in {server.url} for this token"
+    assert "8 (Kitchen), 7 (Garage)" in check.fix
 
 
 def test_a_name_without_a_dot_gets_no_webhook(tmp_path: Path, server: Server) -> None:

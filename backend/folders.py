@@ -1,0 +1,27 @@
+"""Whether a folder can be written to, asked before the work whose results go there."""
+
+import tempfile
+from pathlib import Path
+
+from videogem.errors import InputError
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Try to write where the folder is or would be made; nothing stays.
+
+    Raises:
+        InputError: it cannot be, with the reason and the option or setting that names it.
+    """
+    there = folder.expanduser().absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        at = "" if there == folder.expanduser().absolute() else f" at '{there}'"
+        reason = "it is no folder" if there.is_file() else error.strerror
+        raise InputError(
+            f"Nothing can be written to '{folder}': {reason}{at}. Choose another folder with "
+            f"{option}."
+        ) from None
