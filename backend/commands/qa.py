@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from backend.qa.measures import Measure
+
 if TYPE_CHECKING:
+    from backend.database.keys import ProjectKey
     from backend.qa.audit import Suspect
     from backend.qa.pairs import Pair
     from backend.qa.store import Store
@@ -184,6 +187,71 @@ def report(
 
 
 @commands.command()
+def target(
+    *,
+    project: str = typer.Option(help="NUMBER or NUMBER@SERVER."),
+    at_least: float | None = typer.Option(None, help="Accuracy to reach, as 0.9 for 90 %."),
+    of: Measure = typer.Option(
+        Measure.headline, help="All reviewed annotations, or those drawn independently."
+    ),
+    clear: bool = typer.Option(False, "--clear", help="Forget the project's target."),
+    database: str | None = typer.Option(None, help=DATABASE_HELP),
+) -> None:
+    """Set what accuracy a project has to reach, and say whether it does.
+
+    Passed: the whole 95 % interval is at least as high. Failed: the whole interval is below. Else
+    it is unknown: more reviews tell. The exit code is 1 for a target that is failed.
+    """
+    from backend.database.keys import read_project
+    from backend.qa.report import build_report
+    from backend.qa.selection import Filters
+    from backend.qa.targets import set_target, target_of
+    from videogem.errors import InputError
+
+    if clear and at_least is not None:
+        raise InputError("Give --at-least to set a target or --clear to forget it, not both.")
+    with _store(database) as store:
+        key = _known_project(store, read_project(project))
+        if at_least is not None or clear:
+            set_target(store, key, at_least, of)
+        if target_of(store, key) is None:
+            typer.echo(f"Project {project} has no quality target; set one with --at-least.")
+            return
+        found = build_report(store, Filters(project=key))["target"]
+    typer.echo(_target_line(project, found))
+    if found["verdict"] == "failed":
+        raise typer.Exit(1)
+
+
+@commands.command()
+def compare(
+    *,
+    first: str = typer.Option("", help="A model version; default: one of the last two."),
+    second: str = typer.Option("", help="Another one."),
+    project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
+    database: str | None = typer.Option(None, help=DATABASE_HELP),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON and nothing else."),
+) -> None:
+    """Two model versions side by side, on what one person judged both on."""
+    from backend.qa.compare import compared
+    from backend.qa.selection import Filters
+
+    with _store(database) as store:
+        found = compared(store, Filters.of({"project": project or ""}), first, second)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    if found is None:
+        typer.echo("Fewer than two model versions were judged; there is nothing to compare.")
+        return
+    typer.echo(found["sentence"])
+    for row in found["differing"]:
+        better = found["first"] if row["first"] else found["second"]
+        frame = f", frame {row['item'] + 1}" if row["item"] else ""
+        typer.echo(f"  task {row['task_id']}{frame} {row['label']}: only {better} hits")
+
+
+@commands.command()
 def export(
     *,
     form: ExportForm = typer.Option(
@@ -229,6 +297,32 @@ def _store(database: str | None) -> Iterator["Store"]:
         yield store
     finally:
         store.close()
+
+
+def _known_project(store: "Store", project: "ProjectKey") -> "ProjectKey":
+    from backend.qa.queries import resolve
+    from backend.qa.report import listed_projects
+    from videogem.errors import InputError
+
+    key = resolve(store, project) or project
+    store.process_pending()
+    projects = listed_projects(store)
+    reviewed = {id for _, id in store.ledger.look().vocabulary["project_id"].values}
+    if key.id not in {row["id"] for row in projects} | reviewed:
+        known = ", ".join(row["value"] for row in projects) or "none"
+        raise InputError(f"There is no project {key.id}; known: {known}.")
+    return key
+
+
+def _target_line(project: str, found: dict[str, Any]) -> str:
+    figure = found["figure"]
+    own = f"{_percent(figure['accuracy'])} of {figure['n']} points"
+    if figure["n"]:
+        own += f", 95 % interval {_percent(figure['low'])} to {_percent(figure['high'])}"
+    of = "" if found["of"] == "headline" else f" ({found['of']} annotations)"
+    return (
+        f"Project {project}: {found['verdict']}: at least {_percent(found['at_least'])}{of}; {own}."
+    )
 
 
 def _table(found: dict[str, Any], pairs: "Sequence[Pair]") -> str:

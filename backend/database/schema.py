@@ -5,8 +5,9 @@
 computed from that state and can be dropped and rebuilt at any time. ``score_changes`` numbers the
 last change of each task's scores (`backend.database.changes`). ``project_servers`` is what
 /setup told: which server the project with this id and creation (Unix time) is on.
-``project_webhooks`` is how each project calls this backend (``host``, from /setup), and what was
-found of the webhook that reports its corrections.
+``quality_targets`` is what accuracy a project has to reach. ``project_webhooks`` is how each
+project calls this backend (``host``, from /setup), and what was found of the webhook that reports
+its corrections.
 
 Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys`).
 
@@ -125,6 +126,15 @@ project_servers = sa.Table(
     sa.Column("project_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("created", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("server", sa.String(400), nullable=False),
+)
+
+quality_targets = sa.Table(
+    "quality_targets",
+    metadata,
+    sa.Column("server", sa.String(400), primary_key=True, default=""),
+    sa.Column("project_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_least", sa.Float, nullable=False),
+    sa.Column("measure", sa.String(16), nullable=False),
 )
 
 project_webhooks = sa.Table(

@@ -20,6 +20,7 @@ from backend.database.schema import (
     predictions,
     project_webhooks,
     projects,
+    quality_targets,
     scores,
     tasks,
 )
@@ -120,7 +121,8 @@ def move(connection: sa.Connection, old: str, new: str, project: int | None = No
     Where both have a row of an id, the new server's own stays.
     """
     moved = 0
-    for rows in (projects, tasks, annotations, predictions, scores, project_webhooks):
+    owned = (projects, tasks, annotations, predictions, scores, project_webhooks, quality_targets)
+    for rows in owned:
         twin = rows.alias()
         ids = [c.name for c in rows.primary_key if c.name != "server"]
         same = [twin.c[name] == rows.c[name] for name in ids]

@@ -11,11 +11,13 @@ from backend.qa.agreement import agreement_matrix
 from backend.qa.annotators import annotator_table
 from backend.qa.audit import audit_reasons
 from backend.qa.audit_lists import AuditList, AuditLists, make_list
+from backend.qa.compare import side_by_side
 from backend.qa.curve import SMALL_N, curve
 from backend.qa.events import Row
 from backend.qa.figures import NO_SHARE
 from backend.qa.ledger import Snapshot
 from backend.qa.queries import resolve
+from backend.qa.reliability import reliability
 from backend.qa.selection import Filters, Selection, names_of
 from backend.qa.store import Store
 from backend.qa.table import DIMENSIONS, NONE, Table
@@ -27,6 +29,8 @@ from backend.qa.tally import (
     share_of_rows,
     shares_of_points,
 )
+from backend.qa.targets import judge, target_of
+from backend.qa.throughput import throughput
 
 OUTCOMES = ("accepted", "moved", "resized", "relabelled", "deleted", "added", "skipped")
 
@@ -51,17 +55,22 @@ def build_report(
         audit = make_list(store, project)
     else:
         audit = audits.get(project, int(selection.everything.where("kind", "annotation").sum()))
+    shown = selection.servers_shown
+    found = figures(selection, filters, tolerance=tolerance)
     return {
-        **figures(selection, filters, tolerance=tolerance),
+        **found,
+        "target": judge(target_of(store, project), found),
+        "versions": side_by_side(selection),
+        "throughput": throughput(selection.annotations, servers_shown=shown),
         **_audit(selection, audit, snapshot),
         "agreement": agreement_matrix(
-            selection.annotations, snapshot.overlaps, servers_shown=selection.servers_shown
+            selection.annotations, snapshot.overlaps, servers_shown=shown
         ),
         "annotators": annotator_table(
             selection.rows,
             selection.annotations,
             snapshot.overlaps,
-            servers_shown=selection.servers_shown,
+            servers_shown=shown,
         ),
         "unreadable": _num_unreadable(snapshot, project),
         **standing(store, filters.project),
@@ -111,6 +120,7 @@ def figures(selection: Selection, filters: Filters, *, tolerance: float) -> Row:
         "keypoints_only": keypoints_only(counted, tolerance),
         "breakdowns": breakdowns,
         "curve": curve(counted),
+        "reliability": reliability(counted),
         "choices": {
             name: _values(selection.everything, name, servers_shown=shown)
             for name in DIMENSIONS

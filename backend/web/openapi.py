@@ -250,6 +250,10 @@ def _schemas() -> Schema:
             keypoints_only={"type": "object"},
             breakdowns={"type": "object", "additionalProperties": open_list},
             curve=open_list,
+            reliability=open_list,
+            throughput=open_list,
+            target={"type": ["object", "null"]},
+            versions={"type": ["object", "null"]},
             annotators=open_list,
             agreement=open_list,
             audit=open_list,
@@ -386,6 +390,17 @@ def _paths() -> Schema:
             "get": _route("The headline", _json("Share"), parameters=(OF_PROJECT,))
         },
         "/qa/figures.json": {"get": _route("All figures", _json("Figures"), parameters=FILTERS)},
+        "/qa/compare.json": {
+            "get": _route(
+                "Two model versions side by side; null where fewer than two were judged",
+                _kinds("application/json", schema={"type": ["object", "null"]}),
+                parameters=(
+                    *FILTERS,
+                    _query("first", "a model version; empty: one of the last two"),
+                    _query("second", "another one"),
+                ),
+            )
+        },
         "/qa/regions.csv": {
             "get": _route("Every region with its facts", _kinds("text/csv"), parameters=FILTERS)
         },

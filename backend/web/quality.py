@@ -19,6 +19,7 @@ from backend.qa import exports
 from backend.qa.audit_lists import AuditLists
 from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.coco import coco_json
+from backend.qa.compare import compared
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
 from backend.qa.report import build_report, standing
@@ -122,6 +123,12 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     @pages.get("/qa/figures.json")
     def figures_json() -> Response:
         return jsonify(exports.plain(report(Filters.of(request.args))))
+
+    @pages.get("/qa/compare.json")
+    def compare_json() -> Response:
+        catch_up()
+        first, second = (request.args.get(name, "") for name in ("first", "second"))
+        return jsonify(compared(store, Filters.of(request.args), first, second))
 
     @pages.get("/qa/regions.csv")
     def regions_csv() -> Response:
