@@ -35,6 +35,7 @@ from backend.label_studio.project_setup import (
     ensure_backend,
     ensure_local_files,
     ensure_project,
+    ensure_tab,
     import_missing,
     num_empty_predictions,
     retrieve_predictions,
@@ -48,6 +49,7 @@ from videogem.errors import InputError
 LABEL_STUDIO_PORT = 8080  # both only if they are free
 BACKEND_PORT = 9090
 KINDS: tuple[Kind, ...] = ("frame", "video")
+SHOWN_FIELDS = ("frame", "video", "narration")
 MODEL_SECONDS = 900.0  # weights that are fetched first take their time
 
 
@@ -191,6 +193,7 @@ def _prepare(
         ensure_local_files(client, project, wanted.folder)
         import_missing(client, project, wanted.tasks)
         ensure_backend(client, project, backend_url)
+        ensure_tab(client, project, shown=SHOWN_FIELDS)
         open_tasks = tasks_without_prediction(client, project, version)
         report(f"Pre-labelling {len(open_tasks)} tasks")
         for done in retrieve_predictions(client, project, open_tasks):

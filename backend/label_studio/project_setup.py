@@ -16,6 +16,14 @@ from videogem.errors import InputError
 BACKEND_TITLE = "VideoGEM"
 PREDICTION_SECONDS = 150  # Label Studio itself gives up on the backend after 100
 
+TAB = "Least sure first"
+# Label Studio's own columns that say nothing of what to do next.
+HIDDEN_COLUMNS = (
+    "inner_id", "completed_at", "cancelled_annotations", "annotators", "annotations_results",
+    "annotations_ids", "predictions_results", "predictions_model_versions", "file_upload",
+    "storage_filename", "created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists",
+)  # fmt: skip
+
 Task = Mapping[str, Any]  # the fields a labeling config refers to
 
 
@@ -85,6 +93,34 @@ def ensure_backend(client: LabelStudio, project: int, url: str) -> None:
             f"Label Studio made no webhook for {url}, so corrections would be lost; "
             "use an address with a dot in its host name, or localhost."
         )
+
+
+def ensure_tab(client: LabelStudio, project: int, *, shown: Sequence[str]) -> None:
+    """A tab of the Data Manager that begins with what the model is least sure of.
+
+    Its columns are the task's ``shown`` fields, its score and how many predictions and annotations
+    there are. A tab of that title stays as people have changed it.
+    """
+    views: Iterable[Any] = client.views.list(project=project)
+    if any(_data_of(view).get("title") == TAB for view in views):
+        return
+    task = next(iter(_tasks(client, project)), None)
+    others = sorted(set(task.data if task else ()) - set(shown))
+    hidden = [f"tasks:{name}" for name in HIDDEN_COLUMNS]
+    hidden += [f"tasks:data.{name}" for name in others]
+    data = {
+        "title": TAB,
+        "type": "list",
+        "target": "tasks",
+        "ordering": ["tasks:predictions_score"],
+        "hiddenColumns": {"explore": hidden, "labeling": hidden},
+    }
+    client.views.create(project=project, data=cast(Any, data))
+
+
+def _data_of(view: Any) -> Mapping[str, Any]:
+    data = view.data
+    return data if isinstance(data, Mapping) else data.dict() if data is not None else {}
 
 
 def tasks_without_prediction(

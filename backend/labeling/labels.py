@@ -3,9 +3,9 @@
 A narration is grounded in up to three parts: its verb, its object and the whole action. For a
 control with labels, the first rule that gives a label decides:
 
-1. *Role*: a label named ``verb``, ``object`` or ``action`` (value, alias or ``predicted_values``)
-   belongs to that part alone. A box or mask always shows the action; without an ``action`` label
-   it takes ``object``, then ``verb``.
+1. *Role*: a label named ``verb``, ``object`` or ``action`` (value, alias or ``predicted_values``),
+   also with its shape (``Action point``, ``Action box``), belongs to that part alone. A box or mask
+   always shows the action; without an ``action`` label it takes ``object``, then ``verb``.
 2. *Single*: one label is left, so it is that one.
 3. *Words*: a label whose name is the narration, its verb or its object (``predicted_values`` lists
    other words for it); else the label with most of its words in the narration, all of them in it,
@@ -29,7 +29,18 @@ Similarity = Callable[[Sequence[str]], Sequence[float]]
 
 PARTS: tuple[PromptName, ...] = ("action", "verb", "object")
 BOX_FALLBACK: tuple[PromptName, ...] = ("action", "object", "verb")
+SHAPES = ("point", "box", "region", "mask", "moment")  # what a label's name may end with
 MIN_STEM = 3  # letters that make a word recognisable inside a longer one
+
+
+def subject_of(label: str) -> str:
+    """What a label speaks of, without the shape it is for: one thing may have a label a shape.
+
+    >>> subject_of("Action point"), subject_of("Action box"), subject_of("Box")
+    ('action', 'action', 'box')
+    """
+    rest, _, last = label.strip().lower().rpartition(" ")
+    return rest.rstrip() if rest and last in SHAPES else f"{rest} {last}".strip()
 
 
 def parts_to_point(control: Control, grounding: Grounding) -> list[PromptName]:
@@ -108,7 +119,7 @@ def _parts_in_name(name: str) -> tuple[PromptName, ...]:
 
 
 def _role(labels: Sequence[Label], part: PromptName) -> Label | None:
-    return next((label for label in labels if part in label.names), None)
+    return next((one for one in labels if part in map(subject_of, one.names)), None)
 
 
 def _by_words(labels: Sequence[Label], wanted: Iterable[str | None]) -> Label | None:

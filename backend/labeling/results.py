@@ -30,6 +30,8 @@ def to_video_regions(track: Track, controls: Sequence[Control]) -> list[Region]:
     if any(found.grounding.doubtful for found in track.keys):
         for region in regions:
             add_note(region, UNSURE)
+    for region in regions:
+        add_note(region, f"Said: {track.best.grounding.narration}")
     still = [control for control in controls if form_of(control).write_track is None]
     return [*regions, *to_regions(track.best, still)]
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from backend.database import schema
+from backend.labeling.labels import subject_of
 from backend.qa.events import Row
 from backend.qa.matching import nearest_to
 from backend.qa.regions import Region, bounds, read_regions
@@ -164,7 +165,9 @@ def _by_box(points: Sequence[Region], boxes: Sequence[Region]) -> dict[int, Regi
     """The point of each box, by the box's identity; points without one by their own."""
     found: dict[int, Region] = {}
     for point in points:
-        free = [box for box in boxes if box.label == point.label and id(box) not in found]
+        subject = subject_of(point.label or "")
+        alike = [box for box in boxes if subject_of(box.label or "") == subject]
+        free = [box for box in alike if id(box) not in found]
         found[id(nearest_to(point, free) or point)] = point
     return found
 

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from backend.labeling.labels import subject_of
 from backend.labeling.shapes import ShapeKind
 from backend.qa.regions import Canvas, Region, bounds
 from videogem.structures import Point
@@ -115,7 +116,7 @@ class MatchedCanvas:
 
     @cached_property
     def first_box_by_label(self) -> dict[str | None, Region]:
-        return {r.label: r for r in reversed(self.boxes)}
+        return {_subject(r): r for r in reversed(self.boxes)}
 
 
 class _Group:
@@ -141,13 +142,13 @@ class _Group:
         self._free = [r for r in drawn if key_of(r) not in taken]
         self._free_by_label: defaultdict[str | None, list[Region]] = defaultdict(list)
         for region in self._free:
-            self._free_by_label[region.label].append(region)
+            self._free_by_label[_subject(region)].append(region)
 
     def truth_of(self, region: Region) -> Sequence[Region]:
         part = id(region) not in self._partners
         partner = self._partner_by_place(region) if part else self._partners[id(region)]
         own = self._drawn_by_key.get(key_of(partner), []) if partner is not None else []
-        labelled = self._free_by_label.get((partner or region).label, [])
+        labelled = self._free_by_label.get(_subject(partner or region), [])
         if part:
             labelled = [r for r in labelled if r not in own]
         if own or labelled:
@@ -156,7 +157,7 @@ class _Group:
 
     def _partner_by_place(self, region: Region) -> Region | None:
         if region.kind == "track":
-            return self._canvas.first_box_by_label.get(region.label)
+            return self._canvas.first_box_by_label.get(_subject(region))
         return self._canvas.still_boxes.nearest(region)
 
 
@@ -271,7 +272,12 @@ def is_dot(region: Region) -> bool:
 
 
 def _names_part(region: Region) -> bool:
-    return region.kind == "point" and (region.label or "").lower() in PARTS
+    return region.kind == "point" and _subject(region) in PARTS
+
+
+def _subject(region: Region) -> str | None:
+    """What a region's label speaks of: a point and a box of one action may have two labels."""
+    return None if region.label is None else subject_of(region.label)
 
 
 def key_of(region: Region) -> tuple[str, str]:

@@ -20,6 +20,10 @@ from videogem.narration.reading import read_cues
 CLIP = CLIPS / "bakery.mp4"
 KINDS: dict[str, Kind] = {"frame_list": "frames", "video": "video"}  # the others: frame
 NUM_REGIONS = {"frame": 2, "frame_list": 16, "video": 6, "interactive": 3, "actions": 2}
+BELOW_THE_FOLD = """() => [...document.querySelectorAll(".lsf-main-content *, .lsf-editor *")]
+    .filter(e => e.scrollHeight > e.clientHeight + 8 && e.clientHeight > 300
+        && ["auto", "scroll"].includes(getComputedStyle(e).overflowY))
+    .map(e => e.className)"""
 # The config's own examples do not occur in the demo's world.
 ACTIONS = {"cut tomato": "judge honey pot", "pour water": "cook dumplings"}
 
@@ -63,6 +67,27 @@ def test_regions_are_shown(
         show_frame(page, 20, fps=data["fps"])
     page.wait_for_timeout(1000)  # nothing tells when the last picture is drawn
     page.screenshot(path=artifacts / f"config_{config}.png")
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.wait_for_timeout(1000)
+    page.screenshot(path=artifacts / f"config_{config}_1366.png")
+    assert page.evaluate(BELOW_THE_FOLD) == []
+    if config == "video":
+        check_sentences(page, data["narration"])
+
+
+def check_sentences(page: Page, cues: list[dict[str, Any]]) -> None:
+    """Every sentence is shown without a speaker, and plays the video from where it was said."""
+    assert page.locator(".says [class*=name--]:visible").count() == 0
+    plays = page.locator(".says button[aria-label=play]")
+    assert plays.count() == len(cues)
+    plays.nth(1).click()
+    page.wait_for_function(
+        """start => {
+            const video = document.querySelector("video");
+            return !video.paused && video.currentTime >= start;
+        }""",
+        arg=cues[1]["start"],
+    )
 
 
 def test_every_config_is_covered() -> None:

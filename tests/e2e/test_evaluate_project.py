@@ -12,7 +12,9 @@ from tests.e2e.servers import Backend
 from tests.e2e.service_helpers import call, config, frame_tasks, predictions, retrieve, task_ids
 from tests.fakes import FakeGrounder
 
-MISSED = {"x": 0, "y": 0, "width": 10, "height": 10, "rotation": 0, "rectanglelabels": ["Action"]}
+MISSED = {
+    "x": 0, "y": 0, "width": 10, "height": 10, "rotation": 0, "rectanglelabels": ["Action box"]
+}  # fmt: skip
 
 
 def test_stored_predictions_are_scored(

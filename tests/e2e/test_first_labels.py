@@ -90,7 +90,7 @@ def read_prelabel(client: LabelStudio, task: int, version: str) -> Prelabel:
     by_type = {region["type"]: region["value"] for region in predictions[0].result}
     assert sorted(by_type) == ["keypointlabels", "rectanglelabels"]
     point, box = by_type["keypointlabels"], by_type["rectanglelabels"]
-    assert point["keypointlabels"] == box["rectanglelabels"] == ["Action"]
+    assert (point["keypointlabels"], box["rectanglelabels"]) == (["Action point"], ["Action box"])
     corners = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
     assert all(0 <= value <= 100 for value in (point["x"], point["y"], *corners))
     return Prelabel((point["x"], point["y"]), corners)

@@ -23,6 +23,7 @@ from tests.e2e.service_helpers import (
 )
 
 Make = Callable[..., Any]
+LABEL = "Object point"
 
 
 def types_of(server: LabelStudioServer, project: int) -> list[tuple[str, Any]]:
@@ -79,7 +80,7 @@ def test_interactive(
     url = f"{label_studio.url}/api/ml/{connected['id']}"
     call(url, token, "PATCH", {"is_interactive": True, "url": backend.url, "project": project})
     [task] = task_ids(label_studio, project)
-    value = {"x": 80, "y": 70, "width": 0.3, "labels": ["Object"], "keypointlabels": ["Object"]}
+    value = {"x": 80, "y": 70, "width": 0.3, "labels": [LABEL], "keypointlabels": [LABEL]}
     click = {
         "id": "click", "type": "keypointlabels", "from_name": "point", "to_name": "frame",
         "value": value, "is_positive": True, "origin": "manual",
@@ -87,7 +88,7 @@ def test_interactive(
     body = {"task": task, "context": {"result": [click]}}
     answer = call(f"{url}/interactive-annotating", token, "POST", body)
     point, box = answer["data"]["result"]
-    assert point["value"]["keypointlabels"] == ["Object"]
+    assert point["value"]["keypointlabels"] == [LABEL]
     assert abs(point["value"]["x"] - 80) < 20
     assert box["type"] == "rectanglelabels"
 

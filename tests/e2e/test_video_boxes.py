@@ -22,7 +22,7 @@ from videogem.narration.reading import Cue
 from videogem.structures import Box
 
 CUES = [Cue(1.0, 3.0, "push the square"), Cue(4.0, 5.0, "lift the square")]
-TEAL = (0x17, 0xBE, 0xBB)  # of the label Action in the ready config 'video'
+TEAL = (0x17, 0xBE, 0xBB)  # of the label 'Action box' in the ready config 'video'
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ def longest(texts: Sequence[str]) -> list[float]:
     [
         (("Action", "Object"), "cut tomato", "Action"),  # role
         (("hand", "x=action"), "cut tomato", "x"),  # role by predicted_values
+        (("hand", "Action box"), "cut tomato", "Action box"),  # role and shape
         (("verb", "Object", "hand"), "cut tomato", "hand"),  # the one that is left
         (("only",), "cut tomato", "only"),  # single
         (("pour", "cut"), "cut tomato", "cut"),  # verb
@@ -67,6 +68,7 @@ def test_no_labels_no_label() -> None:
         (("tip",), ["action"]),
         (("Action", "Verb", "Object"), ["action", "verb", "object"]),
         (("Object", "hand"), ["action", "object"]),
+        (("Action point", "Object point"), ["action", "object"]),
         (("Object",), ["object"]),
     ],
 )

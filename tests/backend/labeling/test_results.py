@@ -43,4 +43,5 @@ def test_doubt_at_one_key_frame_is_told_of_the_whole_track(doubtful):
     keys = [found(doubtful=each, time=float(time)) for time, each in enumerate(doubtful)]
     regions = to_video_regions(Track(keys, 0.0, 1.0, Shown(25.0, 2.0)), controls)
     assert len(regions) == 2
-    assert notes(regions) == [[UNSURE] if any(doubtful) else []] * 2
+    said = "Said: cut the tomato"
+    assert notes(regions) == [[said, UNSURE] if any(doubtful) else [said]] * 2

@@ -109,7 +109,7 @@ def test_rates_from_the_task_and_as_seconds_per_frame(
 ) -> None:
     found = by_control(predict(media, CONFIG.format(rate=rate), CUES, **fields))
     assert found["box"][0]["value"]["sequence"][-1]["frame"] == 11
-    assert "meta" not in found["box"][0]
+    assert found["box"][0]["meta"]["text"] == [f"Said: {CUES[0]['text']}"]
 
 
 def test_one_sentence_counts_for_the_whole_video(media: Media) -> None:
