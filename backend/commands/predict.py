@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import typer
 
+from backend.commands.support import engine_options as engines
 from backend.commands.support.progress import progress
 from videogem.errors import InputError
 
@@ -59,6 +60,10 @@ def predict(
     dtype: str = typer.Option(
         "auto", help="auto (bfloat16 on a GPU, float32 on a CPU), float32 or bfloat16."
     ),
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    cores: engines.Cores = 1,
+    patience: engines.Patience = 600.0,
 ) -> None:
     """Ground every narrated moment of many files; the rows are for programs to read.
 
@@ -67,8 +72,10 @@ def predict(
     when every moment has its row, 1 when some failed, 2 when nothing could be done.
     """
     from backend.bulk.files import RowFile
+    from backend.bulk.grounding import GroundingJob
     from backend.bulk.local import ground_here
     from backend.bulk.models import ModelChoice
+    from backend.bulk.on_ray import spread
     from backend.commands.support.bulk_sources import Wanted
     from videogem.backbones.numerics import resolve_dtype
     from videogem.narration.action_cues import why_no_action
@@ -88,12 +95,17 @@ def predict(
         media_field=media_field,
     )
     chosen = ModelChoice(model, method, device, image_size, resolve_dtype(dtype, device))
+    cluster = engines.cluster_of(engine, address, cores, patience)
     with RowFile(out, chosen.version) as file:
         num_before = len(file.done)
         units = _units_to_do(sources, wanted, file)
         total = sum(len(unit.asks) for unit in units)
         if units:
-            _write(file, ground_here(units, chosen.load()), total)
+            if cluster is None:
+                results = ground_here(units, chosen.load())
+            else:
+                results = spread(units, GroundingJob(chosen), cluster, num_results=total)
+            _write(file, results, total)
         file.finish()
         _tell(file, num_before)
         if not file.done:

@@ -1,0 +1,40 @@
+"""Options that say where a bulk run happens, shared by `predict`, `annotate` and `evaluate`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from videogem.errors import InputError
+
+if TYPE_CHECKING:
+    from backend.bulk.on_ray import Cluster
+
+Engine = Annotated[str, typer.Option(help="local, or ray: many processes or machines.")]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray: a cluster that runs, as HOST:PORT or auto; default: this machine."),
+]
+Cores = Annotated[
+    int, typer.Option(min=1, help="Ray: CPU cores of one model, where there are no GPUs.")
+]
+Patience = Annotated[
+    float, typer.Option(min=1.0, help="Ray: seconds without a result until machines are lost.")
+]
+
+
+def cluster_of(engine: str, address: str | None, cores: int, patience: float) -> "Cluster | None":
+    """The cluster a run goes to; None for this process.
+
+    Raises:
+        InputError: no such engine, an address without it, or Ray is not installed.
+    """
+    if engine not in ("local", "ray"):
+        raise InputError(f"--engine must be local or ray, got {engine!r}.")
+    if engine == "local":
+        if address is not None:
+            raise InputError("--address belongs to --engine ray.")
+        return None
+    from backend.bulk.on_ray import Cluster, require_ray
+
+    require_ray()
+    return Cluster(address, cores, patience)

@@ -1,0 +1,154 @@
+"""A local Ray cluster of several nodes: workers that die, work that raises, machines that go."""
+
+import importlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend import cli
+from backend.bulk.on_ray import Cluster, spread
+from tests.ray_jobs import Doubling
+from videogem.errors import InputError
+
+# Ray's own threads and sockets end when they like.
+pytestmark = [
+    pytest.mark.soak,  # some seconds of two cores for each process: on a busy machine Ray gives up
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    utils = importlib.import_module("ray.cluster_utils")
+    head = {"num_cpus": 2, "include_dashboard": False}
+    for attempt in range(3):
+        try:
+            cluster = utils.Cluster(initialize_head=True, head_node_args=head)
+            break
+        except Exception:  # Ray gives its own processes 15 s to start
+            if attempt == 2:
+                raise
+    cluster.add_node(num_cpus=2)
+    yield cluster
+    cluster.shutdown()
+
+
+def numbers(count: int, **fates: str) -> list[Any]:
+    """Items of four numbers each."""
+    return [
+        tuple((number, fates.get(f"n{number}", "")) for number in range(start, start + 4))
+        for start in range(0, count, 4)
+    ]
+
+
+def test_whatever_happens_to_some_the_others_arrive_once(nodes: Any, tmp_path: Path) -> None:
+    """Workers that die, in reading and in working, and work that raises."""
+    job = Doubling(tmp_path)
+    items = numbers(
+        60, n5="kills", n22="kills once", n41="breaks", n57="kills its reader",
+        n50="breaks its reader",
+    )  # fmt: skip
+    found: dict[int, Any] = {}
+    for number, value in spread(items, job, Cluster(nodes.address), num_results=60 * 16):
+        assert number not in found, "it came twice"
+        found[number] = value
+    bad = {
+        number: value for number, value in found.items() if value != 2 * number
+    }  # fmt: skip
+    assert sorted(found) == list(range(60))
+    # What breaks takes the other numbers of its item along: a job tells of what one of them does.
+    assert bad.keys() - {40, 42, 43, 48, 49, 51} == {5, 41, 50, 57}
+    assert "The worker that had it died, 3 times" in bad[5]
+    assert "The worker that had it died, 3 times" in bad[57]
+    assert "Defect in the backend (ZeroDivisionError: while working)" in bad[41]
+    assert "Defect in the backend (ZeroDivisionError: while reading)" in bad[50]
+    assert job.tries(5) <= 3  # one in a round
+    assert job.tries(57, "read") <= 3
+    assert job.tries(41) <= 4  # with its batch, and alone; twice if its block was lost
+    assert job.tries(50, "read") <= 2
+
+
+def test_a_worker_says_why_nothing_can_be_done(nodes: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There are no weights"):
+        next(spread(numbers(4), Doubling(tmp_path, ready=False), Cluster(nodes.address)))
+
+
+def test_a_machine_that_dies_loses_nothing(nodes: Any, tmp_path: Path) -> None:
+    nodes.add_node(num_cpus=1)
+    found: dict[int, Any] = {}
+    for number, value in spread(numbers(400), Doubling(tmp_path), Cluster(nodes.address)):
+        if not found:
+            remove_one(nodes)
+        assert number not in found, "it came twice"
+        found[number] = value
+    assert found == {number: 2 * number for number in range(400)}
+
+
+def remove_one(nodes: Any) -> None:
+    """Kill a machine that is neither the head nor the one this process is connected to."""
+    for node in list(nodes.worker_nodes):
+        try:
+            nodes.remove_node(node, allow_graceful=False)
+        except ValueError:  # it is ours
+            continue
+        return
+    raise AssertionError("there is no machine to spare")
+
+
+def test_work_that_hangs_ends_the_run_and_what_came_counts(nodes: Any, tmp_path: Path) -> None:
+    job = Doubling(tmp_path)
+    found: list[Any] = []
+    cluster = Cluster(nodes.address, patience=12.0)
+    with pytest.raises(InputError, match="gave no result for 12 s"):
+        for one in spread([((number, "sleeps" if number == 3 else ""),) for number in range(6)],
+                          job, cluster, num_results=384):  # fmt: skip
+            found.append(one)
+    assert sorted(found) == [(n, 2 * n) for n in range(6) if n != 3]
+    assert job.tries(3) <= 3
+
+
+def test_more_than_the_cluster_has_is_told(nodes: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the cores or GPUs that a model needs"):
+        next(spread(numbers(8), Doubling(tmp_path), Cluster(nodes.address, 64, patience=9.0)))
+
+
+def test_the_command_writes_the_same_file_as_a_run_here(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo model, pictures and one that is broken; the second time nothing is left to do."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        frame = rng.integers(0, 256, (48 + number, 64, 3), dtype=np.uint8)
+        Image.fromarray(frame).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    given = ("predict", str(folder), "--narration", "cut the tomato", "--dtype", "float32")
+    told = []
+    for options in (
+        ("--out", "local.jsonl"),
+        ("--out", "ray.jsonl", "--engine", "ray", "--address", nodes.address),
+        ("--out", "ray.jsonl", "--engine", "ray", "--address", "127.0.0.1:1"),
+    ):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["videogem", *given, *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told.append((ended.value.code, capsys.readouterr().out))
+    assert Path("ray.jsonl").read_bytes() == Path("local.jsonl").read_bytes()
+    assert len(Path("ray.jsonl").read_text().splitlines()) == 10
+    assert json.loads(Path("ray.jsonl.failed.jsonl").read_text())["source"].endswith("broken.png")
+    assert told[1][0] == 1
+    assert "10 rows in ray.jsonl: 10 new, 0 of earlier runs; 1 failed" in told[1][1]
