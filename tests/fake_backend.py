@@ -1,6 +1,7 @@
 """A backend with a grounder that costs nothing, in a process of its own: it can be killed.
 
-Settings come from the environment, as with `videogem serve`; `FAKE_SECONDS` is what a task costs.
+Settings come from the environment, as with `videogem serve`; `FAKE_SECONDS` is what a task costs,
+and `FAKE_LEASE` how long jobs stay with a process that says nothing.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.demo.processes import free_port
+from backend.prediction.job_leases import LEASE
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip, Grounding
 
@@ -34,12 +36,15 @@ class Costly(FakeGrounder):
 class BackendProcess:
     """Starts at once; ``wait`` until it answers."""
 
-    def __init__(self, settings: Mapping[str, Any], *, seconds: float = 0.0) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], *, seconds: float = 0.0, lease: float = LEASE
+    ) -> None:
         self.port = int(settings.get("port") or free_port(None))
         self.url = f"http://localhost:{self.port}"
         values = {**settings, "port": self.port, "host": "127.0.0.1"}
         environment = {f"VIDEOGEM_{name.upper()}": str(value) for name, value in values.items()}
-        environment |= {"FAKE_SECONDS": str(seconds), "PYTHONPATH": str(ROOT)}
+        environment |= {"FAKE_SECONDS": str(seconds), "FAKE_LEASE": str(lease)}
+        environment |= {"PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [sys.executable, __file__], cwd=ROOT, env={**os.environ, **environment}
         )
@@ -64,14 +69,14 @@ class BackendProcess:
 
 
 def main() -> None:
-    from werkzeug.serving import make_server
-
+    from backend.prediction import job_leases
     from backend.settings import load_settings
     from backend.web.app import create_app
+    from backend.web.serving import serve
 
-    settings = load_settings()
-    app = create_app(settings, Costly(float(os.environ["FAKE_SECONDS"])))
-    make_server(settings.host, settings.port, app, threaded=True).serve_forever()
+    grounder = Costly(float(os.environ["FAKE_SECONDS"]))
+    job_leases.LEASE = float(os.environ["FAKE_LEASE"])
+    serve(load_settings(), lambda settings: create_app(settings, grounder))
 
 
 if __name__ == "__main__":

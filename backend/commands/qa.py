@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,7 @@ def sync(
     """
     from backend.database.keys import project_text, read_project
     from backend.database.servers import ProjectServers
+    from backend.database.turns import in_turn
     from backend.label_studio.client import LabelStudioError
     from backend.label_studio.connections import Connections
     from backend.qa.queries import resolve
@@ -109,10 +110,11 @@ def sync(
             "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY to sync with it."
         )
     failed = False
-    with _store(database) as store:
+    with _store(database) as store, ExitStack() as turn:
         connections = Connections(settings, ProjectServers(store.engine))
         if connections.only_server:
             store.adopt(connections.only_server)
+        turn.enter_context(in_turn(store.engine, "sync"))
         named = [resolve(store, read_project(text)) for text in project]
         for key in [one for one in named if one] or known_projects(store):
             if not key.server:

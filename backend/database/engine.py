@@ -1,6 +1,7 @@
 """Opening the database: one engine, settings for SQLite, migrations."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -140,6 +141,14 @@ def lock_writers(connection: sa.Connection) -> None:
     """Wait until no other process changes the state; SQLite does so by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"))
+
+
+def clock(connection: sa.Connection) -> float:
+    """Unix time; PostgreSQL's own, since the clocks of several machines differ."""
+    if connection.dialect.name == "postgresql":
+        query = sa.text("SELECT extract(epoch FROM clock_timestamp())")
+        return float(connection.execute(query).scalar_one())
+    return time.time()
 
 
 def migrate(engine: sa.Engine, revision: str = "head") -> None:

@@ -9,6 +9,9 @@ last change of each task's scores (`backend.database.changes`). ``project_server
 project calls this backend (``host``, from /setup), and what was found of the webhook that reports
 its corrections.
 
+``replicas`` are the backends on this database, with their model's version and state, and when they
+were last seen (Unix time, the database's clock).
+
 Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys`).
 
 Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
@@ -54,6 +57,7 @@ projects = sa.Table(
     sa.Column("deleted_at", sa.String(32)),
     sa.Column("sync_error", sa.Text),  # why the last sync with Label Studio failed or stopped
     sa.Column("synced_at", sa.String(32)),  # when it last agreed with Label Studio
+    sa.Column("sync_begun", sa.Float),  # when that comparison began, by the database's clock
 )
 
 tasks = sa.Table(
@@ -146,6 +150,16 @@ project_webhooks = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, default="unknown"),
     sa.Column("words", sa.Text, nullable=False, default=""),
     sa.Column("at", sa.Float, nullable=False, default=0.0),
+)
+
+replicas = sa.Table(
+    "replicas",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("machine", sa.String(200), nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),
 )
 
 facts = sa.Table(

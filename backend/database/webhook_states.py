@@ -38,8 +38,10 @@ class WebhookStates:
         self._engine = engine
         self._write_lock = None if engine is None else writer_lock(engine)
         self._known: dict[ProjectKey, Webhook] = {}
+        self._unwritten: set[ProjectKey] = set()  # while the database is locked or gone
+        self._changes = 0
         self._lock = threading.Lock()
-        self._load()
+        self.refresh()
 
     def get(self, key: ProjectKey) -> Webhook:
         """What is known of one project."""
@@ -67,6 +69,7 @@ class WebhookStates:
         """The project is gone."""
         with self._lock:
             self._known.pop(key, None)
+            self._changes += 1
         self._write(key, None)
 
     def _put(self, key: ProjectKey, new: Webhook) -> None:
@@ -75,27 +78,41 @@ class WebhookStates:
             if old is None and len(self._known) >= MAX_PROJECTS:
                 return
             self._known[key] = new
+            self._changes += 1
         if old != new:
             self._write(key, new)
 
-    def _load(self) -> None:
+    def refresh(self) -> None:
+        """Take over what other backends on this database have found or heard since."""
         if self._engine is None:
             return
+        with self._lock:
+            unwritten, before = sorted(self._unwritten), self._changes
+        for key in unwritten:
+            with self._lock:
+                new = self._known.get(key)
+            self._write(key, new)
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(sa.select(table)).all()
         except sa.exc.SQLAlchemyError as error:
             logger.warning("the state of webhooks cannot be read: %s", type(error).__name__)
             return
+        found = {
+            ProjectKey(row.server, row.project_id): Webhook(row.host, row.state, row.words, row.at)
+            for row in rows
+        }
         with self._lock:
-            for row in rows:
-                key = ProjectKey(row.server, row.project_id)
-                self._known[key] = Webhook(row.host, row.state, row.words, row.at)
+            if self._changes == before:  # else what was read may be older: the next look is soon
+                own = {key: self._known[key] for key in self._unwritten & self._known.keys()}
+                self._known = found | own
 
     def _write(self, key: ProjectKey, new: Webhook | None) -> None:
         if self._engine is None or self._write_lock is None:
             return
         where = table.c.server == key.server, table.c.project_id == key.id
+        with self._lock:
+            self._unwritten.add(key)
         try:
             with (
                 self._write_lock,
@@ -107,5 +124,8 @@ class WebhookStates:
                 if new is not None:
                     row = {"server": key.server, "project_id": key.id, **vars(new)}
                     connection.execute(table.insert().values(**row))
-        except sa.exc.SQLAlchemyError as error:  # the next /setup or look tells it again
+        except sa.exc.SQLAlchemyError as error:  # it is tried again at the next refresh
             logger.warning("the state of a webhook cannot be kept: %s", type(error).__name__)
+            return
+        with self._lock:
+            self._unwritten.discard(key)

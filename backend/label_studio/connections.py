@@ -52,6 +52,11 @@ class Connections:
             announced = {key.server: server for key, server in self._announced.items()}
         return announced | self._configured
 
+    def without_key(self) -> list[str]:
+        """Names of servers that only a token announced to this very process opens."""
+        opened = {name for name, server in self._configured.items() if server.has_token}
+        return sorted(self.servers().keys() - opened)
+
     def announce(self, project: Any, hostname: Any, token: Any) -> ProjectKey | None:
         """Remember what /setup said about a project, as far as it can be believed."""
         number, created = _parse(project)

@@ -153,6 +153,8 @@ class _Batch:
         except ModelLoadingError:
             return  # the queue waits for it
         except ModelNotReadyError as error:
+            if self.parts.models.ready_elsewhere(self.project.version):
+                return  # the queue is theirs, too
             for index in self._todo:
                 self._settle(index, None, str(error))
             self._todo = []

@@ -11,17 +11,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.database.engine import migrate, open_engine, writer_lock
+from backend.database.engine import clock, migrate, open_engine, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.owners import Owners
 from backend.database.schema import job_configs, job_projects, jobs
 from backend.database.servers import MAX_PROJECTS
+from backend.database.turns import alone
 from backend.prediction.job_rows import MAX_BODIES, Job, batches
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-LEASE = 60.0  # seconds without renewal after which a job is given to another process
+# Seconds without renewal after which a job is given to another process: with the time until that
+# process looks, what a dead machine held is at work again within a minute.
+LEASE = 45.0
 KEEP_DONE = 7 * 86400.0  # seconds that finished jobs stay in the list
 KEEP_FAILED = 30 * 86400.0
 CLEAN_EVERY = 3600.0
@@ -35,7 +38,7 @@ class JobLeases:
         url: str,
         folder: Path,
         *,
-        lease: float = LEASE,
+        lease: float | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         try:
@@ -48,7 +51,7 @@ class JobLeases:
                 "can, or VIDEOGEM_DATABASE_URL to a database that can."
             ) from None
         self._write_lock = writer_lock(self._engine)
-        self._lease = lease
+        self._lease = LEASE if lease is None else lease
         self._clock = clock
         self._held: set[int] = set()  # jobs whose leases are renewed
         self._held_lock = threading.Lock()
@@ -89,7 +92,7 @@ class JobLeases:
                             self._set(connection, self._mine(ids), leased_until=now + self._lease)
                 self.free_dead()
                 self._clean()
-            except sa.exc.SQLAlchemyError as error:
+            except (sa.exc.SQLAlchemyError, OSError) as error:
                 logger.warning("leases of jobs could not be renewed: %s", error)
 
     def free_dead(self) -> None:
@@ -150,6 +153,11 @@ class JobLeases:
         if time.monotonic() - self._cleaned < CLEAN_EVERY and self._cleaned:
             return
         self._cleaned = time.monotonic()
+        with alone(self._engine, "clean-jobs") as mine:
+            if mine:
+                self._drop_old()
+
+    def _drop_old(self) -> None:
         with self._write() as connection:
             now = self._now(connection)
             for state, age in ("done", KEEP_DONE), ("failed", KEEP_FAILED):
@@ -169,13 +177,7 @@ class JobLeases:
     # The database ------------------------------------------------------------------------------
 
     def _now(self, connection: sa.Connection) -> float:
-        """Unix time; PostgreSQL's own, since the clocks of several machines differ."""
-        if self._clock is not None:
-            return self._clock()
-        if connection.dialect.name == "postgresql":
-            query = sa.text("SELECT extract(epoch FROM clock_timestamp())")
-            return float(connection.execute(query).scalar_one())
-        return time.time()
+        return clock(connection) if self._clock is None else self._clock()
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:

@@ -132,6 +132,8 @@ class Models:
         make: Callable[[str | None, str | None], BackgroundModel] | None = None,
     ) -> None:
         self.default = default
+        # Whether another backend on the same job list has a model of this version.
+        self.ready_elsewhere: Callable[[str], bool] = lambda version: False
         self._make = make
         self._made: dict[tuple[str | None, str | None], BackgroundModel] = {}
         self._lock = threading.Lock()

@@ -154,12 +154,16 @@ class Runner:
 
         A job that is taken counts as tried once more when its process ends, and that shall not be
         for what went wrong before its turn, such as a model that the memory has no room for. A
-        model that could not be loaded is told to every job that asks for it.
+        model that could not be loaded is told to every job that asks for it, unless another backend
+        on this job list has it.
         """
         if not self._prepared:
             warm_up()
             self._models.default.start()
             self._prepared = self._models.default.status.state != "loading"
+        status = self._models.default.status
+        if status.state == "failed" and self._models.ready_elsewhere(status.version):
+            return False
         return self._prepared
 
     def _predict(self, stream: "_Stream") -> None:

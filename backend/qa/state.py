@@ -65,12 +65,18 @@ def bury_project(
 
 
 def note_sync(
-    connection: sa.Connection, server: str, project: int, error: str | None, at: str
+    connection: sa.Connection,
+    server: str,
+    project: int,
+    error: str | None,
+    at: str,
+    begun: float | None = None,
 ) -> None:
-    """Keep why a project's last sync failed, for the page; None: it did not."""
+    """Keep why a project's last sync failed, for the page; None: it did not, and when it began."""
     table = schema.projects
     where = table.c.server == server, table.c.id == project
-    values = {"sync_error": error} | ({"synced_at": at} if error is None else {})
+    agreed = {"synced_at": at, "sync_begun": begun} if error is None else {}
+    values = {"sync_error": error} | agreed
     connection.execute(table.update().where(*where).values(**values))
 
 
@@ -168,7 +174,7 @@ def _put_project(connection: sa.Connection, row: Row) -> set[int]:
     """Keep a project; what is told of one that counted as deleted shows that it is there."""
     existing = _get(connection, schema.projects, row["server"], row["id"])
     back = existing is not None and existing["deleted_at"] is not None
-    own = ("sync_error", "synced_at")  # ours, not Label Studio's
+    own = ("sync_error", "synced_at", "sync_begun")  # ours, not Label Studio's
     known = {} if existing is None else {name: existing[name] for name in own}
     _put_if_newer(connection, schema.projects, {**row, "deleted_at": None, **known})
     return tasks_of(connection, row["server"], row["id"]) if back else set()

@@ -26,6 +26,7 @@ from backend.database.engine import (
 from backend.database.json_text import json_text
 from backend.database.keys import ProjectKey
 from backend.database.servers import move
+from backend.database.turns import alone
 from backend.qa import state
 from backend.qa.events import Changes, Row, clean, prediction_row, read_event, redact
 from backend.qa.ledger import Ledger
@@ -254,10 +255,10 @@ class Store:
             self.rescore(connection, project.server, touched)
             state.put_fact(connection, "merged_at", received_at)
 
-    def note_sync(self, project: ProjectKey, error: str | None) -> None:
-        """Keep why a project's last sync failed or stopped; None: it did not."""
+    def note_sync(self, project: ProjectKey, error: str | None, begun: float | None = None) -> None:
+        """Keep why a project's last sync failed or stopped; None: it did not, and when it began."""
         with self.write() as connection:
-            state.note_sync(connection, *project, error, now())
+            state.note_sync(connection, *project, error, now(), begun)
             state.put_fact(connection, "merged_at", now())
 
     def adopt(self, server: str) -> None:
@@ -321,7 +322,9 @@ class Store:
         if not self._keep_days or time.monotonic() - self._compacted < COMPACT_S:
             return
         self._compacted = time.monotonic()
-        if dropped := compact(self, self._keep_days):
+        with alone(self.engine, "compact") as mine:
+            dropped = compact(self, self._keep_days) if mine else 0
+        if dropped:
             logger.info("%d events that were counted long ago were dropped", dropped)
 
     def close(self) -> None:
@@ -350,23 +353,30 @@ class Store:
             self._wake.wait(timeout=60)  # a second process may have stored events
 
     def _process_batch(self) -> int:
-        inbox = schema.inbox
-        pending = (
-            sa.select(inbox.c.id, inbox.c.payload, inbox.c.received_at, inbox.c.server)
-            .where(inbox.c.processed_at.is_(None))
-            .order_by(inbox.c.id)
-            .limit(BATCH)
-        )
+        if not self._careful:
+            return self._take_events(BATCH)
+        with alone(self.engine, "careful") as mine:
+            # What another process tries just now would count as tried twice.
+            return self._try_one() if mine else 0
+
+    def _try_one(self) -> int:
+        """Take the first event that waits, which may be what the last process ended in."""
+        pending = _pending().with_only_columns(schema.inbox.c.id).limit(1)
         with self.read() as connection:
-            first = connection.execute(pending.limit(1)).first()
+            first = connection.execute(pending).scalar()
         if first is None:
             self._careful = 0
             return 0
-        if self._careful:
-            self._careful -= 1
-            pending = pending.limit(1)
-            if self._set_aside(first.id):
-                return 1
+        self._careful -= 1
+        return 1 if self._set_aside(first) else self._take_events(1)
+
+    def _take_events(self, limit: int) -> int:
+        """Turn the oldest events that wait into state; how many."""
+        pending = _pending().limit(limit)
+        with self.read() as connection:
+            if connection.execute(pending.limit(1)).first() is None:
+                return 0
+        inbox = schema.inbox
         wanted = False
         with self.write() as connection:
             events = connection.execute(pending).all()
@@ -444,3 +454,10 @@ class Store:
             failed = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
             connection.execute(failed.values(processed_at=None, error=None))
         recompute(self, again=False)
+
+
+def _pending() -> sa.Select[Any]:
+    """Events that wait, the oldest first."""
+    inbox = schema.inbox
+    columns = inbox.c.id, inbox.c.payload, inbox.c.received_at, inbox.c.server
+    return sa.select(*columns).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id)

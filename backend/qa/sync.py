@@ -6,6 +6,7 @@ that only listens drifts away. Everything here is idempotent; a sync that was cu
 
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -13,7 +14,9 @@ from typing import Any, Protocol, cast
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.engine import clock, short
 from backend.database.keys import ProjectKey
+from backend.database.turns import in_turn
 from backend.label_studio.client import LabelStudio, LabelStudioError, TaskPage
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.qa.events import Changes, Row, clean, project_row, read_task
@@ -68,6 +71,7 @@ def sync_project(store: Store, api: Api, project: ProjectKey, *, force: bool = F
         SyncStoppedError: more than a tenth would be buried; nothing is, unless ``force``.
         LabelStudioError: not reachable, or it refused; what was merged until then stays.
     """
+    begun = database_time(store)
     try:
         result = _sync(store, api, project, force=force)
     except LabelStudioError as error:
@@ -75,8 +79,14 @@ def sync_project(store: Store, api: Api, project: ProjectKey, *, force: bool = F
             store.bury_project(project)
         store.note_sync(project, str(error))
         raise
-    store.note_sync(project, None)
+    store.note_sync(project, None, begun)
     return result
+
+
+def database_time(store: Store) -> float:
+    """Unix time by the clock that all backends of this store share."""
+    with store.read() as connection:
+        return clock(connection)
 
 
 def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncResult:
@@ -171,18 +181,19 @@ def keep_in_sync(
     """Sync all known projects: at once, on a timer, and soon after an event without its payload.
 
     What was missed while nobody listened can be found in no other way than at the start; so with
-    ``every_s`` 0 only the timer is off.
+    ``every_s`` 0 only the timer is off. Of several backends on one store one syncs at a time, and
+    the others leave out what it has compared meanwhile.
     """
     stop = stop or store.closed
     told: dict[ProjectKey, str] = {}  # a project that was deleted fails every time: say it once
 
-    def sync_all() -> None:
+    def sync_all(since: float) -> None:
         for project in known_projects(store):
             if stop.is_set():
                 return
             try:
                 api = connections.get(project)
-                if api is None or not api.has_token:
+                if api is None or not api.has_token or _is_synced(store, project, since):
                     continue
                 _sync_one(store, api, project, webhooks)
                 told.pop(project, None)
@@ -196,21 +207,42 @@ def keep_in_sync(
             except Exception:  # one project's trouble is not the next one's
                 logger.exception("project %d could not be synced", project.id)
 
+    wished = time.monotonic()
+
     def work() -> None:
+        nonlocal wished
         stop.wait(START_S)
         while not stop.is_set():
             store.sync_wanted.clear()
             try:
-                sync_all()
+                since = database_time(store) - (time.monotonic() - wished)
+                with in_turn(store.engine, "sync", stop) as mine:
+                    if mine:
+                        sync_all(since)
+            except (sa.exc.SQLAlchemyError, OSError) as error:
+                logger.warning("projects are synced later: %s", short(error))
             except Exception:  # the top of a thread: the next round tries again
                 logger.exception("the store's projects cannot be read")
             stop.wait(SHORTEST_GAP_S)
             if not stop.is_set():
-                store.sync_wanted.wait(timeout=every_s or None)
+                wanted = store.sync_wanted.wait(timeout=every_s or None)
+                # By the timer, what another backend did not long ago does for this one, too.
+                wished = time.monotonic() - (0.0 if wanted else every_s / 2)
 
     thread = threading.Thread(target=work, name="qa-sync", daemon=True)
     thread.start()
     return thread
+
+
+def _is_synced(store: Store, project: ProjectKey, since: float) -> bool:
+    """Whether a comparison that began since then has found a project in step."""
+    table = schema.projects
+    query = sa.select(table.c.sync_begun).where(
+        table.c.server == project.server, table.c.id == project.id
+    )
+    with store.read() as connection:
+        begun = connection.execute(query).scalar()
+    return begun is not None and begun >= since
 
 
 def _sync_one(store: Store, api: Any, project: ProjectKey, webhooks: WebhookKeeper | None) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from backend.database.replicas import Replicas
 from backend.database.servers import ProjectServers
 from backend.database.webhook_states import WebhookStates
 from backend.label_studio.connections import Connections
@@ -59,6 +60,8 @@ def create_app(
     if store is None:
         store = configured_store(settings)
     models = Models(model, project_models(settings, model) if grounder is None else None)
+    replicas = Replicas(store.engine)
+    models.ready_elsewhere = replicas.ready_elsewhere
     connections = connect(settings, store)
     media = Media(settings, connections)
     jobs = Jobs(settings.database, settings.data_dir)
@@ -92,6 +95,7 @@ def create_app(
         runner,
         batches,
         WebhookKeeper(basic_auth_header(settings), WebhookStates(store.engine)),
+        replicas,
     )
     store.when_late = functools.partial(heed_late, parts)
     guard_door(app, settings)

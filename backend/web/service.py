@@ -6,6 +6,7 @@ from typing import cast
 
 import flask
 
+from backend.database.replicas import Replicas
 from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling.targets import Labeling
@@ -35,6 +36,7 @@ class Service:
     runner: Runner
     batches: Batches
     webhooks: WebhookKeeper
+    replicas: Replicas
 
     @functools.cached_property
     def languages(self) -> Languages:
@@ -51,6 +53,7 @@ class Service:
         self.states.close()
         self.runner.stop()
         self.jobs.close()
+        self.replicas.close()
         self.store.close()
 
     def version_of(self, labeling: Labeling) -> str:

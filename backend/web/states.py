@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,9 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.engine import DatabaseBusyError, lock_writers, open_engine, patience
+from backend.database.replicas import Replica
 from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.connections import Connections
 from backend.qa.spool import MEGABYTE, Spool
 from videogem.errors import InputError
 
@@ -50,6 +52,27 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def sharing(replicas: Sequence[Replica], connections: Connections) -> Check:
+    """The backends on this database, and what only one of them can do."""
+    name, count = "replicas", len(replicas)
+    numbers = {"count": float(count)}
+    if count < 2:
+        return Check(name, "ok", "none but this one", numbers=numbers)
+    words = f"{count} backends share this database: " + "; ".join(
+        f"{each.version} {each.state} on {each.machine}" for each in replicas
+    )
+    if len({each.version for each in replicas}) > 1:
+        fix = "Give all the same VIDEOGEM_MODEL, VIDEOGEM_METHOD and release: each drops the jobs "
+        return Check(name, "warning", words, f"{fix}of the other versions.", numbers)
+    if keyless := connections.without_key():
+        fix = (
+            f"Set VIDEOGEM_LABEL_STUDIO_API_KEY for {', '.join(keyless)}: without it only the "
+            "backend that /setup came to can fetch and deliver."
+        )
+        return Check(name, "warning", words, fix, numbers)
+    return Check(name, "ok", words, numbers=numbers)
 
 
 def data_folder(folder: Path) -> Check:
@@ -231,7 +254,8 @@ class States:
         found = [data_folder(service.settings.data_dir), database(service.store.engine)]
         found.append(spooled(service.store.spool))
         if found[1].level != "failure":
-            for look in (self._jobs, self._events):
+            service.webhooks.states.refresh()
+            for look in (self._jobs, self._events, self._replicas):
                 try:
                     found += look()
                 except (sa.exc.SQLAlchemyError, OSError) as error:
@@ -261,6 +285,14 @@ class States:
             counts = store.inbox_counts()
             with store.read() as connection:
                 return [inbox(counts), *projects_in_step(connection)]
+
+    def _replicas(self) -> list[Check]:
+        service, status = self._service, self._service.models.default.status
+        try:
+            service.replicas.tell(status.version, status.state)
+        except sa.exc.SQLAlchemyError as error:  # what was found of the database says it already
+            logger.debug("the other backends are not told: %s", error)
+        return [sharing(service.replicas.all(), service.connections)]
 
     def _ask(self) -> None:
         """Call servers that nobody has called for a while."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.database.replicas import Replicas
 from backend.prediction import runner
 from backend.prediction.model import BackgroundModel
 from backend.prediction.runner import CLAIM
@@ -17,6 +18,7 @@ from tests.fake_label_studio import FakeLabelStudio, fake_label_studio
 from tests.fakes import FakeGrounder
 from tests.http_server import Answer, Request
 from tests.images import png
+from videogem.errors import InputError
 
 NUM_TASKS = 3 * CLAIM
 
@@ -83,6 +85,34 @@ def test_no_job_is_taken_while_anything_loads(
     finally:
         loaded.set()
         app.extensions["videogem"].close()
+
+
+def test_a_backend_without_its_model_leaves_the_jobs_to_one_that_has_it(
+    label_studio: FakeLabelStudio, tmp_path: Path
+) -> None:
+    def load() -> FakeGrounder:
+        raise InputError("There are no weights.")
+
+    version = FakeGrounder().version
+    settings = Settings(
+        data_dir=tmp_path, label_studio_url=label_studio.url, label_studio_api_key=TOKEN
+    )
+    broken = create_app(settings, BackgroundModel(version, load))
+    parts = broken.extensions["videogem"]
+    client = broken.test_client()
+    other = Replicas(parts.store.engine)
+    try:
+        wait_for(lambda: parts.models.default.status.state == "failed")
+        other.tell(version, "ready")
+        predict(client, label_studio.tasks)
+        few = [{**task, "id": NUM_TASKS + task["id"]} for task in label_studio.tasks[:2]]
+        assert not any("weights" in item["error"] for item in predict(client, few))
+        seen = {(row(client)["queued"], row(client)["failed"]) for _ in wait_some(2.5)}
+        assert seen == {(NUM_TASKS + 2, 0)}
+        other.close()
+        wait_for(lambda: row(client)["failed"] == NUM_TASKS + 2, seconds=60)
+    finally:
+        parts.close()
 
 
 def wait_some(seconds: float) -> Iterator[None]:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from backend.database import schema
+from backend.database.turns import alone
 from backend.labeling.masks import bitmask_url, brush_rle
 from backend.labeling.shapes import number
 from backend.qa import exports
@@ -218,6 +219,21 @@ def test_an_event_that_ends_the_process_is_set_aside_after_three_starts(tmp_path
     assert "ended 3 times" in store.rows(schema.inbox)[0]["error"]
     assert len(store.rows(schema.annotations)) == 1
     store.close()
+
+
+def test_an_event_that_several_processes_begin_with_is_not_set_aside(tmp_path, monkeypatch):
+    """They start together, as replicas do; none of them ended in it."""
+    url = f"sqlite:///{tmp_path}/qa.db"
+    monkeypatch.setattr("backend.qa.store.Store._work", lambda _: None)
+    first = Store(url)
+    first.append_event(created(annotation(1, [point(1, 1)])))
+    others = [Store(url) for _ in range(6)]
+    with alone(first.engine, "careful"):  # one has begun
+        assert [other.process_pending() for other in others] == [0] * len(others)
+    assert others[0].process_pending() == 1
+    assert first.inbox_counts() == {"events": 1, "waiting": 0, "failed": 0}
+    for store in (first, *others):
+        store.close()
 
 
 @pytest.mark.parametrize("name", ["id", "type", "from_name", "to_name", "origin", "parentID"])

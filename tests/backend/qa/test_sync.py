@@ -156,6 +156,48 @@ def test_an_event_without_payload_starts_a_sync_by_itself(store, monkeypatch):
     assert not thread.is_alive()
 
 
+def test_of_several_backends_on_one_store_one_syncs(store, monkeypatch):
+    """At the start, and when an event asks for it, the others leave it to whoever is first."""
+    api = FakeLabelStudio(*many(3))
+
+    class Connections:
+        def get(self, project):
+            return api
+
+    other = Store(store.url)
+    stores = store, other, Store(store.url)
+    store.merge("", Changes(projects=[{**project_row(api.project(1), CREATED), "id": 1}]))
+    monkeypatch.setattr(sync, "START_S", 0.3)  # all of them have begun by then
+    monkeypatch.setattr(sync, "SHORTEST_GAP_S", 0.0)
+    busy, most = [], []
+    plain = FakeLabelStudio.task_pages
+
+    def pages(project):
+        busy.append(project)
+        most.append(len(busy))
+        time.sleep(0.2)
+        yield from plain(api, project)
+        busy.pop()
+
+    monkeypatch.setattr(api, "task_pages", pages)
+    stop = threading.Event()
+    threads = [keep_in_sync(one, Connections(), every_s=0, stop=stop) for one in stores]
+    wait_for(lambda: summary(store, ONE)["n"] == 3)
+    time.sleep(2.5)  # the others have looked, too
+    assert (api.calls, max(most)) == (1, 1)
+    api.tasks[4] = task(4, made(4), predictions=[{**GUESS, "id": 704}])
+    other.append_event({"action": "ANNOTATION_CREATED"})
+    wait_for(lambda: summary(store, ONE)["n"] == 4)
+    stop.set()
+    for one in stores:
+        one.sync_wanted.set()
+    for thread in threads:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    for one in stores[1:]:
+        one.close()
+
+
 def many(count):
     return [task(i, made(i), predictions=[{**GUESS, "id": 700 + i}]) for i in range(1, count + 1)]
 
