@@ -14,6 +14,7 @@ from alembic.config import Config
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from backend.database.json_text import json_text, json_value
 from videogem.errors import InputError
 
 _ALEMBIC = threading.Lock()  # its context is one per process
@@ -21,6 +22,11 @@ WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL use
 PATIENCE = 30.0  # seconds that work in the background waits for others to let go of the database
 CONNECT_S = 3  # seconds; a database machine that is gone answers nothing
 SILENCE_MS = 10_000  # milliseconds after which a connection without any answer is given up
+COMMON: dict[str, Any] = {
+    "hide_parameters": True,
+    "json_serializer": json_text,
+    "json_deserializer": json_value,
+}
 _WRITERS: dict[str, "_Turn"] = {}
 _patience: ContextVar[float] = ContextVar("patience", default=PATIENCE)
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -90,7 +96,7 @@ def open_engine(url: str) -> sa.Engine:
         raise InputError("The quality store needs a file, such as sqlite:///qa.db, not memory.")
     Path(str(parsed.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
     parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser()))
-    engine = sa.create_engine(parsed, connect_args={"timeout": PATIENCE}, hide_parameters=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": PATIENCE}, **COMMON)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -102,7 +108,7 @@ def _open_server(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
         options = {name: value for name, value in given.items() if name not in url.query}
     engine = sa.create_engine(
-        url, pool_pre_ping=True, connect_args=options, pool_timeout=CONNECT_S, hide_parameters=True
+        url, pool_pre_ping=True, connect_args=options, pool_timeout=CONNECT_S, **COMMON
     )
     if url.get_backend_name() == "postgresql":
         sa.event.listen(engine, "begin", _begin_postgresql)

@@ -1,5 +1,6 @@
 """The quality store: a durable inbox, the state it leads to, and the scores of that state."""
 
+import itertools
 import json
 import logging
 import threading
@@ -23,7 +24,7 @@ from backend.database.engine import (
     short,
     writer_lock,
 )
-from backend.database.json_text import json_text
+from backend.database.json_text import json_text, json_value
 from backend.database.keys import ProjectKey
 from backend.database.servers import move
 from backend.database.turns import alone
@@ -38,6 +39,7 @@ from backend.qa.words import load_words
 
 logger = logging.getLogger(__name__)
 BATCH = 20  # events in one transaction at most
+BATCH_CHARS = 200_000  # of their payloads, where it is more than one event
 STARTS = 3  # of the process, that one event may have been in when it ended
 BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
 WAIT_S = 0.3  # seconds for the database until an event goes to the spool: its sender waits 1 s
@@ -220,7 +222,7 @@ class Store:
             raise DatabaseBusyError("stored events are being read by another thread")
         try:
             self.drain()
-            while batch := self._process_batch():
+            while (batch := self._process_batch()) is not None:
                 done += batch
         finally:
             self._process_lock.release()
@@ -352,51 +354,58 @@ class Store:
                 self.closed.wait(DRAIN_S)
             self._wake.wait(timeout=60)  # a second process may have stored events
 
-    def _process_batch(self) -> int:
+    def _process_batch(self) -> int | None:
+        """Turn some events into state; how many, None where there is nothing to do."""
         if not self._careful:
             return self._take_events(BATCH)
         with alone(self.engine, "careful") as mine:
             # What another process tries just now would count as tried twice.
-            return self._try_one() if mine else 0
+            return self._try_one() if mine else None
 
-    def _try_one(self) -> int:
+    def _try_one(self) -> int | None:
         """Take the first event that waits, which may be what the last process ended in."""
-        pending = _pending().with_only_columns(schema.inbox.c.id).limit(1)
         with self.read() as connection:
-            first = connection.execute(pending).scalar()
+            first = connection.execute(_pending(schema.inbox.c.id).limit(1)).scalar()
         if first is None:
             self._careful = 0
-            return 0
+            return None
         self._careful -= 1
         return 1 if self._set_aside(first) else self._take_events(1)
 
-    def _take_events(self, limit: int) -> int:
-        """Turn the oldest events that wait into state; how many."""
-        pending = _pending().limit(limit)
-        with self.read() as connection:
-            if connection.execute(pending.limit(1)).first() is None:
-                return 0
+    def _take_events(self, limit: int) -> int | None:
+        """Turn the oldest events that wait into state; how many, None where none waits.
+
+        They are read before anything is locked: a large one takes seconds, and webhooks that come
+        meanwhile want to be stored.
+        """
         inbox = schema.inbox
-        wanted = False
+        length = sa.func.length(inbox.c.payload).label("size")
+        with self.read() as connection:
+            sizes = connection.execute(_pending(inbox.c.id, length).limit(limit)).all()
+            ids = [row.id for row in sizes]
+            total = list(itertools.accumulate(row.size for row in sizes))
+            some = inbox.c.id.in_(ids[: 1 + sum(size <= BATCH_CHARS for size in total[1:])])
+            events = connection.execute(sa.select(inbox).where(some).order_by(inbox.c.id)).all()
+        if not events:
+            return None
+        read = [(event, *_read(event)) for event in events]
+        done, wanted, end = 0, False, time.monotonic() + BATCH_S
         with self.write() as connection:
-            events = connection.execute(pending).all()
-            done, end = 0, time.monotonic() + BATCH_S
-            for event in events:
+            waiting = sa.select(inbox.c.id).where(some, inbox.c.processed_at.is_(None))
+            still = set(connection.execute(waiting).scalars())  # others take events, too
+            for event, changes, error, asks in read:
                 if done and time.monotonic() > end:
                     break
+                if event.id not in still:
+                    continue
                 done += 1
-                error = None
+                wanted |= asks
                 try:
-                    payload = clean(json.loads(event.payload))
-                    changes = read_event(payload, event.received_at)
-                    if isinstance(payload, dict) and payload.keys() == {"action"}:
-                        wanted = True
                     with connection.begin_nested():
                         touched = state.merge(connection, event.server, changes, event.received_at)
                         self.rescore(connection, event.server, touched)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
-                    logger.exception("event %d cannot be read; it stays in the inbox", event.id)
-                    error = f"{type(failure).__name__}: {failure}"[:500]
+                    error = _unreadable(event.id, failure)
                 connection.execute(
                     inbox.update()
                     .where(inbox.c.id == event.id)
@@ -456,8 +465,22 @@ class Store:
         recompute(self, again=False)
 
 
-def _pending() -> sa.Select[Any]:
-    """Events that wait, the oldest first."""
+def _pending(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """These columns of events that wait, the oldest first."""
     inbox = schema.inbox
-    columns = inbox.c.id, inbox.c.payload, inbox.c.received_at, inbox.c.server
     return sa.select(*columns).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id)
+
+
+def _read(event: Any) -> tuple[Changes, str | None, bool]:
+    """What an event brings, why it cannot be read, and whether it says nothing but its action."""
+    try:
+        payload = clean(json_value(event.payload))
+        changes = read_event(payload, event.received_at)
+    except Exception as failure:  # one bad event must not hold up the rest for ever
+        return Changes(), _unreadable(event.id, failure), False
+    return changes, None, isinstance(payload, dict) and payload.keys() == {"action"}
+
+
+def _unreadable(event: int, failure: Exception) -> str:
+    logger.error("event %d cannot be read; it stays in the inbox", event, exc_info=failure)
+    return f"{type(failure).__name__}: {failure}"[:500]

@@ -2,8 +2,9 @@
 
 import logging
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeGuard
 
 from flask import Blueprint, Response, jsonify, request
@@ -20,6 +21,7 @@ from backend.prediction.task_fields import Project
 from backend.qa.events import clean
 from backend.qa.spool import NotKeptError
 from backend.web.json_body import read_json
+from backend.web.received import LARGE
 from backend.web.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
@@ -27,6 +29,8 @@ from videogem.errors import InputError
 logger = logging.getLogger(__name__)
 
 ESCAPED = re.compile(rb"\\u(d[89a-f]|0000)", re.IGNORECASE)  # surrogates and NUL in JSON
+
+LARGE_TURNS = {path: threading.Lock() for path in ("/setup", "/predict", "/webhook")}
 
 routes = Blueprint("label_studio", __name__)
 
@@ -265,9 +269,11 @@ def _json_body() -> dict[str, Any]:
             f"{request.mimetype or 'no content type'!r}."
         )
     data = request.get_data(cache=False)
-    body = read_json(data)
-    if ESCAPED.search(data):
-        body = clean(body)  # what no database and no encoding takes
+    # Several large ones at a time are read no sooner, and hold up everybody else.
+    with LARGE_TURNS[request.path] if len(data) > LARGE else nullcontext():
+        body = read_json(data)
+        if ESCAPED.search(data):
+            body = clean(body)  # what no database and no encoding takes
     if not isinstance(body, dict):
         raise BadRequestError(f"{request.path} expects a JSON object.")
     return body

@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import gc
 import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +27,10 @@ Create = Callable[[Settings], Flask]
 # Threads that compute in Python give way to others after so many seconds (5 ms by default): with
 # eight of them at work, /health would wait for several turns of each.
 SWITCH_SECONDS = 5e-4
+# New objects until Python looks for circles among the young, the middle-aged and all: a request of
+# some MB makes millions, and all threads wait during each look.
+COLLECT_AFTER = (20_000, 20, 50)
+LOADED_LOOK_S = 1.0  # between two looks whether the model is loaded
 CLOSE_SECONDS = 3.0  # for giving back the jobs under way
 
 
@@ -154,7 +160,26 @@ def serve(settings: Settings, create: Create) -> None:
         ) from None
     for host, port in servers.addresses:
         logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    threading.Thread(
+        target=keep_collections_short, args=(app,), name="collections", daemon=True
+    ).start()
     servers.run()
     closing = threading.Thread(target=app.extensions[KEY].close, daemon=True)
     closing.start()
     closing.join(CLOSE_SECONDS)
+
+
+def keep_collections_short(app: Flask) -> None:
+    """Once all is loaded, leave that out whenever Python looks for garbage: it lives on anyhow.
+
+    A look at a model and its libraries takes some tenths of a second, in which nobody is answered.
+    """
+    from backend.labeling.validation import warm_up
+    from backend.web.service import KEY
+
+    warm_up()
+    while app.extensions[KEY].models.default.status.state == "loading":
+        time.sleep(LOADED_LOOK_S)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)

@@ -34,17 +34,20 @@ class Replicas:
         self.running: list[BackendProcess] = []
         self.owner: dict[BackendProcess, str] = {}  # its name in the job list
 
-    def start(self) -> BackendProcess:
-        self._started += 1
-        folder = self._folder / str(self._started)
-        values = self._settings | {"data_dir": folder}
-        process = BackendProcess(values, **self._fake)
-        self.running.append(process)
-        process.wait()
-        [owner] = (folder / "owners").iterdir()
-        self.owner[process] = owner.name
-        self._balancer.backends.append(process.url)
-        return process
+    def start(self, count: int = 1) -> None:
+        """Start more of them, together."""
+        folders = [self._folder / str(self._started + i) for i in range(count)]
+        self._started += count
+        new = [
+            BackendProcess(self._settings | {"data_dir": folder}, **self._fake)
+            for folder in folders
+        ]
+        self.running += new
+        for process, folder in zip(new, folders, strict=True):
+            process.wait()
+            [owner] = (folder / "owners").iterdir()
+            self.owner[process] = owner.name
+            self._balancer.backends.append(process.url)
 
     def kill(self, process: BackendProcess) -> None:
         """The balancer finds out by itself."""
@@ -77,8 +80,7 @@ def replicas(
         at_end.callback(engine.dispose)
         found = Replicas(folder, balance, settings, **fake)
         at_end.callback(found.close)
-        for _ in range(NUM_REPLICAS):
-            found.start()
+        found.start(NUM_REPLICAS)
         yield found, balance, engine
 
 

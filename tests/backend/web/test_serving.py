@@ -1,10 +1,12 @@
 """The real server: /health and /setup answer in time whatever else happens."""
 
 import contextlib
+import gc
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,11 @@ import requests
 from typer.testing import CliRunner
 
 from backend import cli
+from backend.prediction.model import BackgroundModel
+from backend.settings import Settings
+from backend.web import serving
+from backend.web.app import create_app
+from tests.fakes import FakeGrounder
 from tests.images import image_url
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -149,3 +156,29 @@ def test_the_old_choice_of_a_server_is_refused_in_words() -> None:
     result = CliRunner().invoke(cli.app, ["serve", "--server", "gunicorn"])
     assert result.exit_code == 2
     assert "one server now" in result.output
+
+
+def test_what_is_loaded_is_not_looked_at_again_for_garbage(tmp_path: Path) -> None:
+    loaded = threading.Event()
+
+    def load() -> FakeGrounder:
+        loaded.wait(60)
+        return FakeGrounder()
+
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    app = create_app(Settings(data_dir=tmp_path), BackgroundModel("fake-1", load))
+    thread = threading.Thread(target=serving.keep_collections_short, args=(app,))
+    thread.start()
+    try:
+        thread.join(0.5)
+        assert thread.is_alive()
+        assert gc.get_freeze_count() == frozen  # what is made while it loads may be garbage
+        loaded.set()
+        thread.join(60)
+        assert gc.get_freeze_count() > frozen + 10_000
+        assert gc.get_threshold()[0] > before[0]
+    finally:
+        loaded.set()
+        gc.unfreeze()
+        gc.set_threshold(*before)
+        app.extensions["videogem"].close()

@@ -1,0 +1,116 @@
+"""An event of many megabytes holds nobody up: neither the threads nor the database's lock."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from backend.database import json_text, schema
+from backend.database.json_text import LONG, json_value
+from backend.qa import store as store_module
+from backend.qa.store import BATCH_CHARS, Store
+from tests.backend.prediction.test_batch import wait_for
+from tests.qa_events import annotation, box, created
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path}/qa.db", tmp_path / "spool")
+    yield store
+    store.close()
+
+
+def large(number: int, chars: int) -> dict[str, Any]:
+    """An event with an annotation of about so many characters."""
+    region = box(20, 20, 20, 20)
+    regions = [{**region, "id": f"r{i}"} for i in range(chars // len(json.dumps(region)))]
+    return created(annotation(number, regions, task=number))
+
+
+def test_webhooks_are_stored_while_a_large_one_is_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+    read_event = store_module.read_event
+
+    def slow(payload: Any, received_at: str) -> Any:
+        reading.set()
+        go_on.wait(60)
+        return read_event(payload, received_at)
+
+    monkeypatch.setattr(store_module, "read_event", slow)
+    store.append_event(created(annotation(1, [])))
+    assert reading.wait(60)
+    assert all(store.append_event(created(annotation(number, []))) for number in (2, 3))
+    assert store.spool is not None
+    assert not store.spool.holds()
+    go_on.set()
+    wait_for(lambda: store.inbox_counts()["waiting"] == 0)
+    assert [row["id"] for row in store.rows(schema.annotations)] == [1, 2, 3]
+
+
+def test_no_two_large_ones_are_in_memory_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_careful", 0)
+    fetched: list[int] = []
+    real = store_module.json_value
+    monkeypatch.setattr(store_module, "json_value", lambda text: fetched.append(1) or real(text))
+    together: list[int] = []
+    write = store.write
+
+    def counted() -> Any:
+        together.append(len(fetched))
+        fetched.clear()
+        return write()
+
+    monkeypatch.setattr(store, "write", counted)
+    with store._process_lock:  # the worker waits
+        for number in range(1, 5):
+            store.append_event(large(number, 2 * BATCH_CHARS))
+        for number in range(5, 9):
+            store.append_event(created(annotation(number, [])))
+    store.process_pending()
+    wait_for(lambda: store.inbox_counts()["waiting"] == 0)
+    assert sum(together) >= 8
+    assert together[:4] == [1, 1, 1, 1]
+    assert len(store.rows(schema.annotations)) == 8
+
+
+def test_reading_and_writing_large_json_lets_others_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser calls back for each object; ``json.loads`` alone never does."""
+    calls: list[int] = []
+    plain = json_text._object
+
+    def counted(pairs: Any) -> Any:
+        calls.append(len(pairs))
+        return plain(pairs)
+
+    monkeypatch.setattr(json_text, "_object", counted)
+    event = large(1, 3 * LONG)
+    regions = len(event["annotation"]["result"])
+    store.append_event(event)
+    store.process_pending()
+    wait_for(lambda: store.inbox_counts()["waiting"] == 0)
+    assert len(calls) >= regions
+    calls.clear()
+    query = sa.select(schema.annotations.c.result)
+    with store.read() as connection:
+        kept = connection.execute(query).scalar_one()
+    assert kept == event["annotation"]["result"]
+    assert len(calls) >= regions  # a column of JSON is read alike
+
+
+@pytest.mark.parametrize("filler", ["", "x" * LONG])
+def test_json_is_read_as_json_reads_it(filler: str) -> None:
+    value = {"a": [1, -2, 2**70, 0.5, 1e300, "ü", None, True, {}, [], {"b": "c"}], "f": filler}
+    text = json.dumps(value)
+    assert json_value(text) == json_value(text.encode()) == value
+    with pytest.raises(ValueError, match="Expecting"):
+        json_value(text[:-1] + ",")
