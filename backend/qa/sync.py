@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeGuard, cast
 
 import sqlalchemy as sa
 
@@ -19,7 +19,7 @@ from backend.database.keys import ProjectKey
 from backend.database.turns import in_turn
 from backend.label_studio.client import LabelStudio, LabelStudioError, TaskPage
 from backend.label_studio.webhooks import WebhookKeeper
-from backend.qa.events import Changes, Row, clean, project_row, read_task
+from backend.qa.events import LARGEST_ID, Changes, Row, clean, project_row, read_task
 from backend.qa.queries import of_project
 from backend.qa.store import Store
 from backend.qa.times import now
@@ -285,13 +285,18 @@ def _pages(api: Api, project: int) -> Iterator[list[dict[str, Any]]]:
 
 def _is_task(task: object) -> bool:
     """Whether a task is of the form it must have: what is passed over would count as deleted."""
-    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+    if not _has_id(task) or not isinstance(task.get("data"), dict):
         return False
     annotations = task.get("annotations") or []
     return isinstance(annotations, list) and all(
-        isinstance(a, dict) and type(a.get("id")) is int and isinstance(a.get("result"), list)
-        for a in annotations
+        _has_id(a) and isinstance(a.get("result"), list) for a in annotations
     )
+
+
+def _has_id(thing: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is an object with an id that the tables take."""
+    number = thing.get("id") if isinstance(thing, dict) else None
+    return type(number) is int and abs(number) <= LARGEST_ID
 
 
 def _time(row: Row) -> str:

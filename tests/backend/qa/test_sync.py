@@ -293,6 +293,19 @@ def test_a_project_that_was_deleted_leaves_the_figures_and_others_are_synced(
     assert summary(store, ONE)["n"] == 2
 
 
+@pytest.mark.parametrize("id", [None, "7", 1.5, True, 2**31, [7]])
+@pytest.mark.parametrize("of", ["task", "annotation"])
+def test_a_listing_with_ids_that_are_none_is_told_and_changes_nothing(store, id, of):
+    sync_project(store, FakeLabelStudio(*many(3)), ONE)
+    listed = many(3)
+    (listed[1] if of == "task" else listed[1]["annotations"][0])["id"] = id
+    api = FakeLabelStudio()
+    api.task_pages = lambda project: iter([TaskPage(listed, 3)])
+    with pytest.raises(LabelStudioError, match="in a form that is not known"):
+        sync_project(store, api, ONE)
+    assert alive(store) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("made_at", [CREATED, "2199-01-01T00:00:00Z"])
 def test_a_deletion_counts_whatever_label_studio_s_clock_says(store, made_at):
     store.append_event(created({**made(1), "created_at": made_at, "updated_at": made_at}))
