@@ -22,6 +22,7 @@ WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL use
 PATIENCE = 30.0  # seconds that work in the background waits for others to let go of the database
 CONNECT_S = 3  # seconds; a database machine that is gone answers nothing
 SILENCE_MS = 10_000  # milliseconds after which a connection without any answer is given up
+OUTAGES = tuple(f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "READONLY"))
 COMMON: dict[str, Any] = {
     "hide_parameters": True,
     "json_serializer": json_text,
@@ -57,6 +58,15 @@ def current_patience() -> float:
 def short(error: BaseException) -> str:
     """An error in one line: where the database is gone it comes every second."""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is locked, full, read-only or gone, whatever it was asked for."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return isinstance(error, DatabaseBusyError | sa.exc.PendingRollbackError)
+    return error.connection_invalidated or (
+        getattr(error.orig, "sqlite_errorname", "").startswith(OUTAGES)
+    )
 
 
 class _Turn:

@@ -17,6 +17,7 @@ from backend.database.changes import note_changed, state_of
 from backend.database.engine import (
     DatabaseBusyError,
     current_patience,
+    is_outage,
     lock_writers,
     migrate,
     open_engine,
@@ -375,7 +376,7 @@ class Store:
     def _take_events(self, limit: int) -> int | None:
         """Turn the oldest events that wait into state; how many, None where none waits.
 
-        They are read before anything is locked: a large one takes seconds, and webhooks that come
+        A large one is read before anything is locked: that takes seconds, and webhooks that come
         meanwhile want to be stored.
         """
         inbox = schema.inbox
@@ -388,12 +389,12 @@ class Store:
             events = connection.execute(sa.select(inbox).where(some).order_by(inbox.c.id)).all()
         if not events:
             return None
-        read = [(event, *_read(event)) for event in events]
+        read = [(event, *_read(event)) for event in events if total[0] > BATCH_CHARS]
         done, wanted, end = 0, False, time.monotonic() + BATCH_S
         with self.write() as connection:
             waiting = sa.select(inbox.c.id).where(some, inbox.c.processed_at.is_(None))
             still = set(connection.execute(waiting).scalars())  # others take events, too
-            for event, changes, error, asks in read:
+            for event, changes, error, asks in read or ((event, *_read(event)) for event in events):
                 if done and time.monotonic() > end:
                     break
                 if event.id not in still:
@@ -405,6 +406,8 @@ class Store:
                         touched = state.merge(connection, event.server, changes, event.received_at)
                         self.rescore(connection, event.server, touched)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
+                    if is_outage(failure):
+                        raise
                     error = _unreadable(event.id, failure)
                 connection.execute(
                     inbox.update()

@@ -1,6 +1,7 @@
 """An event of many megabytes holds nobody up: neither the threads nor the database's lock."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from backend.database import json_text, schema
 from backend.database.json_text import LONG, json_value
+from backend.qa import state
 from backend.qa import store as store_module
 from backend.qa.store import BATCH_CHARS, Store
 from tests.backend.prediction.test_batch import wait_for
@@ -43,7 +45,7 @@ def test_webhooks_are_stored_while_a_large_one_is_read(
         return read_event(payload, received_at)
 
     monkeypatch.setattr(store_module, "read_event", slow)
-    store.append_event(created(annotation(1, [])))
+    store.append_event(large(1, 2 * BATCH_CHARS))
     assert reading.wait(60)
     assert all(store.append_event(created(annotation(number, []))) for number in (2, 3))
     assert store.spool is not None
@@ -114,3 +116,28 @@ def test_json_is_read_as_json_reads_it(filler: str) -> None:
     assert json_value(text) == json_value(text.encode()) == value
     with pytest.raises(ValueError, match="Expecting"):
         json_value(text[:-1] + ",")
+
+
+def test_a_full_disk_is_no_fault_of_the_event(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that cannot be taken for it waits, and does not count as unreadable."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorname = "SQLITE_FULL"
+    full = threading.Event()
+    full.set()
+    merge = state.merge
+
+    def failing(*args: Any) -> Any:
+        if full.is_set():
+            raise sa.exc.OperationalError("INSERT", {}, error)
+        return merge(*args)
+
+    monkeypatch.setattr(state, "merge", failing)
+    store.append_event(created(annotation(1, [])))
+    with pytest.raises(sa.exc.OperationalError):
+        store.process_pending()
+    assert store.inbox_counts() == {"events": 1, "waiting": 1, "failed": 0}
+    full.clear()
+    wait_for(lambda: store.inbox_counts()["waiting"] == 0)
+    assert store.inbox_counts()["failed"] == 0
