@@ -45,6 +45,19 @@ def context_regions(params: Any) -> list[Region]:
     ]
 
 
+def other_event(params: Any) -> str | None:
+    """What an interactive request is about, if it asks for no prediction.
+
+    Newer Label Studio tells a backend more than clicks through ``params.context.event``: that a
+    task is opened (``prewarm``) or closed (``release``), or it asks what there is
+    (``capabilities``). There is nothing to be labelled then, and a whole task must not be
+    predicted by mistake. None for ``predict`` and where there is no event, as in 1.23.
+    """
+    context = params.get("context") if isinstance(params, dict) else None
+    event = context.get("event") if isinstance(context, dict) else None
+    return None if event in (None, "", "predict") else cut(event)
+
+
 def suggest(
     task: Task,
     regions: Sequence[Region],

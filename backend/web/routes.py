@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from backend.database.engine import patience
 from backend.database.keys import ProjectKey
 from backend.labeling.config import parse_labeling
-from backend.prediction.interactive import context_regions, suggest
+from backend.prediction.interactive import context_regions, other_event, suggest
 from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import Project
 from backend.qa.events import clean
@@ -122,12 +122,19 @@ def predict() -> Response:
     service = current_service()
     body = _json_body()
     tasks = body.get("tasks")
+    event = other_event(body.get("params"))
+    if event is not None and tasks is None:
+        tasks = []
     if not _are_objects(tasks):
         raise BadRequestError("/predict expects {tasks: [...], label_config: '<View>...'}.")
     config = _text(body, "label_config")
     labeling = parse_labeling(config)
     labeling.require_targets()
     version = service.version_of(labeling)
+    if event is not None:
+        logger.debug("the event %s of an interactive request has nothing to predict", event)
+        nothing = {"result": [], "score": 0.0, "model_version": version}
+        return jsonify(results=[nothing] * max(1, len(tasks)))
     key = service.connections.key(body.get("project"))
     threshold = service.settings.score_threshold
     project = Project(key.id if key else None, config, labeling, version, threshold, key)

@@ -238,3 +238,28 @@ def test_texts_no_database_takes(client: FlaskClient, text: str) -> None:
         if not value.startswith("data:"):
             body["tasks"][0]["data"][name] = text
     assert "result" in client.post("/predict", json=body).json["results"][0]
+
+
+@pytest.mark.parametrize("event", ["capabilities", "prewarm", "release", "something-new", 5])
+@pytest.mark.parametrize("num_tasks", [None, 0, 1, 2])
+def test_events_that_ask_for_no_prediction_are_answered_in_form(
+    client: FlaskClient, store: MemoryStore, event: Any, num_tasks: int | None
+) -> None:
+    body = with_images(exchanges("predict_interactive_api")[0]["request"]["json"])
+    body["params"]["context"] = {**body["params"]["context"], "event": event}
+    tasks = body.pop("tasks")
+    if num_tasks is not None:
+        body["tasks"] = (tasks * 2)[:num_tasks]
+    answer = client.post("/predict", json=body)
+    assert answer.status_code == 200
+    nothing = {"result": [], "score": 0.0, "model_version": "fake-1"}
+    assert answer.json == {"results": [nothing] * max(1, num_tasks or 0)}
+    assert not store.predictions
+
+
+def test_an_event_that_asks_for_a_prediction_is_one(client: FlaskClient) -> None:
+    body = with_images(exchanges("predict_interactive_api")[0]["request"]["json"])
+    plain = client.post("/predict", json=body).json
+    body["params"]["context"]["event"] = "predict"
+    assert client.post("/predict", json=body).json == plain
+    assert plain["results"][0]["result"]
