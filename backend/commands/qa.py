@@ -166,25 +166,45 @@ def recompute(
 @commands.command()
 def report(
     *,
-    out: Path = typer.Option(Path("quality_report.html"), help="The HTML file to write."),
+    out: Path = typer.Option(
+        Path("quality_report.html"), help="The file to write: .html, or .pdf (printed by Chromium)."
+    ),
     project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON, write no file."),
 ) -> None:
-    """Write all figures of the store into one HTML file that needs nothing else."""
-    from backend.qa.exports import plain, report_html
+    """Write all figures of the store into one HTML file (or PDF) that needs nothing else.
+
+    Pictures of the first suspects are inside, as far as their media can be had; links lead to their
+    tasks in Label Studio.
+    """
+    from backend.commands.support.pdf import find_chromium, print_pdf
+    from backend.database.servers import ProjectServers
+    from backend.label_studio.connections import Connections
+    from backend.media.media import Media
+    from backend.qa.exports import plain
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
     from backend.settings import load_settings
+    from backend.web.quality_report import report_file, task_link
 
+    settings, as_pdf = load_settings(), out.suffix.lower() == ".pdf"
+    if as_pdf and not as_json:
+        find_chromium()
     with _store(database) as store:
         found = build_report(
-            store, Filters.of({"project": project or ""}), tolerance=load_settings().qa_tolerance
+            store, Filters.of({"project": project or ""}), tolerance=settings.qa_tolerance
         )
-    if as_json:
-        typer.echo(json.dumps(plain(found)))
-        return
-    out.write_text(report_html(found), encoding="utf-8")
+        if as_json:
+            typer.echo(json.dumps(plain(found)))
+            return
+        media = Media(settings, Connections(settings, ProjectServers(store.engine)))
+        address = settings.label_studio_url
+        text = report_file(store, media, found, lambda suspect: task_link(address, suspect))
+    if as_pdf:
+        print_pdf(text, out)
+    else:
+        out.write_text(text, encoding="utf-8")
     typer.echo(f"Wrote {out}.")
 
 

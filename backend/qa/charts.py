@@ -65,6 +65,27 @@ def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
     return _spec(chart, judged)
 
 
+def reliability_chart(rows: Sequence[Row]) -> Spec:
+    """Share of hits by mean score of each bin, with its interval."""
+    import altair as alt
+
+    scale = alt.Scale(domain=[0, 1])
+    base = alt.Chart().encode(x=alt.X("mean_score:Q", title="score", scale=alt.Scale(zero=False)))
+    y = alt.Y("low:Q", scale=scale, axis=alt.Axis(format=".0%"), title="share of hits")
+    bars = base.mark_rule(strokeWidth=3).encode(y=y, y2="high:Q")
+    line = base.mark_line(strokeWidth=1.5).encode(y=alt.Y("accuracy:Q", scale=scale))
+    dots = base.mark_point(filled=True, size=90).encode(
+        y=alt.Y("accuracy:Q", scale=scale),
+        tooltip=[
+            alt.Tooltip("mean_score:Q", title="score", format=".2f"),
+            alt.Tooltip("accuracy:Q", title="hits", format=".1%"),
+            alt.Tooltip("n:Q"),
+        ],
+    )
+    chart = (bars + line + dots).properties(width="container", height=220)
+    return _spec(chart, rows)
+
+
 def _spec(chart: Any, rows: Sequence[Row]) -> Spec:
     spec: Spec = chart.to_dict()
     for layer in spec["layer"]:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 import jinja2
 
-from backend.qa.charts import breakdown_chart, curve_chart
+from backend.qa.charts import breakdown_chart, curve_chart, reliability_chart
 from backend.qa.events import Row
 from backend.qa.selection import Filters, selected_rows
 from backend.qa.store import Store
@@ -41,8 +41,12 @@ def plain(report: Row) -> Row:
     return {name: value for name, value in report.items() if name != "choices"}
 
 
-def report_html(report: Mapping[str, Any]) -> str:
-    """The report as one file with styles, scripts and data inside."""
+def report_html(report: Mapping[str, Any], cards: Sequence[Row] = ()) -> str:
+    """The report as one file with styles, scripts and data inside.
+
+    ``cards`` are the first of its suspects with their drawing (`views.thumbnail`), ``link`` and
+    ``picture``, an address that holds the picture itself; None where there is none.
+    """
     environment = jinja2.Environment(loader=jinja2.PackageLoader("backend.qa"), autoescape=True)
     environment.filters |= template_filters()
     charts = {}
@@ -51,6 +55,8 @@ def report_html(report: Mapping[str, Any]) -> str:
         for name in DIMENSIONS:
             if len(report["breakdowns"][name]) > 1:
                 charts[f"by-{name}"] = breakdown_chart(report["breakdowns"][name], TITLES[name])
+    if report["reliability"]:
+        charts["reliability"] = reliability_chart(report["reliability"])
     static = resources.files("backend.qa") / "static"
     # "</" would end the script element that the text stands in.
     scripts = [
@@ -60,6 +66,8 @@ def report_html(report: Mapping[str, Any]) -> str:
     return environment.get_template("qa/report.html").render(
         report=report,
         charts=charts,
+        cards=cards,
+        pictures_missing=sum(card["picture"] is None for card in cards),
         written=now()[:16].replace("T", " "),
         style=(static / "qa.css").read_text(encoding="utf-8"),
         scripts=[*scripts, (static / "qa.js").read_text(encoding="utf-8")],

@@ -142,7 +142,11 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     @pages.get("/qa/report.html")
     def report_html() -> Response:
-        text = exports.report_html(report(Filters.of(request.args)))
+        from backend.web.quality_report import report_file
+
+        parts = _service()
+        found = report(Filters.of(request.args))
+        text = report_file(store, parts.media if parts else None, found, _task_link)
         return _download(text, "text/html; charset=utf-8", "quality_report.html")
 
     @pages.get(f"/qa/audit/{PLACE}/frame.jpg")

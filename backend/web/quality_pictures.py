@@ -1,7 +1,7 @@
 """Small pictures for the audit list: the annotated frame, and the model's heatmap over it."""
 
 import io
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.labeling.config import read_xml
 from backend.labeling.shapes import number
+from backend.media.media import Media
 from backend.prediction.frames import read_moment
 from backend.qa.events import Row
 from backend.qa.regions import read_regions
@@ -25,7 +26,16 @@ LONG_SIDE = 480  # pixels of a thumbnail
 PROMPT_WEIGHTS = (0.2, 0.2, 0.6)  # verb, object, action, as the method merges them
 
 
-def frame_jpeg(store: Store, service: Service, server: str, annotation_id: int, item: int) -> bytes:
+class HasMedia(Protocol):
+    """What opens the media of tasks."""
+
+    @property
+    def media(self) -> Media: ...
+
+
+def frame_jpeg(
+    store: Store, service: HasMedia, server: str, annotation_id: int, item: int
+) -> bytes:
     """The frame an annotation is about, as a small JPEG.
 
     Raises:
@@ -66,7 +76,7 @@ def heatmap_png(
 
 
 def _read(
-    store: Store, service: Service, server: str, annotation_id: int, item: int, *, num_frames: int
+    store: Store, service: HasMedia, server: str, annotation_id: int, item: int, *, num_frames: int
 ) -> tuple[Clip, str]:
     annotations = _rows(store, schema.annotations, server, annotation_id)
     if not annotations or annotations[0]["task_id"] is None:

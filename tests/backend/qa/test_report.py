@@ -348,3 +348,18 @@ def test_deleted_annotations_leave_every_table(store):
     assert report["annotators"][0]["annotations"] == 1
     assert len(json.loads(coco_json(store, Filters()))["annotations"]) == 1
     assert len(store.rows(schema.annotations)) == 2  # the tombstone stays
+
+
+def test_the_report_shows_its_suspects_with_pictures_inside(team, tmp_path):
+    found = build_report(team, Filters())
+    fine = {"picture": "data:image/jpeg;base64,AAAA", "link": "http://studio/projects/7/data?task=1",
+            "predicted": [{"point": [30, 30]}], "corrected": [], "size": (640, 360)}  # fmt: skip
+    cards = [{**found["audit"][0], **fine}, {**found["audit"][1], **fine, "picture": None}]
+    text = exports.report_html(found, cards)
+    body = text.split("<main>")[1].split("</main>")[0]
+    assert body.count('src="data:image/jpeg') == body.count("src=") == 1
+    assert body.count('href="http://studio/projects/7/data?task=1"') == 2
+    assert "1 of 2 pictures could not be had" in body
+    assert "@media print" in text
+    assert '"reliability":' in text
+    assert f"{len(found['audit'])} suspects" in body
