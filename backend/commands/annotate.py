@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from backend.commands.support import engine_options as engines
 from backend.commands.support.progress import progress
 from videogem.backbones.known import check_model
 
@@ -27,6 +28,10 @@ def annotate(
         False, "--overwrite", help="Predict all tasks and replace predictions of this version."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only count what there is to do."),
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    cores: engines.Cores = 1,
+    patience: engines.Patience = 600.0,
 ) -> None:
     """Predict every task that has no prediction of this model version, and save it.
 
@@ -42,22 +47,23 @@ def annotate(
     if file is None:
         check_model(settings.model)
     from backend.bulk.imports import FromFile
+    from backend.commands.support.cluster_jobs import OnCluster, models_of
     from backend.label_studio.connections import Connections
     from backend.media.media import Media
     from backend.prediction.annotate import Here, Predictor
     from backend.prediction.annotate import annotate as run
-    from backend.prediction.model import Models
-    from backend.web.app import configured_model, configured_store, project_models
+    from backend.web.app import configured_store
 
     connections = Connections(settings)
     key, label_studio = connections.named(project)
+    cluster = engines.cluster_of(engine, address, cores, patience)
     predictor: Predictor
     if file is not None:
         predictor = FromFile(file)
+    elif cluster is not None:
+        predictor = OnCluster(settings, cluster)
     else:
-        model = configured_model(settings)
-        models = Models(model, project_models(settings, model))
-        predictor = Here(models, Media(settings, connections))
+        predictor = Here(models_of(settings), Media(settings, connections))
     with progress("tasks") as update:
         tally = run(
             label_studio,

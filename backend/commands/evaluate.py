@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from backend.commands.support import dataset_options as option
+from backend.commands.support import engine_options as engines
 from backend.folders import check_folder
 from videogem.backbones.known import check_model
 from videogem.errors import InputError
@@ -88,6 +89,10 @@ def evaluate(
     ),
     batch_size: int = typer.Option(16, min=1, help="Frames in one pass of the image tower."),
     processes: int = typer.Option(1, min=1, help="Processes on this machine."),
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    cores: engines.Cores = 1,
+    patience: engines.Patience = 600.0,
     out: Path | None = typer.Option(
         None, help="Folder for JSON, CSV, Markdown and PNG; a run with the same folder resumes."
     ),
@@ -115,6 +120,7 @@ def evaluate(
         if not (file := Path(text.rpartition("=")[2])).is_file():
             raise InputError(f"There is no predictions file '{file}'; check the path.")
     from backend.commands.support import evaluation_steps as steps
+    from backend.commands.support.cluster_jobs import evaluate_on
     from videogem.backbones.numerics import resolve_dtype
     from videogem.evaluation.paper import FIGURES, TABLES
     from videogem.evaluation.report import markdown_table
@@ -131,6 +137,9 @@ def evaluate(
             "--label-studio scores stored predictions only; to compute methods on a project, "
             "export it as JSON and use --dataset labelstudio --root DIR."
         )
+    cluster = engines.cluster_of(engine, address, cores, patience)
+    if cluster is not None and (processes > 1 or figure is not None):
+        raise InputError("--engine ray goes with neither --processes nor --figure.")
     others = bool(predictions) or label_studio is not None
     settings = {"label_style": label_style, "spacy_model": spacy_model}
     specs = steps.choose_methods(
@@ -163,6 +172,7 @@ def evaluate(
         rule="grid" if rule == "grid" else "exact",
         predictions_folder=None if out is None else out / "predictions",
         tokens_folder=cache,
+        spread=None if cluster is None else evaluate_on(cluster),
     )
     if label_studio is None:
         demo = {"num_scenes": num_scenes, "actors": actors, "seed": seed}

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Advance = Callable[[int], None]
 
 
+Answers = tuple[list[list[Prediction]], list[Skipped]]  # of each method; what was left out
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a run computes; only ``image_size``, ``dtype`` and ``rule`` change the numbers."""
@@ -34,6 +37,31 @@ class RunOptions:
     rule: Rule = "exact"
     predictions_folder: Path | None = None  # where predictions are kept, to resume a run
     tokens_folder: Path | None = None  # where the tower's output is kept
+    spread: "Spread | None" = None  # who works on batches elsewhere, such as a cluster
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with batches of items, wherever: one model's methods. Can be pickled."""
+
+    model: str
+    specs: tuple[MethodSpec, ...]
+    options: RunOptions
+
+    def start(self) -> Callable[[Sequence[Item]], Answers]:
+        """Load the model; what is returned answers a batch."""
+        predictor = _make_predictor(self.model, self.specs, self.options)
+
+        def answer(batch: Sequence[Item]) -> Answers:
+            answers = predictor.predict(batch)
+            skipped, predictor.skipped = predictor.skipped, []
+            return answers, skipped
+
+        return answer
+
+
+Spread = Callable[[Work, Sequence[list[Item]]], Iterator[tuple[int, Answers]]]
+"""Gives each batch's number of items and their answers, in any order."""
 
 
 @dataclass
@@ -154,6 +182,8 @@ def _predict(
         if plan.files is not None:
             plan.files.add(plan.dataset, plan.versions[name], fresh)
 
+    if options.spread is not None:
+        return _predict_elsewhere(options.spread, plan, model, options, keep, advance)
     if options.processes > 1:
         return _predict_in_processes(plan, model, options, keep, advance)
     predictor = _make_predictor(model, plan.specs, options)
@@ -171,6 +201,25 @@ def _make_predictor(
         model, device=options.device, image_size=options.image_size, dtype=options.dtype
     )
     return TowerPredictor(backbone, specs, tokens_folder=options.tokens_folder)
+
+
+def _predict_elsewhere(
+    spread: Spread,
+    plan: _Plan,
+    model: str,
+    options: RunOptions,
+    keep: Callable[[str, Sequence[Prediction]], None],
+    advance: Advance | None,
+) -> list[Skipped]:
+    work = Work(model, plan.specs, replace(options, spread=None, processes=1))
+    skipped: list[Skipped] = []
+    for count, (answers, left_out) in spread(work, list(_split(plan.pending, options.batch_size))):
+        for spec, predictions in zip(plan.specs, answers, strict=True):
+            keep(spec.name, predictions)
+        skipped.extend(left_out)
+        if advance is not None:
+            advance(count)
+    return skipped
 
 
 def _predict_in_processes(
@@ -201,19 +250,17 @@ def _split(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
         yield list(items[start : start + size])
 
 
-_worker: "TowerPredictor | None" = None  # one per process, made by _start_worker
+_answer: Callable[[Sequence[Item]], Answers] | None = None  # one per process, by _start_worker
 
 
 def _start_worker(model: str, specs: Sequence[MethodSpec], options: RunOptions) -> None:
-    global _worker
+    global _answer
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.processes))
-    _worker = _make_predictor(model, specs, options)
+    _answer = Work(model, tuple(specs), options).start()
 
 
-def _work(batch: list[Item]) -> tuple[list[list[Prediction]], list[Skipped]]:
-    assert _worker is not None
-    answers = _worker.predict(batch)
-    skipped, _worker.skipped = _worker.skipped, []
-    return answers, skipped
+def _work(batch: list[Item]) -> Answers:
+    assert _answer is not None
+    return _answer(batch)
