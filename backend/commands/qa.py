@@ -110,7 +110,7 @@ def sync(
             "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY to sync with it."
         )
     failed = False
-    with _store(database) as store, ExitStack() as turn:
+    with open_store(database) as store, ExitStack() as turn:
         connections = Connections(settings, ProjectServers(store.engine))
         if connections.only_server:
             store.adopt(connections.only_server)
@@ -153,7 +153,7 @@ def recompute(
     """
     from backend.qa.upkeep import recompute as work_out
 
-    with _store(database) as store:
+    with open_store(database) as store:
         done = work_out(store)
         counts = store.inbox_counts()
     typer.echo(
@@ -191,7 +191,7 @@ def report(
     settings, as_pdf = load_settings(), out.suffix.lower() == ".pdf"
     if as_pdf and not as_json:
         find_chromium()
-    with _store(database) as store:
+    with open_store(database) as store:
         found = build_report(
             store, Filters.of({"project": project or ""}), tolerance=settings.qa_tolerance
         )
@@ -232,7 +232,7 @@ def target(
 
     if clear and at_least is not None:
         raise InputError("Give --at-least to set a target or --clear to forget it, not both.")
-    with _store(database) as store:
+    with open_store(database) as store:
         key = _known_project(store, read_project(project))
         if at_least is not None or clear:
             set_target(store, key, at_least, of)
@@ -258,7 +258,7 @@ def compare(
     from backend.qa.compare import compared
     from backend.qa.selection import Filters
 
-    with _store(database) as store:
+    with open_store(database) as store:
         found = compared(store, Filters.of({"project": project or ""}), first, second)
     if as_json:
         typer.echo(json.dumps(found))
@@ -289,7 +289,7 @@ def export(
     from backend.qa.selection import Filters
 
     filters = Filters.of({"project": project or ""})
-    with _store(database) as store:
+    with open_store(database) as store:
         if form is ExportForm.csv:
             text = exports.regions_csv(store, filters)
         elif form is ExportForm.coco:
@@ -303,7 +303,7 @@ def export(
 
 
 @contextmanager
-def _store(database: str | None) -> Iterator["Store"]:
+def open_store(database: str | None) -> Iterator["Store"]:
     """The store of the settings, or the one named; it must be there already."""
     from sqlalchemy.engine import make_url
 

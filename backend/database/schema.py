@@ -12,6 +12,9 @@ its corrections.
 ``replicas`` are the backends on this database, with their model's version and state, and when they
 were last seen (Unix time, the database's clock).
 
+``review_rounds`` are draws of tasks to review (kind ``plan``) and bulk acceptances (``accept``):
+which tasks there were, and which were taken with what chance. They cannot be worked out anew.
+
 Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys`).
 
 Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
@@ -122,6 +125,21 @@ score_changes = sa.Table(
     sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("task_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("change", sa.BigInteger, nullable=False, index=True),
+)
+
+review_rounds = sa.Table(
+    "review_rounds",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("server", sa.String(400), nullable=False, default=""),
+    sa.Column("project_id", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Index("review_rounds_of_project", "server", "project_id", "id"),
+    sqlite_autoincrement=True,
 )
 
 project_servers = sa.Table(

@@ -21,6 +21,7 @@ from backend.database.schema import (
     project_webhooks,
     projects,
     quality_targets,
+    review_rounds,
     scores,
     tasks,
 )
@@ -121,7 +122,10 @@ def move(connection: sa.Connection, old: str, new: str, project: int | None = No
     Where both have a row of an id, the new server's own stays.
     """
     moved = 0
-    owned = (projects, tasks, annotations, predictions, scores, project_webhooks, quality_targets)
+    owned = (
+        projects, tasks, annotations, predictions, scores, project_webhooks, quality_targets,
+        review_rounds,
+    )  # fmt: skip
     for rows in owned:
         twin = rows.alias()
         ids = [c.name for c in rows.primary_key if c.name != "server"]

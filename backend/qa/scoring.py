@@ -26,6 +26,7 @@ from backend.labeling.shapes import number
 from backend.qa.agreement import overlaps_of_task
 from backend.qa.events import Row
 from backend.qa.matching import (
+    MatchedCanvas,
     Matching,
     is_dot,
     key_of,
@@ -79,6 +80,26 @@ def score_task(
             found += [{**row, "data": {**row["data"], "compared": counted}} for row in facts]
         rows += [{**row, "position": position} for position, row in enumerate(found)]
     return rows
+
+
+def num_points(result: Sequence[Row]) -> int:
+    """How many predicted points a prediction has: what a review of it can say hit or miss of."""
+    predicted = with_ids(read_result(result).regions, [])
+    matching = Matching(predicted, [])
+    return sum(_is_point(region, matching.canvas_of(region)) for region in predicted)
+
+
+def _is_point(region: Region, canvas: MatchedCanvas) -> bool:
+    if region.kind == "track":
+        return is_dot(region) or not canvas.has_dots
+    if region.kind == "point":
+        return not canvas.is_part(region)
+    return _stands_in(region, canvas)
+
+
+def _stands_in(region: Region, canvas: MatchedCanvas) -> bool:
+    """Whether a predicted box or mask points in place of a point that its canvas has not."""
+    return not canvas.has_points and (region.kind == "box" or not canvas.has_boxes)
 
 
 class _Effort:
@@ -271,7 +292,7 @@ def _region_facts(
     if region.kind == "point":
         facts["part_hit" if canvas.is_part(region) else "hit"] = inside if judged else None
     else:
-        stands_in = not canvas.has_points and (region.kind == "box" or not canvas.has_boxes)
+        stands_in = _stands_in(region, canvas)
         facts["iou"] = max((overlap(region, r) for r in truth), default=0.0) if judged else None
         if stands_in and judged:
             facts["stand_in"] = True

@@ -234,6 +234,20 @@ def _schemas() -> Schema:
             high=_maybe(NUMBER),
             median=_maybe(NUMBER),
         ),
+        "Estimate": _object(
+            "Null with the reason in `unknown` where reviews are too few.",
+            needs="accuracy low high unknown needed basis tasks points reviewed",
+            is_open=True,
+            accuracy=_maybe(SHARE),
+            low=_maybe(SHARE),
+            high=_maybe(SHARE),
+            unknown=_maybe(TEXT),
+            needed=COUNT,
+            basis={"enum": ["plan", "independent"]},
+            tasks=COUNT,
+            points=COUNT,
+            reviewed=COUNT,
+        ),
         "Figures": _object(
             "What the quality page shows, of the annotations that the filters select.",
             is_open=True,
@@ -388,6 +402,13 @@ def _paths() -> Schema:
         },
         "/qa/summary.json": {
             "get": _route("The headline", _json("Share"), parameters=(OF_PROJECT,))
+        },
+        "/qa/estimate.json": {
+            "get": _route(
+                "Accuracy of all that was predicted, reviewed or not",
+                _json("Estimate"),
+                parameters=(OF_PROJECT, _query("model_version", "default: what most tasks have")),
+            )
         },
         "/qa/figures.json": {"get": _route("All figures", _json("Figures"), parameters=FILTERS)},
         "/qa/compare.json": {

@@ -20,8 +20,9 @@ from backend.qa.audit_lists import AuditLists
 from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.coco import coco_json
 from backend.qa.compare import compared
+from backend.qa.estimates.project import estimate_project
 from backend.qa.metrics_page import metrics_text
-from backend.qa.queries import summary
+from backend.qa.queries import resolve, summary
 from backend.qa.report import build_report, standing
 from backend.qa.selection import Filters
 from backend.qa.store import Store
@@ -119,6 +120,15 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     def summary_json() -> Response:
         catch_up()
         return jsonify(summary(store, Filters.of(request.args).project))
+
+    @pages.get("/qa/estimate.json")
+    def estimate_json() -> Response:
+        project = resolve(store, Filters.of(request.args).project)
+        if project is None:
+            raise InputError("An estimate is of one project: say ?project=NUMBER.")
+        catch_up()
+        version = request.args.get("model_version", "").strip() or None
+        return jsonify(estimate_project(store, project, version).row())
 
     @pages.get("/qa/figures.json")
     def figures_json() -> Response:
