@@ -153,3 +153,16 @@ def test_keys_beyond_the_limit_are_counted():
         for k in range(MAX_KEYS + 1)
     ]
     assert rows_for([], [track(keys)])[0]["left_out"] == 1
+
+
+def test_a_point_and_a_box_of_one_action_may_have_a_label_each():
+    predicted = [
+        point(10, 10, id="p1", label="Action point"), point(80, 80, id="p2", label="Hand point"),
+    ]  # fmt: skip
+    reviewed = [
+        *predicted,
+        box(5, 5, 10, 10, id="b1", label="Action box"), box(5, 50, 9, 9, id="b2", label="Hand box"),
+    ]  # fmt: skip
+    matching = Matching(read_regions(predicted), read_regions(reviewed))
+    found = [matching.canvas_of(r).action_regions(r) for r in read_regions(predicted)]
+    assert [[r.id for r in regions] for regions in found] == [["b1"], ["b2"]]
