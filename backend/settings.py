@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from videogem.backbones.numerics import CompileChoice, DtypeChoice
 from videogem.errors import InputError
+from videogem.method.settings import JpegDecoder
 
 PREFIX = "VIDEOGEM_"
 FILE_SUFFIX = "_FILE"
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
         "auto",
         description="compile the image tower in the background: `auto` (on a GPU), `on` or `off`; "
         "part of the model version",
+    )
+    jpeg: JpegDecoder = Field(
+        "cpu",
+        description="who decodes JPEG: `cpu`, or `gpu` (NVIDIA, image models; several times as "
+        "fast, pixels differ a little); part of the model version",
     )
     host: str = Field(
         "127.0.0.1",

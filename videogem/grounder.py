@@ -37,6 +37,16 @@ class Grounder(ABC):
         """
         return 1
 
+    @property
+    def takes_encoded(self) -> bool:
+        """Whether `EncodedClip` are better than decoded ones: a GPU decodes them."""
+        return False
+
+    @property
+    def favours_full_batches(self) -> bool:
+        """Whether a few clips take about as long as a full batch, as on a GPU."""
+        return False
+
     def share_cores(self, num_lanes: int) -> None:  # noqa: B027 (there may be nothing to share)
         """Called in a lane's thread before a batch: so many batches are computed side by side."""
 

@@ -24,12 +24,18 @@ from videogem.backbones.base import fit_clip
 from videogem.backbones.compiling import TowerGraphs
 from videogem.backbones.token_cache import TokenCache, pixels_key
 from videogem.backbones.versions import planned_version
-from videogem.backbones.zoo import load_backbone
+from videogem.backbones.zoo import decode_on_device, load_backbone
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.confidence import agreement_score
 from videogem.method.places import NarrationPlaces, Places, find_places
-from videogem.method.settings import Dtype, MethodSettings, method_settings, version_string
+from videogem.method.settings import (
+    Dtype,
+    JpegDecoder,
+    MethodSettings,
+    method_settings,
+    version_string,
+)
 from videogem.method.similarity import frame_similarities, patch_similarities
 from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
@@ -37,6 +43,7 @@ from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
 logger = logging.getLogger(__name__)
 
 SENTENCES_AT_ONCE = 8  # per clip, so that their features stay small beside the tower's
+GPU_LANES = 2  # while one batch is computed, the next is decoded, and the last one's results made
 MAX_LANES = 8  # batches side by side on a CPU, so that their activations stay small
 _NO_TEXT = ""
 
@@ -64,7 +71,7 @@ class VideoGEM(Grounder):
         self._on_gpu = backbone.device.type == "cuda"
         # Set by OMP_NUM_THREADS, else the machine's cores.
         self._threads = torch.get_num_threads()
-        self._num_lanes = 1 if self._on_gpu else min(self._threads, MAX_LANES)
+        self._num_lanes = GPU_LANES if self._on_gpu else min(self._threads, MAX_LANES)
         self._batch_size = batch_size or _usual_batch_size(backbone.device.type, self._num_lanes)
         # On a GPU telling frames apart by their pixels takes longer than another pass of the tower.
         self._graphs = TowerGraphs()
@@ -86,8 +93,17 @@ class VideoGEM(Grounder):
     def num_lanes(self) -> int:
         return self._num_lanes
 
+    @property
+    def takes_encoded(self) -> bool:
+        return bool(getattr(self.backbone, "jpeg_on_device", False))
+
+    @property
+    def favours_full_batches(self) -> bool:
+        return self._on_gpu
+
     def share_cores(self, num_lanes: int) -> None:
-        torch.set_num_threads(max(1, self._threads // num_lanes))
+        if not self._on_gpu:
+            torch.set_num_threads(max(1, self._threads // num_lanes))
 
     @torch.inference_mode()
     def prepare(self, clips: Sequence[Clip]) -> None:
@@ -125,7 +141,7 @@ class VideoGEM(Grounder):
 
         backbone.block_forward.prepare(lambda: encode(pixels))
         if self._on_gpu:
-            for size in self._graphs.sizes:
+            for size in (*self._graphs.sizes, self._batch_size):
                 self._graphs.prepare(encode, pixels[:size], (settings, target))
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
@@ -316,7 +332,7 @@ class VideoGEM(Grounder):
 def _usual_batch_size(device: str, num_lanes: int) -> int:
     """Clips that saturate a GPU, all cores of a CPU together, or one core in its lane."""
     if device == "cuda":
-        return 64
+        return 128
     return 8 if num_lanes == 1 else 4
 
 
@@ -335,19 +351,24 @@ def load_grounder(
     image_size: int | None = None,
     dtype: Dtype = "fp32",
     compiled: bool = False,
+    jpeg: JpegDecoder = "cpu",
     **settings: Any,
 ) -> VideoGEM:
     """A grounder by model name (see `videogem.backbones.names`) and method, other settings by name.
 
     With ``compiled`` the image tower is compiled in the background, see `VideoGEM.compile_soon`.
+    ``jpeg`` is who decodes `EncodedClip`.
 
     Raises:
-        InputError: unknown model or method, missing weights, or a setting out of its range.
+        InputError: unknown model or method, missing weights, or a setting out of its range; or this
+            model has no GPU here to decode on.
     """
     backbone = load_backbone(model, device=device, image_size=image_size, dtype=dtype)
     version = planned_version(
-        model, method, image_size=image_size, dtype=dtype, compiled=compiled, **settings
+        model, method, image_size=image_size, dtype=dtype, compiled=compiled, jpeg=jpeg, **settings
     )
+    if jpeg == "gpu":
+        decode_on_device(backbone)
     grounder = VideoGEM(backbone, method_settings(method, **settings), version=version)
     if compiled:
         grounder.compile_soon()

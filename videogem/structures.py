@@ -49,6 +49,15 @@ class Clip:
         return self.frames.shape[2], self.frames.shape[1]
 
     @property
+    def num_frames(self) -> int:
+        return len(self.times)
+
+    @property
+    def num_bytes(self) -> int:
+        """What the frames hold in memory."""
+        return self.frames.nbytes
+
+    @property
     def time(self) -> float:
         return float(self.times[self.target])
 

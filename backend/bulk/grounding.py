@@ -23,7 +23,7 @@ class GroundingJob(BulkJob):
         return replace(self, num_frames=self.choice.load().num_frames)
 
     def read(self, item: Unit) -> list[Read | Failure]:
-        return list(read_unit(item, self.num_frames))
+        return list(read_unit(item, self.num_frames, encoded=self.choice.jpeg == "gpu"))
 
     def load(self) -> Callable[[Sequence[Sequence[Read | Failure]]], list[list[Row | Failure]]]:
         batcher = self.choice.load()

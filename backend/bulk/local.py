@@ -91,7 +91,9 @@ class _Flight:
                     unit = next(self._units, None)
                 if unit is None:
                     break
-                for found in read_unit(unit, self._batcher.num_frames):
+                batcher = self._batcher
+                reading = read_unit(unit, batcher.num_frames, encoded=batcher.takes_encoded)
+                for found in reading:
                     if self._closed:
                         break
                     if isinstance(found, Failure):

@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.prediction.batcher import Batcher, Room
 from videogem.backbones.versions import planned_version
-from videogem.method.settings import Dtype
+from videogem.method.settings import Dtype, JpegDecoder
 
 ROOM_BYTES = 512 * 2**20
 BATCHES_AHEAD = 8  # read before their turn; a run of the lowest priority gets half of it
@@ -20,6 +20,8 @@ class ModelChoice:
     device: str = "auto"
     image_size: int | None = None
     dtype: Dtype = "fp32"
+    compiled: bool = False
+    jpeg: JpegDecoder = "cpu"
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -34,6 +36,8 @@ class ModelChoice:
             self.method,
             image_size=self.image_size,
             dtype=self.dtype,
+            compiled=self.compiled,
+            jpeg=self.jpeg,
             **self.settings,
         )
 
@@ -51,6 +55,8 @@ class ModelChoice:
             device=self.device,
             image_size=self.image_size,
             dtype=self.dtype,
+            compiled=self.compiled,
+            jpeg=self.jpeg,
             **self.settings,
         )
         size = grounder.batch_size * grounder.num_lanes

@@ -15,14 +15,19 @@ from videogem.media.video import clips_from, middle_time, open_frames
 logger = logging.getLogger(__name__)
 
 
-def read_unit(unit: Unit, num_frames: int) -> Iterator[Read | Failure]:
+def read_unit(unit: Unit, num_frames: int, *, encoded: bool = False) -> Iterator[Read | Failure]:
     """Each moment of a unit as it is read; one entry for every one that is asked.
+
+    With ``encoded`` plain JPEG files are left to the model to decode.
 
     Where a file breaks off, what was read before counts.
     """
     asks = list(unit.asks)
     try:
-        found = _frames(unit, num_frames) if len(unit.files) > 1 else _moments(unit, num_frames)
+        if len(unit.files) > 1:
+            found = _frames(unit, num_frames)
+        else:
+            found = _moments(unit, num_frames, encoded=encoded)
         for one in found:
             asks.remove(_ask_of(one, asks))
             yield one
@@ -40,9 +45,9 @@ def _ask_of(one: Read | Failure, asks: list[Ask]) -> Ask:
     return next(ask for ask in asks if ask.id == one.id)
 
 
-def _moments(unit: Unit, num_frames: int) -> Iterator[Read | Failure]:
+def _moments(unit: Unit, num_frames: int, *, encoded: bool) -> Iterator[Read | Failure]:
     [file] = unit.files
-    with open_frames(Path(file), limits=LIMITS) as reader:
+    with open_frames(Path(file), limits=LIMITS, encoded=encoded) as reader:
         info = reader.info
         within = []
         for ask in unit.asks:

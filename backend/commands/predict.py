@@ -11,6 +11,7 @@ import typer
 from backend.commands.support import engine_options as engines
 from backend.commands.support.progress import progress
 from videogem.errors import InputError
+from videogem.method.settings import JpegDecoder
 
 if TYPE_CHECKING:
     from backend.bulk.files import RowFile
@@ -64,6 +65,16 @@ def predict(
     address: engines.Address = None,
     cores: engines.Cores = 1,
     patience: engines.Patience = 600.0,
+    compiling: str = typer.Option(
+        "auto", "--compile", help="Compile the image tower meanwhile: auto (on a GPU), on or off."
+    ),
+    workers: int = typer.Option(
+        1, min=1, help="Processes that ground, for each GPU; on a CPU they share its cores."
+    ),
+    devices: int = typer.Option(1, min=1, help="GPUs to use."),
+    jpeg: JpegDecoder = typer.Option(
+        "cpu", help="Who decodes JPEG: cpu, or gpu (faster; pixels differ a little)."
+    ),
 ) -> None:
     """Ground every narrated moment of many files; the rows are for programs to read.
 
@@ -76,8 +87,9 @@ def predict(
     from backend.bulk.local import ground_here
     from backend.bulk.models import ModelChoice
     from backend.bulk.on_ray import spread
+    from backend.bulk.processes import ground_in_processes, places
     from backend.commands.support.bulk_sources import Wanted
-    from videogem.backbones.numerics import resolve_dtype
+    from videogem.backbones.numerics import resolve
     from videogem.narration.action_cues import why_no_action
     from videogem.narration.reading import At
 
@@ -94,17 +106,21 @@ def predict(
         narration_field=narration_field,
         media_field=media_field,
     )
-    chosen = ModelChoice(model, method, device, image_size, resolve_dtype(dtype, device))
     cluster = engines.cluster_of(engine, address, cores, patience)
+    chosen = ModelChoice(
+        model, method, device, image_size, **resolve(dtype, compiling, device, jpeg)
+    )
     with RowFile(out, chosen.version) as file:
         num_before = len(file.done)
         units = _units_to_do(sources, wanted, file)
         total = sum(len(unit.asks) for unit in units)
         if units:
-            if cluster is None:
-                results = ground_here(units, chosen.load())
-            else:
+            if cluster is not None:
                 results = spread(units, GroundingJob(chosen), cluster, num_results=total)
+            elif workers * devices > 1:
+                results = ground_in_processes(units, chosen, places(device, devices, workers))
+            else:
+                results = ground_here(units, chosen.load())
             _write(file, results, total)
         file.finish()
         _tell(file, num_before)

@@ -13,6 +13,7 @@ import logging
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from videogem.structures import Clip, Grounding
 logger = logging.getLogger(__name__)
 
 IDLE = 30.0  # seconds after which a thread without work ends; the next question starts another
+FILLING = 0.05  # seconds that jobs wait at most for others to fill their batch, where that helps
+NOTHING_NEW = 0.005  # seconds without another job after which they wait no longer
 SENTENCES = 64  # of one batch, so that a click never waits for hundreds of heatmaps
 PREPARED = 8  # clips compared together: their tokens all fit into the model's cache
 RECOVERY = 32  # full batches after which a halved batch size is doubled again
@@ -35,6 +38,7 @@ OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
 
 ROOM_BYTES = 256 * 2**20
 ROOM_CLIPS = 64
+ROOM_BATCHES = 2  # of each lane, where the model takes more at once: one is read, one grounded
 SHARES = (1.0, 0.75, 0.5)  # of the room by priority: the job list never fills it for the others
 
 
@@ -69,7 +73,7 @@ class Question:
     @property
     def num_bytes(self) -> int:
         """What question and answer hold in memory, about."""
-        return self.clip.frames.nbytes + self.num_sentences * HEATMAP_BYTES
+        return self.clip.num_bytes + self.num_sentences * HEATMAP_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +141,15 @@ class Batcher:
 
     def __init__(self, grounder: Grounder, room: Room | None = None) -> None:
         self.grounder = grounder
-        self.room = room or Room()
+        clips = ROOM_BATCHES * grounder.batch_size * grounder.num_lanes
+        self.room = room or Room(max_clips=max(ROOM_CLIPS, clips))
         self._size = grounder.batch_size  # halved where memory does not suffice
         self._full_batches = 0
         self._waiting: list[tuple[Priority, int, _Asked]] = []
         self._numbers = itertools.count()
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._filled = threading.Condition(lock)  # what waits need wait no longer for more
         self._num_threads = 0  # lanes that run; of these
         self._num_idle = 0  # wait for a question, and
         self._num_busy = 0  # serve a batch
@@ -151,6 +158,11 @@ class Batcher:
     def num_frames(self) -> int:
         """Frames the model looks at in a clip."""
         return self.grounder.num_frames
+
+    @property
+    def takes_encoded(self) -> bool:
+        """Whether the model decodes still images itself."""
+        return self.grounder.takes_encoded
 
     @property
     def compares(self) -> bool:
@@ -166,7 +178,10 @@ class Batcher:
             if self._num_idle < len(self._waiting) and self._num_threads < self._num_lanes:
                 self._num_threads += 1
                 threading.Thread(target=self._run, name="tower", daemon=True).start()
-            self._changed.notify()
+            if self._num_idle:
+                self._changed.notify()
+            if len(self._waiting) >= self._size or priority != Priority.JOBS:
+                self._filled.notify()
         return future
 
     def ask_with_room(self, question: Question, priority: Priority) -> "Future[Answer]":
@@ -207,14 +222,30 @@ class Batcher:
             while True:
                 if not self._waiting:
                     self._num_idle += 1
-                    self._changed.wait(IDLE)
+                    self._changed.wait_for(lambda: bool(self._waiting), IDLE)
                     self._num_idle -= 1
                     if not self._waiting:
                         self._num_threads -= 1
                         return []
+                self._wait_for_more()
                 if batch := list(self._next_batch()):
                     self._num_busy += 1
                     return batch
+
+    def _wait_for_more(self) -> None:
+        """Where full batches win, let the job list fill one: as long as more comes, not for ever.
+
+        Nobody waits for a job, and a GPU takes almost as long for a few clips as for many.
+        """
+        if not self.grounder.favours_full_batches:
+            return
+        deadline = time.monotonic() + FILLING
+        seen = 0
+        while seen < len(self._waiting) < self._size and time.monotonic() < deadline:
+            if self._waiting[0][0] != Priority.JOBS:
+                return
+            seen = len(self._waiting)
+            self._filled.wait(NOTHING_NEW)
 
     def _is_alone(self, batch: Sequence[_Asked]) -> bool:
         """Whether one person waits for one frame, and nothing else is done: it gets all cores."""
@@ -223,14 +254,17 @@ class Batcher:
 
     def _next_batch(self) -> Iterator[_Asked]:
         sentences = count = 0
+        most = max(SENTENCES, self._size)
         first: Priority | None = None
         # What waits is shared with the lanes that have nothing to do.
         free = max(self._num_lanes - self._num_busy, 1)
+        if self.grounder.favours_full_batches:
+            free = 1
         size = min(self._size, math.ceil(len(self._waiting) / free))
         while self._waiting and count < size:
             asked = self._waiting[0][2]
             sentences += asked.question.num_sentences
-            if first is not None and (asked.priority != first or sentences > SENTENCES):
+            if first is not None and (asked.priority != first or sentences > most):
                 return
             heapq.heappop(self._waiting)
             if asked.future.set_running_or_notify_cancel():

@@ -12,13 +12,19 @@ STEP = 0.25  # seconds between the frames of a window, as in the paper
 LIMITS = Limits(max_pixels=64_000_000, max_duration=2 * 3600.0)
 
 
-def read_moment(source: Source, *, time: float | None, num_frames: int) -> Clip:
+def read_moment(
+    source: Source, *, time: float | None, num_frames: int, encoded: bool = False
+) -> Clip:
     """An image, or a video's frame at ``time`` (default: its middle) with those round it.
+
+    With ``encoded`` a plain JPEG is left to the grounder to decode.
 
     Raises:
         VideoReadError: not to be decoded, or the time is outside the video.
     """
-    return read_clip(source, time=time, num_frames=num_frames, step=STEP, limits=LIMITS)
+    return read_clip(
+        source, time=time, num_frames=num_frames, step=STEP, limits=LIMITS, encoded=encoded
+    )
 
 
 def read_frame_list(

@@ -41,7 +41,9 @@ def read(
                 yield from read_video(file, task, target, place, batcher=batcher, priority=priority)
             continue
         sentences = None
-        for index, clip in _stills(task, target, project, media, batcher.num_frames):
+        for index, clip in _stills(
+            task, target, project, media, batcher.num_frames, encoded=batcher.takes_encoded
+        ):
             if sentences is None:  # media that cannot be had are told before a missing narration
                 sentences = sentences_of(task, target)
             question = Question(clip, sentences, partial(undecided_texts, target.controls))
@@ -74,6 +76,7 @@ def _stills(
     num_frames: int,
     *,
     only: int | None = None,
+    encoded: bool = False,
 ) -> Iterator[tuple[int | None, Clip]]:
     reference = fill(target.source.value, data_of(task))
     if target.source.kind == "images":
@@ -84,7 +87,7 @@ def _stills(
         return
     time = time_of(task, target)
     with _open(reference, task, project, media) as file:
-        clip = read_moment(file, time=time, num_frames=num_frames)
+        clip = read_moment(file, time=time, num_frames=num_frames, encoded=encoded)
     yield None, clip
 
 

@@ -132,8 +132,8 @@ def configured_model(settings: Settings) -> BackgroundModel:
 
 
 def numerics_of(settings: Settings) -> Numerics:
-    """Precision of the tower and whether it is compiled, on the device of the settings."""
-    return resolve(settings.dtype, settings.compile, settings.device)
+    """Precision, compiled or not, and who decodes JPEG, on the device of the settings."""
+    return resolve(settings.dtype, settings.compile, settings.device, settings.jpeg)
 
 
 def _read_identities(settings: Settings) -> None:

@@ -205,7 +205,7 @@ def fit_clip(clip: Clip, num_frames: int) -> Clip:
     The target comes to stand after half of the frames (at 4 of 0..7); where the clip has too few on
     a side, its outermost frame repeats. A still image is thus shown in every frame.
     """
-    if len(clip.frames) == num_frames:
+    if clip.num_frames == num_frames:
         return clip
     offsets = np.arange(num_frames) - num_frames // 2
     picked = np.clip(clip.target + offsets, 0, len(clip.frames) - 1)

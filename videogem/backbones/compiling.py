@@ -76,9 +76,10 @@ class BlockForward:
 
 
 class TowerGraphs:
-    """Passes over small batches as CUDA graphs: one launch in place of hundreds.
+    """Passes over small and full batches as CUDA graphs: one launch in place of hundreds.
 
-    A pass over one frame takes a GPU longer to be told than to compute. Safe between threads.
+    A pass over one frame takes a GPU longer to be told than to compute, and one over a full batch
+    is told by a thread that others keep waiting. Safe between threads.
     """
 
     sizes = (1, 2, 4, 8)
@@ -111,7 +112,7 @@ class TowerGraphs:
     def replay(self, pixels: Tensor, key: object) -> ImageTokens | None:
         """Tokens of a small batch; None where no graph was recorded for it."""
         count = len(pixels)
-        size = next((size for size in self.sizes if size >= count), None)
+        size = next((size for size in self.sizes if size >= count), count)
         found = self._graphs.get(((size, *pixels.shape[1:]), key))
         if found is None:
             return None

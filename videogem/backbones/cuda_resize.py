@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -92,8 +92,8 @@ def _squash(
 
 
 def _pass(
-    images: UInt8[Tensor, "B H W 3"], axis: int, size: int, resampling: Image.Resampling
-) -> UInt8[Tensor, "B h w 3"]:
+    images: UInt8[Tensor, "B H W C"], axis: int, size: int, resampling: Image.Resampling
+) -> UInt8[Tensor, "B h w C"]:
     """Images with one axis squashed to a size."""
     shape = list(images.shape)
     outer, along = math.prod(shape[:axis]), shape[axis]
@@ -110,13 +110,21 @@ def _pass(
 
 
 def squash(
-    frames: UInt8[Tensor, "B H W 3"], size: int, resampling: Image.Resampling, order: _Order
-) -> UInt8[Tensor, "B size size 3"]:
+    frames: UInt8[Tensor, "B H W C"], size: int, resampling: Image.Resampling, order: _Order
+) -> UInt8[Tensor, "B size size C"]:
     """Frames of one size as squares."""
     axes = (2, 1) if order == "rows" else (1, 2)
     for axis in axes:
         frames = _pass(frames, axis, size, resampling)
     return frames
+
+
+def squash_planes(
+    frames: UInt8[Tensor, "B 3 H W"], size: int, resampling: Image.Resampling, order: _Order
+) -> UInt8[Tensor, "B size size 3"]:
+    """The same for frames whose colours are apart."""
+    planes = squash(frames.flatten(0, 1)[..., None], size, resampling, order)
+    return planes.view(-1, 3, size, size).permute(0, 2, 3, 1).contiguous()
 
 
 @lru_cache(maxsize=256)
@@ -176,7 +184,7 @@ def _copiers() -> ThreadPoolExecutor:
 
 
 def squash_on_device(
-    frames: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    frames: Sequence[UInt8[np.ndarray, "_ _ 3"] | UInt8[Tensor, "3 _ _"]],
     size: int,
     mean: tuple[float, ...],
     std: tuple[float, ...],
@@ -185,18 +193,24 @@ def squash_on_device(
 ) -> Float[Tensor, "B 3 size size"] | None:
     """The same as `squash_bicubic` to the bit, computed on the device.
 
-    None where a frame has a size at which Pillow would give other bytes.
+    Frames that are on the device already have their colours apart. None where a frame has a size at
+    which Pillow would give other bytes.
     """
-    by_size: dict[tuple[int, int], list[int]] = {}
+    by_size: dict[tuple[bool, int, int], list[int]] = {}
     for place, frame in enumerate(frames):
-        by_size.setdefault((frame.shape[0], frame.shape[1]), []).append(place)
+        there = isinstance(frame, Tensor)
+        height, width = frame.shape[1:] if there else frame.shape[:2]
+        by_size.setdefault((there, height, width), []).append(place)
     parts, places = [], []
-    for (height, width), members in by_size.items():
+    for (there, height, width), members in by_size.items():
         order = find_order(height, width, size, resampling, device)
         if order is None:
             return None
-        sources = upload([frames[place] for place in members], device)
-        parts.append(squash(sources, size, resampling, order))
+        own: list[Any] = [frames[place] for place in members]
+        if there:
+            parts.append(squash_planes(torch.stack(own), size, resampling, order))
+        else:
+            parts.append(squash(upload(own, device), size, resampling, order))
         places += members
     squares = torch.cat(parts) if len(parts) > 1 else parts[0]
     if places != sorted(places):

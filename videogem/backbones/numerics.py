@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
 from videogem.errors import InputError
-from videogem.method.settings import Dtype
+from videogem.method.settings import Dtype, JpegDecoder
 
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
 CompileChoice = Literal["auto", "on", "off"]
@@ -21,6 +21,7 @@ class Numerics(TypedDict):
 
     dtype: Dtype
     compiled: bool
+    jpeg: JpegDecoder
 
 
 _DTYPES: dict[str, Dtype] = {"float32": "fp32", "bfloat16": "bf16"}
@@ -28,9 +29,11 @@ _DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 _AMD_DRIVER = Path("/dev/kfd")
 
 
-def resolve(dtype: str, compiled: str, device: str) -> Numerics:
-    """Both choices on a device, see `resolve_dtype` and `resolve_compile`."""
-    return Numerics(dtype=resolve_dtype(dtype, device), compiled=resolve_compile(compiled, device))
+def resolve(dtype: str, compiled: str, device: str, jpeg: JpegDecoder = "cpu") -> Numerics:
+    """All choices on a device, see `resolve_dtype` and `resolve_compile`."""
+    return Numerics(
+        dtype=resolve_dtype(dtype, device), compiled=resolve_compile(compiled, device), jpeg=jpeg
+    )
 
 
 def resolve_dtype(choice: str, device: str = "auto") -> Dtype:
@@ -71,7 +74,7 @@ def resolve_compile(choice: str, device: str = "auto") -> bool:
 
 def _computes_in_bf16(device: str) -> bool:
     """Whether a tower loaded to this device runs on a GPU with bf16 of its own."""
-    if device == "cpu" or (device == "auto" and not _has_driver()):
+    if device == "cpu" or (device == "auto" and not has_driver()):
         return False
     import torch
 
@@ -84,7 +87,7 @@ def _computes_in_bf16(device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _has_driver() -> bool:
+def has_driver() -> bool:
     """Whether torch can find a GPU at all; true also where there is only the driver."""
     return _AMD_DRIVER.exists() or any(map(_loads, _DRIVERS))
 

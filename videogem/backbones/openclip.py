@@ -43,6 +43,7 @@ class OpenCLIPBackbone:
 
     num_frames = 1
     compiles = True
+    jpeg_on_device = False
 
     def __init__(
         self, model: nn.Module, tokenizer: Tokenizer, *, name: str, image_size: int | None = None
@@ -78,17 +79,26 @@ class OpenCLIPBackbone:
 
     def preprocess(self, clips: Sequence[Clip]) -> Float[Tensor, "B 3 H W"]:
         """Target frames squashed to the input size (antialiased) and standardised."""
-        frames = [clip.target_frame for clip in clips]
-        pixels = self._preprocess_on_device(frames)
+        pixels = self._preprocess_on_device(clips)
         if pixels is None:
+            frames = [clip.target_frame for clip in clips]
             pixels = squash_bicubic(
                 frames, self.image_size, self._mean, self._std, resampling=self._resampling
             )
         return pixels.to(self.device)
 
-    def _preprocess_on_device(
-        self, frames: Sequence[UInt8[np.ndarray, "_ _ 3"]]
-    ) -> Float[Tensor, "B 3 H W"] | None:
+    def decode_jpeg_on_device(self) -> None:
+        """From now on decode `EncodedClip` on the GPU, see `videogem.backbones.cuda_jpeg`.
+
+        Raises:
+            InputError: that cannot be done here.
+        """
+        from videogem.backbones import cuda_jpeg
+
+        cuda_jpeg.check(self.device)
+        self.jpeg_on_device = True
+
+    def _preprocess_on_device(self, clips: Sequence[Clip]) -> Float[Tensor, "B 3 H W"] | None:
         """The same on CUDA, where Triton is there for it; otherwise None."""
         device = self.device
         if device.type != "cuda" or find_spec("triton") is None:
@@ -97,6 +107,12 @@ class OpenCLIPBackbone:
 
         if not fits(self._resampling):
             return None
+        if self.jpeg_on_device:
+            from videogem.backbones.cuda_jpeg import frames_of
+
+            frames = frames_of(clips, device)
+        else:
+            frames = [clip.target_frame for clip in clips]
         return squash_on_device(
             frames, self.image_size, self._mean, self._std, self._resampling, device
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from videogem.backbones.manifest import hub_weights
 from videogem.backbones.names import CONFIG_FILES, ModelName, parse_model_name
-from videogem.method.settings import Dtype, method_settings, version_string
+from videogem.method.settings import Dtype, JpegDecoder, method_settings, version_string
 from videogem.narration.spacy_models import spacy_suffix
 
 _DIGITS = 12  # of a hash or revision, in a version
@@ -25,18 +25,20 @@ def planned_version(
     image_size: int | None = None,
     dtype: Dtype = "fp32",
     compiled: bool = False,
+    jpeg: JpegDecoder = "cpu",
     **settings: Any,
 ) -> str:
     """The version a grounder of this model and method will report, before it is loaded.
 
-    What the default has is left out (fp32, not compiled, the weights' own input size, the pinned
-    spaCy model), so that a new choice does not make older predictions look outdated. ``identity``
-    is that of the weights where it was taken before, see `weights_identity`.
+    What the default has is left out (fp32, not compiled, JPEG decoded by the CPU, the weights' own
+    input size, the pinned spaCy model), so that a new choice does not make older predictions look
+    outdated. ``identity`` is that of the weights where it was taken before, see `weights_identity`.
     """
     chosen = method_settings(method, **settings)
     name = identity or weights_identity(model)
     size = "" if image_size is None else f"@{image_size}"
     numerics = ("" if dtype == "fp32" else f"+{dtype}") + ("+compiled" if compiled else "")
+    numerics += "+nvjpeg" if jpeg == "gpu" else ""
     return version_string(name + size + numerics, chosen) + spacy_suffix(chosen.spacy_model)
 
 

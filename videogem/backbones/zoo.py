@@ -86,6 +86,17 @@ def load_backbone(
     return _load_open_clip(parsed, target, image_size, dtype)
 
 
+def decode_on_device(backbone: Backbone) -> None:
+    """Let the GPU decode JPEG for this backbone.
+
+    Raises:
+        InputError: it cannot: a video model, no GPU, or no nvJPEG.
+    """
+    if not isinstance(backbone, OpenCLIPBackbone):
+        raise InputError(f"'{backbone.name}' looks at videos; JPEG is decoded by the CPU for it.")
+    backbone.decode_jpeg_on_device()
+
+
 def pick_device(device: str) -> torch.device:
     """The device by name; ``auto`` is CUDA where there is one, else the CPU."""
     if device == "auto":

@@ -107,9 +107,14 @@ class FrameReader(ABC):
 def source_name(source: PathOrFile) -> str:
     """Name a source in messages: the file's name, without the folders of this machine."""
     if isinstance(source, str | Path):
-        return Path(source).name or str(source)
+        return _as_path(source).name or str(source)
     name = getattr(source, "name", None)
     return Path(name).name if isinstance(name, str) and name else "the data"
+
+
+def _as_path(source: str | Path) -> Path:
+    """The path itself where it is one: reading it anew takes longer than reading a small file."""
+    return source if isinstance(source, Path) else Path(source)
 
 
 @contextmanager
@@ -126,7 +131,7 @@ def open_file(source: PathOrFile, limits: Limits) -> Iterator[tuple[BinaryFile, 
         yield source, _checked_size(source, name, limits)
         return
     try:
-        file = Path(source).open("rb")  # noqa: SIM115 (closed below; only opening is guarded here)
+        file = _as_path(source).open("rb")
     except FileNotFoundError:
         raise VideoReadError(f"There is no file {source}; check the path.") from None
     except OSError as error:

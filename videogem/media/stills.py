@@ -1,5 +1,6 @@
 """Still images, and folders or lists of them, as frames."""
 
+import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from videogem.media import jpeg
 from videogem.media.colours import on_white
 from videogem.media.sources import (
     IMAGE_SUFFIXES,
@@ -27,6 +29,7 @@ from videogem.media.sources import (
     open_file,
     source_name,
 )
+from videogem.structures import Clip
 
 # Those that browsers show, and TIFF. Pillow's JPEG reader opens MPO too (what phones write as .jpg
 # when a depth map or second view follows the picture) and registers no other.
@@ -109,28 +112,68 @@ def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 
     Raises:
         VideoReadError: damaged, another format, or larger than the limits.
     """
-    name = source_name(source)
-    with open_file(source, limits) as (file, _):
-        try:
-            Image.init()  # registers MPO and WebP, which `formats` may only name afterwards
-            with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
-                check_pixels(name, *image.size, limits)
-                image.load()
-                if image.mode == "F":
-                    raise VideoReadError(
-                        f"{name} holds numbers with a point, and does not say which of them is "
-                        "white; convert it to 8 or 16 bits a pixel."
-                    )
-                return np.array(_upright_rgb(image))
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise VideoReadError(f"{name} has too many pixels; scale it down.") from error
-        except VideoReadError:
-            raise
-        except _DAMAGE as error:
-            raise VideoReadError(
-                f"{name} cannot be read as a {_KNOWN} image ({_reason(error)}); "
-                "it may be damaged, cut short or of another format."
-            ) from error
+    with open_file(source, limits) as (file, size):
+        return _read(file, size, source_name(source), limits)
+
+
+def _read(file: BinaryFile, size: int, name: str, limits: Limits) -> UInt8[np.ndarray, "H W 3"]:
+    plain = _read_plain_jpeg(file, size, name, limits)
+    if plain is not None:
+        return plain
+    try:
+        Image.init()  # registers MPO and WebP, which `formats` may only name afterwards
+        with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
+            check_pixels(name, *image.size, limits)
+            image.load()
+            if image.mode == "F":
+                raise VideoReadError(
+                    f"{name} holds numbers with a point, and does not say which of them is "
+                    "white; convert it to 8 or 16 bits a pixel."
+                )
+            return np.array(_upright_rgb(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise VideoReadError(f"{name} has too many pixels; scale it down.") from error
+    except VideoReadError:
+        raise
+    except _DAMAGE as error:
+        raise VideoReadError(
+            f"{name} cannot be read as a {_KNOWN} image ({_reason(error)}); "
+            "it may be damaged, cut short or of another format."
+        ) from error
+
+
+def _plain_jpeg(
+    file: BinaryFile, size: int, name: str, limits: Limits
+) -> tuple[bytes | bytearray, jpeg.Header] | None:
+    """The bytes of a plain JPEG within the limits, and what they say of it; None for others."""
+    if size > jpeg.MAX_BYTES or file.read(len(jpeg.START)) != jpeg.START:
+        return None
+    file.seek(0)
+    data = _read_all(file, size)
+    header = jpeg.read_header(data)
+    if header is None:
+        return None
+    check_pixels(name, header.width, header.height, limits)
+    return data, header
+
+
+def _read_all(file: BinaryFile, size: int) -> bytes | bytearray:
+    """All of a file, into memory that may be handed on to a device without another copy."""
+    if not isinstance(file, io.BufferedReader):
+        return file.read()
+    data = bytearray(size)
+    return data if file.readinto(data) == size else bytes(data)
+
+
+def _read_plain_jpeg(
+    file: BinaryFile, size: int, name: str, limits: Limits
+) -> UInt8[np.ndarray, "H W 3"] | None:
+    """The pixels of a plain JPEG; of others None, and the file as it was."""
+    found = _plain_jpeg(file, size, name, limits)
+    image = None if found is None else jpeg.decode(found[0])
+    if image is None:
+        file.seek(0)
+    return image
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
@@ -232,6 +275,65 @@ class FrameList(FrameReader):
         return [min(max(index + offset, 0), last) / self._rate for offset in offsets]
 
 
+class EncodedClip(Clip):
+    """A still image that stays encoded until somebody looks at its pixels.
+
+    Its bytes are a twentieth of them, so many can wait; a GPU may decode them itself
+    (`videogem.backbones.cuda_jpeg`). Whoever asks for ``frames`` gets what `read_image` gives,
+    each time anew.
+
+    Raises:
+        VideoReadError: on looking at ``frames``: the file is damaged.
+    """
+
+    data: bytes | bytearray
+    header: jpeg.Header
+    name: str
+
+    def __init__(
+        self, data: bytes | bytearray, header: jpeg.Header, *, name: str, limits: Limits
+    ) -> None:
+        fields = {"times": np.zeros(1), "frame_indices": np.zeros(1, np.int64), "target": 0}
+        vars(self).update(fields, fps=None, data=data, header=header, name=name, _limits=limits)
+
+    @property
+    def frames(self) -> UInt8[np.ndarray, "1 H W 3"]:
+        limits: Limits = vars(self)["_limits"]
+        return _read(io.BytesIO(self.data), len(self.data), self.name, limits)[None]
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.header.width, self.header.height
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self.data)
+
+
+class EncodedImage(FrameReader):
+    """A plain JPEG that is not decoded here; every moment shows it."""
+
+    def __init__(self, clip: EncodedClip) -> None:
+        self.name = clip.name
+        self.clip = clip
+        width, height = clip.size_wh
+        self.info = _still_info(width, height)
+
+    @classmethod
+    def of(cls, file: BinaryFile, size: int, name: str, limits: Limits) -> "EncodedImage | None":
+        """The file as such an image; None, and the file as it was, where it is another."""
+        found = _plain_jpeg(file, size, name, limits)
+        file.seek(0)
+        return None if found is None else cls(EncodedClip(*found, name=name, limits=limits))
+
+    def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
+        frame = Frame(self.clip.target_frame, 0.0, 0)
+        return iter([frame] * len(times))
+
+    def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
+        return [time] * len(offsets)
+
+
 class StillImage(FrameReader):
     """A picture without time: every moment shows it."""
 
@@ -239,12 +341,16 @@ class StillImage(FrameReader):
         self.name = source_name(source)
         self._frame = Frame(read_image(source, limits=limits), 0.0, 0)
         height, width, _ = self._frame.image.shape
-        self.info = VideoInfo(
-            kind="image", width=width, height=height, fps=None, duration=0.0, end=0.0, num_frames=1
-        )
+        self.info = _still_info(width, height)
 
     def frames_at(self, times: Sequence[Seconds]) -> Iterator[Frame]:
         return iter([self._frame] * len(times))
 
     def neighbours(self, time: Seconds, offsets: Sequence[int]) -> list[float]:
         return [time] * len(offsets)
+
+
+def _still_info(width: int, height: int) -> VideoInfo:
+    return VideoInfo(
+        kind="image", width=width, height=height, fps=None, duration=0.0, end=0.0, num_frames=1
+    )

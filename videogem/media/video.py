@@ -26,7 +26,13 @@ from videogem.media.sources import (
     open_file,
     source_name,
 )
-from videogem.media.stills import FrameList, StillImage, is_image, list_frames
+from videogem.media.stills import (
+    EncodedImage,
+    FrameList,
+    StillImage,
+    is_image,
+    list_frames,
+)
 from videogem.structures import Clip
 
 __all__ = [
@@ -49,12 +55,17 @@ __all__ = [
 
 @contextmanager
 def open_frames(
-    source: Source, *, fps: Seconds | None = None, limits: Limits = DEFAULT_LIMITS
+    source: Source,
+    *,
+    fps: Seconds | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    encoded: bool = False,
 ) -> Iterator[FrameReader]:
     """Open a source for reading: a path or binary file object, a folder, or a list of images.
 
     File objects need ``read``, ``seek`` and ``tell`` and stay open. ``fps`` is the rate of a folder
-    or list of frames (without it, one frame a second) and ignored otherwise.
+    or list of frames (without it, one frame a second) and ignored otherwise. With ``encoded`` a
+    plain JPEG is not decoded: its clips are `EncodedClip`, for a grounder that takes them.
 
     Raises:
         VideoReadError: unreadable, empty or beyond the limits.
@@ -62,11 +73,18 @@ def open_frames(
     if isinstance(source, Sequence) and not isinstance(source, str):
         yield FrameList(source, fps=fps, limits=limits)
         return
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        yield FrameList(list_frames(Path(source)), fps=fps, limits=limits)
+    if isinstance(source, str):
+        source = Path(source)
+    if isinstance(source, Path) and source.is_dir():
+        yield FrameList(list_frames(source), fps=fps, limits=limits)
         return
     with ExitStack() as stack:
         file, size = stack.enter_context(open_file(source, limits))
+        if encoded:
+            image = EncodedImage.of(file, size, source_name(source), limits)
+            if image is not None:
+                yield image
+                return
         if is_image(file):
             yield StillImage(source, limits=limits)
             return
@@ -102,18 +120,19 @@ def read_clip(
     step_frames: int | None = None,
     fps: Seconds | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    encoded: bool = False,
 ) -> Clip:
     """Read the frame at ``time`` (default: the middle) and the frames around it.
 
     The window has ``num_frames // 2`` frames before the target and the rest after it (8: four and
     three, as in the paper), ``step`` seconds apart, or ``step_frames`` frames where that is given.
     Frames of a list without a rate are one apart. Beyond an end the nearest frame repeats. A still
-    image shows the same at every time.
+    image shows the same at every time. ``encoded`` as in `open_frames`.
 
     Raises:
         VideoReadError: unreadable, or the time is outside the source.
     """
-    with open_frames(source, fps=fps, limits=limits) as reader:
+    with open_frames(source, fps=fps, limits=limits, encoded=encoded) as reader:
         moment = middle_time(reader.info) if time is None else time
         clips = clips_from(
             reader, [moment], num_frames=num_frames, step=step, step_frames=step_frames
@@ -176,6 +195,9 @@ def clips_from(
             f"step {step_frames or step}"
         )
     _check_times(reader, times)
+    if isinstance(reader, EncodedImage) and num_frames == 1:
+        yield from [reader.clip] * len(times)
+        return
     target = num_frames // 2
     offsets = range(-target, num_frames - target)
     info = reader.info

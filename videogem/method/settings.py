@@ -16,6 +16,7 @@ Method = Literal["videogem", "clip", "maskclip", "clip_surgery", "gem", "gem6"]
 Scope = Literal["all", "patches", "stripe", "other-stripes", "stripes-average", "official-eval"]
 WeightMethod = Literal["none", "static", "dynamic", "combined"]
 Dtype = Literal["fp32", "bf16"]  # of the image tower
+JpegDecoder = Literal["cpu", "gpu"]
 Merge = Literal["positions", "maps", "product"]
 
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
+
+SHOWN_EVERY = 0.1  # seconds; thousands of updates a second would cost more than they tell
 
 Update = Callable[[int, int | None], None]  # done, total
 
@@ -29,7 +32,14 @@ def progress(title: str) -> Iterator[Update]:
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task(title, total=None, rate="")
 
+        shown_at = 0.0
+
         def update(done: int, total: int | None) -> None:
+            nonlocal shown_at
+            now = monotonic()
+            if done != total and now - shown_at < SHOWN_EVERY:
+                return
+            shown_at = now
             speed = bars.tasks[0].speed
             bars.update(bar, total=total, completed=done, rate=f"{speed:.1f}/s" if speed else "")
 

@@ -259,3 +259,61 @@ def test_the_job_list_leaves_room_for_the_others() -> None:
 
 def test_heatmaps_count_as_well() -> None:
     assert Question(clip(), ["a", "b"]).num_bytes == 8 * 8 * 3 + 2 * HEATMAP_BYTES
+
+
+class Filling(FakeGrounder):
+    """A few clips take it as long as a full batch."""
+
+    batch_size = 4
+    num_lanes = 2
+    favours_full_batches = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def ground_batch(self, clips: Any, narrations: Any) -> list[list[Grounding]]:
+        self.sizes.append(len(clips))
+        return super().ground_batch(clips, narrations)
+
+
+def test_jobs_fill_a_batch_where_that_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "FILLING", 30.0)
+    monkeypatch.setattr(batcher_module, "NOTHING_NEW", 30.0)
+    grounder = Filling()
+    batcher = Batcher(grounder)
+    futures = [ask(batcher, f"{number}", Priority.JOBS) for number in range(8)]
+    for future in futures:
+        future.result(10)  # far less than they would wait for more
+    assert grounder.sizes == [4, 4]
+
+
+def test_people_do_not_wait_for_others_to_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "FILLING", 30.0)
+    monkeypatch.setattr(batcher_module, "NOTHING_NEW", 30.0)
+    grounder = Filling()
+    batcher = Batcher(grounder)
+    job = ask(batcher, "a job", Priority.JOBS)
+    person = ask(batcher, "a person", Priority.REQUEST)
+    assert person.result(10)
+    others = [ask(batcher, f"{number}", Priority.JOBS) for number in range(4)]
+    assert job.result(10)
+    for other in others:
+        other.cancel()  # the lanes wait for more of them
+
+
+def test_the_last_jobs_are_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "FILLING", 30.0)
+    batcher = Batcher(Filling())
+    assert ask(batcher, "the last", Priority.JOBS).result(10)  # nothing new came
+
+
+def test_a_lane_is_not_ended_by_a_question_that_another_took() -> None:
+    grounder = SideBySide()
+    batcher = Batcher(grounder)
+    for _ in range(50):
+        futures = [ask(batcher, f"{number}") for number in range(2)]
+        assert all(future.result(10).groundings for future in futures)
+    lanes = {one.ident for one in threading.enumerate() if one.name == "tower"}
+    assert batcher._num_threads == 2
+    assert len(lanes) >= 2

@@ -18,7 +18,7 @@ from videogem.backbones.openclip import OPENAI_MEAN, OPENAI_STD, squash_bicubic
 INTERPRETED = """
 import numpy as np, torch
 from PIL import Image
-from videogem.backbones.cuda_resize import find_order, squash, standardize
+from videogem.backbones.cuda_resize import find_order, squash, squash_planes, standardize
 from videogem.backbones.openclip import OPENAI_MEAN, OPENAI_STD, squash_bicubic
 
 rng = np.random.default_rng(0)
@@ -32,6 +32,8 @@ for height, width, size in ((60, 90, 32), (20, 31, 48), (64, 40, 32), (32, 70, 3
         squares = squash(torch.from_numpy(frames), size, resampling, order)
         found = standardize(squares, OPENAI_MEAN, OPENAI_STD)
         assert torch.equal(found, squash_bicubic(list(frames), size, resampling=resampling))
+        planes = torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()
+        assert torch.equal(squash_planes(planes, size, resampling, order), squares)
 """
 
 

@@ -15,7 +15,7 @@ from videogem.errors import InputError
 @pytest.fixture
 def gpu(monkeypatch):
     """A GPU as torch would tell of it."""
-    monkeypatch.setattr(numerics, "_has_driver", lambda: True)
+    monkeypatch.setattr(numerics, "has_driver", lambda: True)
     monkeypatch.setattr("videogem.backbones.zoo.pick_device", lambda _: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device", lambda _: torch.device("cpu"))
     bf16 = {"it has": True}
@@ -24,7 +24,9 @@ def gpu(monkeypatch):
 
 
 def test_auto_is_full_precision_and_as_written_on_a_cpu():
-    assert resolve("auto", "auto", "cpu") == {"dtype": "fp32", "compiled": False}
+    assert resolve("auto", "auto", "cpu") == {
+        "dtype": "fp32", "compiled": False, "jpeg": "cpu",
+    }  # fmt: skip
     assert planned_version(**resolve("auto", "auto", "cpu")) == planned_version()
 
 
@@ -64,8 +66,8 @@ def test_unknown_choices_are_told():
 
 def test_without_a_driver_torch_is_not_imported():
     code = (
-        "import sys; from videogem.backbones import numerics; numerics._has_driver = lambda: False;"
+        "import sys; from videogem.backbones import numerics; numerics.has_driver = lambda: False;"
         "print(numerics.resolve('auto', 'auto', 'auto'), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "{'dtype': 'fp32', 'compiled': False} False"
+    assert done.stdout.strip() == "{'dtype': 'fp32', 'compiled': False, 'jpeg': 'cpu'} False"
