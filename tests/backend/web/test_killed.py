@@ -19,8 +19,10 @@ PER_SECOND = 50
 class Sender:
     """Sends events at their pace, whatever becomes of them; keeps which were acknowledged."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, filler: str = "") -> None:
         self.acknowledged: set[int] = set()
+        self.refused: list[tuple[int, str]] = []  # status and words
+        self._filler = filler
         self._url = f"{url}/webhook"
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._send, daemon=True)
@@ -31,10 +33,14 @@ class Sender:
         with requests.Session() as session:
             while not self._end.is_set():
                 number += 1
-                event = created(annotation(number, [box(20, 20, 20, 20)], task=number))
+                made = annotation(number, [box(20, 20, 20, 20)], task=number)
+                event = created(made, filler=self._filler)
                 try:
-                    if session.post(self._url, json=event, timeout=10).status_code == 201:
+                    answer = session.post(self._url, json=event, timeout=10)
+                    if answer.status_code == 201:
                         self.acknowledged.add(number)
+                    else:
+                        self.refused.append((answer.status_code, answer.text))
                 except requests.RequestException:
                     pass  # it was never acknowledged
                 self._end.wait(max(0.0, start + number / PER_SECOND - time.monotonic()))
