@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from jaxtyping import Float
 
 Number = float | int
 Numbers = Sequence[Number] | np.ndarray
@@ -48,6 +49,29 @@ def box_iou(a: Sequence[Number], b: Sequence[Number]) -> float:
 def best_iou(box: Sequence[Number], targets: Iterable[Sequence[Number]]) -> float:
     """Overlap with the target that fits best, the box counterpart of "any box hits"."""
     return max((box_iou(box, target) for target in targets), default=0.0)
+
+
+def best_ious(
+    boxes: Float[np.ndarray, "N 4"], targets: Float[np.ndarray, "M 4"]
+) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " M"]]:
+    """`best_iou` of every box, and of every target among the boxes.
+
+    One row of overlaps is held at a time: many boxes cost time, never memory.
+
+    >>> best_ious(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [5.0, 5, 6, 6]]))
+    (array([0.33333333]), array([0.33333333, 0.        ]))
+    """
+    of_boxes, of_targets = np.zeros(len(boxes)), np.zeros(len(targets))
+    areas = (targets[:, 2] - targets[:, 0]).clip(0) * (targets[:, 3] - targets[:, 1]).clip(0)
+    for number, box in enumerate(boxes if len(targets) else ()):
+        low, high = np.maximum(box[:2], targets[:, :2]), np.minimum(box[2:], targets[:, 2:])
+        sides = (high - low).clip(0)
+        shared = sides[:, 0] * sides[:, 1]
+        union = max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0) + areas - shared
+        overlaps = np.divide(shared, union, out=np.zeros(len(targets)), where=union > 0)
+        of_boxes[number] = overlaps.max()
+        np.maximum(of_targets, overlaps, out=of_targets)
+    return of_boxes, of_targets
 
 
 def enclosing_box(boxes: Sequence[Sequence[Number]]) -> tuple[float, float, float, float]:

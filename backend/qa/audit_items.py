@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from videogem.metrics import best_iou, box_iou, hit
+import numpy as np
+
+from videogem.metrics import best_ious, box_iou, hit
 from videogem.structures import Box, Point
 
 K = TypeVar("K", bound=Hashable)
@@ -82,8 +84,12 @@ def agree(a: Sequence[Box], b: Sequence[Box]) -> float:
         return 1.0
     if len(a) == len(b) == 1:
         return box_iou(a[0], b[0])
-    overlaps = [best_iou(box, b) for box in a] + [best_iou(box, a) for box in b]
-    return math.fsum(overlaps) / len(overlaps)
+    ours, theirs = best_ious(_corners(a), _corners(b))
+    return (math.fsum(ours) + math.fsum(theirs)) / (len(ours) + len(theirs))
+
+
+def _corners(boxes: Sequence[Box]) -> np.ndarray:
+    return np.array(boxes, dtype=float).reshape(-1, 4)
 
 
 def same_words(a: str, b: str) -> bool:

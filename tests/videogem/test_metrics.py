@@ -61,6 +61,15 @@ def test_box_iou_is_symmetric_and_a_share(a, b):
     assert 0 <= metrics.box_iou(a, b) <= 1 + 1e-12
 
 
+@given(st.lists(boxes(), max_size=6), st.lists(boxes(), max_size=6))
+def test_best_overlaps_of_many_are_those_of_each(a, b):
+    of_a, of_b = metrics.best_ious(
+        np.array(a, dtype=float).reshape(-1, 4), np.array(b, dtype=float).reshape(-1, 4)
+    )
+    assert of_a == pytest.approx([metrics.best_iou(box, b) for box in a])
+    assert of_b == pytest.approx([metrics.best_iou(box, a) for box in b])
+
+
 def test_box_iou_of_a_box_with_itself_and_of_empty_ones():
     assert metrics.box_iou((1, 1, 4, 3), (1, 1, 4, 3)) == 1
     assert metrics.box_iou((1, 1, 1, 3), (1, 1, 1, 3)) == 0
