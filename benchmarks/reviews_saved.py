@@ -1,6 +1,6 @@
 """How many reviews does the score save, and do the intervals cover? Simulated projects.
 
-    python -m benchmarks.reviews_saved [--runs 400] [--seed 0] [--picture docs/reviews_saved.svg]
+    python -m benchmarks.reviews_saved [--runs 400] [--seed 0]
 
 A project has tasks with a hit or a miss each, and a score of a given AUROC (two normal
 distributions). Reviews are drawn by the code of `videogem qa plan`, in rounds, and estimated by

@@ -79,6 +79,8 @@ class WebhookStates:
                 return
             self._known[key] = new
             self._changes += 1
+            if self._engine is not None:
+                self._unwritten.add(key)
         if old != new:
             self._write(key, new)
 
@@ -128,4 +130,5 @@ class WebhookStates:
             logger.warning("the state of a webhook cannot be kept: %s", type(error).__name__)
             return
         with self._lock:
+            self._changes += 1  # whoever read the table before has what was there before
             self._unwritten.discard(key)
