@@ -392,19 +392,23 @@ class Store:
         read = [(event, *_read(event)) for event in events if total[0] > BATCH_CHARS]
         done, wanted, end = 0, False, time.monotonic() + BATCH_S
         with self.write() as connection:
-            waiting = sa.select(inbox.c.id).where(some, inbox.c.processed_at.is_(None))
-            still = set(connection.execute(waiting).scalars())  # others take events, too
+            # Meanwhile others may have taken some, or given them to the server that they are of.
+            waiting = sa.select(inbox.c.id, inbox.c.server).where(
+                some, inbox.c.processed_at.is_(None)
+            )
+            servers = {row.id: row.server for row in connection.execute(waiting)}
             for event, changes, error, asks in read or ((event, *_read(event)) for event in events):
                 if done and time.monotonic() > end:
                     break
-                if event.id not in still:
+                if event.id not in servers:
                     continue
                 done += 1
                 wanted |= asks
                 try:
                     with connection.begin_nested():
-                        touched = state.merge(connection, event.server, changes, event.received_at)
-                        self.rescore(connection, event.server, touched)
+                        server = servers[event.id]
+                        touched = state.merge(connection, server, changes, event.received_at)
+                        self.rescore(connection, server, touched)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
                     if is_outage(failure):
                         raise

@@ -66,3 +66,22 @@ def test_rows_move_with_a_project_that_a_configured_server_claims(store):
     servers.put(1, 1_700_000_000, ONE.server)
     assert summary(store, ONE)["n"] == 1
     assert {a["server"] for a in store.rows(schema.annotations)} == {ONE.server}
+
+
+def test_an_event_that_is_read_while_its_server_becomes_known_is_of_that_server(store, monkeypatch):
+    """Events are read before the database is locked; what waits may be given away in between."""
+    write, adopted = store.write, []
+
+    def write_later():
+        if not adopted and store.inbox_counts()["waiting"]:
+            adopted.append(ONE.server)
+            store.adopt(ONE.server)
+        return write()
+
+    monkeypatch.setattr(store, "write", write_later)
+    made = annotation(5, [box(20, 20, 20, 20)], task=5, parent_prediction=70, prediction=GUESS)
+    store.append_event(created(made))
+    store.process_pending()
+    assert adopted
+    assert {a["server"] for a in store.rows(schema.annotations)} == {ONE.server}
+    assert summary(store, ONE)["n"] == 1
