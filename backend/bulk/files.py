@@ -133,7 +133,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 def require_pyarrow() -> None:
     """Raise InputError where Parquet files cannot be written or read."""
     try:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet  # noqa: F401  # whether it is there
     except ImportError:
         raise InputError(
             "Parquet files need pyarrow: pip install 'videogem-label-studio[parquet]', or choose "

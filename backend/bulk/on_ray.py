@@ -77,7 +77,7 @@ def spread(
 def require_ray() -> None:
     """Raise InputError where the extra is not installed."""
     try:
-        import ray.data  # noqa: F401
+        import ray.data  # noqa: F401  # whether it is there
     except ImportError as error:
         raise InputError(EXTRA) from error
 
@@ -181,7 +181,7 @@ def _round(
                     put((key, pickle.loads(data)))
                 if stopped.is_set():
                     return
-        except BaseException as error:
+        except BaseException as error:  # a thread: whoever waits for its results raises it
             put(error)
         else:
             put(None)

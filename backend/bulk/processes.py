@@ -141,7 +141,7 @@ class _Crew:
         while self._workers:
             pipes = {worker.pipe: worker for worker in self._workers}
             for pipe in wait(list(pipes)):
-                worker = pipes[pipe]  # type: ignore[index]
+                worker = pipes[pipe]  # type: ignore[index]  # it waits for pipes alone
                 try:
                     message = worker.pipe.recv()
                 except (EOFError, OSError):

@@ -106,6 +106,10 @@ def predict(
         narration_field=narration_field,
         media_field=media_field,
     )
+    if engine != "local" and workers * devices > 1:
+        raise InputError(
+            "--workers and --devices are for this machine; with --engine ray say --cores."
+        )
     cluster = engines.cluster_of(engine, address, cores, patience)
     chosen = ModelChoice(
         model, method, device, image_size, **resolve(dtype, compiling, device, jpeg)

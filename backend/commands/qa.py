@@ -224,7 +224,6 @@ def target(
     Passed: the whole 95 % interval is at least as high. Failed: the whole interval is below. Else
     it is unknown: more reviews tell. The exit code is 1 for a target that is failed.
     """
-    from backend.database.keys import read_project
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
     from backend.qa.targets import set_target, target_of
@@ -233,7 +232,7 @@ def target(
     if clear and at_least is not None:
         raise InputError("Give --at-least to set a target or --clear to forget it, not both.")
     with open_store(database) as store:
-        key = _known_project(store, read_project(project))
+        key = known_project(store, project)
         if at_least is not None or clear:
             set_target(store, key, at_least, of)
         if target_of(store, key) is None:
@@ -321,16 +320,26 @@ def open_store(database: str | None) -> Iterator["Store"]:
         store.close()
 
 
-def _known_project(store: "Store", project: "ProjectKey") -> "ProjectKey":
+def known_project(store: "Store", text: str) -> "ProjectKey":
+    """The project that is meant, with its server, after what waits was counted.
+
+    Raises:
+        InputError: the store has no such project.
+    """
+    from backend.database import schema
+    from backend.database.keys import read_project
     from backend.qa.queries import resolve
     from backend.qa.report import listed_projects
     from videogem.errors import InputError
 
-    key = resolve(store, project) or project
     store.process_pending()
+    asked = read_project(text)
+    key = resolve(store, asked) or asked
     projects = listed_projects(store)
-    reviewed = {id for _, id in store.ledger.look().vocabulary["project_id"].values}
-    if key.id not in {row["id"] for row in projects} | reviewed:
+    # Those that only wrote predictions, or reviews before they were announced, are known, too.
+    tables = (schema.predictions, schema.annotations)
+    kept = {id for table in tables for id in store.values(table.c.project_id)}
+    if key.id not in {row["id"] for row in projects} | kept:
         known = ", ".join(row["value"] for row in projects) or "none"
         raise InputError(f"There is no project {key.id}; known: {known}.")
     return key

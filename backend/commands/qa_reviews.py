@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from backend.commands.qa import DATABASE_HELP, commands, open_store
+from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
 
 if TYPE_CHECKING:
     from backend.database.keys import ProjectKey
@@ -112,17 +112,6 @@ def label_studio_of(store: "Store", project: "ProjectKey") -> "LabelStudio":
             "VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY."
         )
     return api
-
-
-def known_project(store: "Store", text: str) -> "ProjectKey":
-    """The project that is meant, with its server, after what waits was counted."""
-    from backend.database.keys import read_project
-    from backend.qa.queries import resolve
-
-    store.process_pending()
-    project = resolve(store, read_project(text))
-    assert project is not None
-    return project
 
 
 def estimate_text(found: "ProjectEstimate") -> str:

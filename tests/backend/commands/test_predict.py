@@ -231,6 +231,7 @@ def test_rows_of_another_model_are_left_alone(
         (("frames/silent.png", "--out", "rows.jsonl"), "Nothing could be grounded"),
         (("frames", "--at", "noon", "--out", "rows.jsonl"), "--at must be start, middle or end"),
         (("frames", "--out", "frames/a.txt.jsonl"), "Line 1 of 'frames/a.txt.jsonl' is no row"),
+        (("frames", "--out", "rows.jsonl", "--engine", "ray", "--workers", "2"), "say --cores"),
         (("frames", "--out", "taken.jsonl"), "Another run writes to 'taken.jsonl'"),
     ],
 )  # fmt: skip

@@ -167,3 +167,10 @@ def test_targets_and_versions_on_the_command_line(store, tmp_path):
     assert "task 31 action: only v2 hits" in shown.output
     cleared = run("target", "--project", "1", "--clear")
     assert "no quality target" in cleared.output
+
+
+@pytest.mark.parametrize("command", ["target", "estimate", "plan"])
+def test_a_project_that_is_not_there_is_told(store, command):
+    judged(store, 1, 1)
+    found = CliRunner().invoke(app, ["qa", command, "--project", "9", "--database", store.url])
+    assert "There is no project 9" in str(found.exception)

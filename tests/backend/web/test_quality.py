@@ -49,6 +49,18 @@ def test_the_page_says_the_figure(client, store):
     assert "100.0" in client.get("/qa?project=1").get_data(as_text=True)
 
 
+def test_a_list_that_is_still_being_made_is_not_called_empty(client, store, monkeypatch):
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)])))
+    assert "Nothing suspicious found" in client.get("/qa").get_data(as_text=True)
+    monkeypatch.setattr("backend.qa.audit_lists.MANY", 1)  # from which on it is made behind
+    monkeypatch.setattr("backend.qa.audit_lists.AuditLists._work", lambda *_: None)
+    store.append_event(created(annotation(2, [box(20, 20, 20, 20)])))
+    other = client.get("/qa?project=1").get_data(as_text=True)
+    assert "The list is being made" in other
+    assert "Nothing suspicious found" not in other
+    assert "The list is as of" in client.get("/qa").get_data(as_text=True)
+
+
 def test_the_page_counts_what_is_left_out(client, store):
     guess = prediction([point(30, 30)], id=7)
     far = {**box(20, 20, 20, 20, id="far"), "original_width": 1e9}

@@ -126,4 +126,4 @@ def test_the_command_says_it_in_words_and_in_json(store, tmp_path):
     assert row["low"] <= made.made.accuracy <= row["high"]
     assert row["reviews_for_2_percent"]["planned"] < row["reviews_for_2_percent"]["uniform"]
     unknown = CliRunner().invoke(app, [*arguments[:3], "9", *arguments[4:]])
-    assert "unknown (nothing was predicted yet)" in unknown.stdout
+    assert "There is no project 9; known: none." in str(unknown.exception)
