@@ -79,6 +79,7 @@ class WebhookKeeper:
             else:
                 self.states.note(key, "failed", f"its webhook could not be checked: {error}")
             raise
+        self.states.refresh()  # another backend may have put it right a moment ago
         before = self.states.get(key)
         if state == "ok" and before.state == "mended" and time.time() - before.at < TOLD:
             return before  # so that people see it

@@ -173,3 +173,18 @@ def test_setup_has_a_missing_webhook_made_without_running_in_circles(
     time.sleep(0.8)
     assert sum(request.path == "/api/ml/" for request in server.requests) == 1
     assert len(fake.changes) == 1
+
+
+def test_what_another_backend_put_right_is_not_forgotten_by_who_finds_it_right(
+    server: Server, tmp_path: Path
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/qa.db")
+    migrate(engine)
+    FakeWebhooks(server, hook(3, is_active=False))
+    one, two = (WebhookKeeper(None, WebhookStates(engine)) for _ in range(2))
+    one.states.heard(key(server), HOST)
+    two.states.refresh()
+    assert one.look(key(server), client(server)).state == "mended"
+    assert two.look(key(server), client(server)).state == "mended"
+    assert WebhookStates(engine).get(key(server)).state == "mended"
+    engine.dispose()
