@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from backend.demo.local_label_studio import LABEL_STUDIO_VERSION
+from backend.demo.local_label_studio import LABEL_STUDIO_VERSION, SCORES_SHOWN
 from backend.settings import PREFIX, Settings
 from tests.http_server import Answer, http_server
 
@@ -39,6 +39,7 @@ def test_label_studio_may_call_private_addresses(services: dict[str, Any]) -> No
     environment = services["label-studio"]["environment"]
     assert environment["ML_BLOCK_LOCAL_IP"] == "false"
     assert environment["SSRF_PROTECTION_ENABLED"] == "false"
+    assert environment[SCORES_SHOWN] == "true"
 
 
 def test_the_backend_knows_where_label_studio_is(services: dict[str, Any]) -> None:

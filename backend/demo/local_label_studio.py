@@ -32,6 +32,9 @@ LABEL_STUDIO_VERSION = "1.23.2"
 DEFAULT_VENV = Path(".venv-label-studio")
 START_SECONDS = 300.0  # seconds; 24 were measured on two busy cores
 DATABASE = "label_studio.sqlite3"
+# Without this flag the Data Manager shows scores only of predictions whose version is called like
+# the connected model, so of none, and sorts by none.
+SCORES_SHOWN = "ff_front_dev_1682_model_version_dropdown_070622_short"
 NUM_PACKAGES = 160  # that pip reads, and
 NUM_MIGRATIONS = 396  # that an empty database gets, with this version: for the progress line only
 
@@ -205,6 +208,7 @@ class LabelStudioServer:
             # Both, or Label Studio refuses backends and webhooks on this machine.
             "ML_BLOCK_LOCAL_IP": "false",
             "SSRF_PROTECTION_ENABLED": "false",
+            SCORES_SHOWN: "true",
             "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self.files_root),
             **self._extra_env,

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from label_studio_sdk.client import LabelStudio
+
 from backend.demo.processes import answers, log_tail
 from backend.label_studio.project_setup import (
+    TAB,
     num_empty_predictions,
     signed_in,
     tasks_without_prediction,
@@ -61,7 +64,15 @@ def contents(demo: dict[str, Any], state: Path) -> dict[str, int]:
             counts[project.title] = len(list(client.tasks.list(project=project.id)))
             assert tasks_without_prediction(client, project.id) == []
             assert num_empty_predictions(client, project.id) == 0
+            scores = scores_in_tab(client, project.id)
+            assert len(scores) == counts[project.title] and scores == sorted(scores)
     return counts
+
+
+def scores_in_tab(client: LabelStudio, project: int) -> list[float]:
+    """What the column *Prediction score* of the demo's tab shows, from the top."""
+    [tab] = [view for view in client.views.list(project=project) if view.data["title"] == TAB]
+    return [task.predictions_score for task in client.tasks.list(project=project, view=tab.id)]
 
 
 def test_demo_twice(tmp_path: Path) -> None:
