@@ -24,9 +24,9 @@ import torch.nn.functional as F
 import typer
 
 from benchmarks.literal import heatmaps as literal_heatmaps
+from videogem.backbones.family import set_precision
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.viclip import VICLIP_B_16, ViCLIP, ViCLIPBackbone
-from videogem.backbones.zoo import set_precision
 from videogem.grounding import VideoGEM
 from videogem.method.attention import self_self_attention, split_heads
 from videogem.method.places import find_packed
@@ -140,7 +140,7 @@ def measure(model: str) -> None:
         f"{name} fp32 b={len(pixels)}: tower {len(pixels) / time * 1e3:.0f}/s, "
         f"all {len(pixels) / both * 1e3:.0f}/s"
     )
-    set_precision(module, "bf16")
+    set_precision(getattr(module, "vision_encoder", None) or module.visual, "bf16")
     backbone = make(module)
     tower, everything = stages(backbone)
     off = (heatmaps(backbone, *few) - exact).abs()

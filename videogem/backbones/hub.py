@@ -26,6 +26,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from videogem.backbones.manifest import hub_weights
+from videogem.backbones.names import ModelName
 from videogem.errors import InputError
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -82,6 +84,23 @@ def fetch(repository: str, files: Sequence[str]) -> Path:
         except (OSError, ValueError, HfHubHTTPError) as error:
             raise _refused(repository, what, error) from error
     raise InputError(f"The hub has no {what}; the repository may have changed.")
+
+
+def fetch_weights(name: ModelName) -> Path:
+    """Weights of an architecture and tag, from the hub or its cache.
+
+    Raises:
+        InputError: none are known under this name; or see `fetch`.
+    """
+    known = hub_weights()
+    if (found := known.get(name.text)) is not None:
+        return fetch(found.repository, found.files)
+    tags = [text.partition("/")[2] for text in known if text.startswith(f"{name.architecture}/")]
+    raise InputError(
+        f"There are no weights '{name.tag}' for '{name.architecture}' on the hub; "
+        f"there are: {', '.join(tags) or 'none'}. For others give a local file: "
+        f"'{name.architecture}:/path/to/weights.safetensors'."
+    )
 
 
 def fetch_repository(name: str) -> Path:

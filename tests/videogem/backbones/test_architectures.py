@@ -18,9 +18,9 @@ from videogem.backbones.architectures import (
     patch_size,
     why_unreadable,
 )
+from videogem.backbones.families.open_clip import build_model
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.timm_towers import TimmBackbone
-from videogem.backbones.zoo import build_model
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 

@@ -11,9 +11,13 @@ import torch
 
 from tests.towers import tiny_viclip_config
 from videogem.backbones.checkpoints import read_state_dict
+from videogem.backbones.families.viclip import load_viclip
+from videogem.backbones.family import Wanted
+from videogem.backbones.names import ModelName
 from videogem.backbones.viclip import ViCLIP
-from videogem.backbones.zoo import load_viclip
 from videogem.errors import InputError
+
+ON_CPU = Wanted(ModelName("v"), torch.device("cpu"))
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def test_viclips_own_checkpoints_open_without_their_code(tmp_path, easy_dict, mo
     path = tmp_path / "ViCLIP-B_InternVid-FLT-10M.pth"
     torch.save({"model": state, "config": config, "epoch": 3}, path)
     monkeypatch.delitem(sys.modules, "utils.easydict")
-    backbone = load_viclip(path, tiny_viclip_config(), "v", torch.device("cpu"), None)
+    backbone = load_viclip(path, tiny_viclip_config(), ON_CPU)
     assert torch.equal(backbone._vision.proj, state["vision_encoder.proj"])
 
 

@@ -13,8 +13,9 @@ from huggingface_hub.hf_api import ModelInfo
 from tests.http_server import Answer, http_server
 from tests.hub_cache import put_in_cache
 from tests.towers import tiny_viclip_config
-from videogem.backbones import zoo
 from videogem.backbones.architectures import why_unreadable
+from videogem.backbones.families.open_clip import build_model
+from videogem.backbones.families.viclip import SIZES
 from videogem.backbones.hub import OPEN_CLIP_FILES, fetch, fetch_repository
 from videogem.backbones.hub_check import check, differences
 from videogem.backbones.listing import list_models
@@ -71,7 +72,7 @@ def test_a_gated_model_repository_says_what_to_do(hub):
 
 
 def test_viclip_loads_from_the_repository_that_has_it(hub_cache, monkeypatch):
-    monkeypatch.setitem(zoo.VICLIP_CONFIGS, "ViCLIP-B-16", tiny_viclip_config())
+    monkeypatch.setitem(SIZES, "ViCLIP-B-16", tiny_viclip_config())
     known = hub_weights()[VICLIP]
     assert (known.repository, known.files) == ("OpenGVLab/ViCLIP-B-16-hf", ("model.safetensors",))
     torch.manual_seed(0)
@@ -112,7 +113,7 @@ def test_sizes_are_those_of_the_parameters_in_full_precision():
         if vision.get("width", 768) > 768 or "timm_model_name" in vision:
             continue  # slow to build even without memory
         with torch.device("meta"):
-            model = zoo.build_model(config)
+            model = build_model(config)
         size = 4e-6 * sum(parameter.numel() for parameter in model.parameters())
         assert row.megabytes == pytest.approx(size, rel=0.02), architecture
         checked += 1

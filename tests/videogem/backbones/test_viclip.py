@@ -6,11 +6,15 @@ from safetensors.torch import save_file
 
 from tests.towers import tiny_viclip_backbone, tiny_viclip_config
 from videogem.backbones.base import fit_clip
+from videogem.backbones.families.viclip import load_viclip
+from videogem.backbones.family import Wanted
+from videogem.backbones.names import ModelName
 from videogem.backbones.viclip import VICLIP_B_16, VICLIP_L_14, ViCLIP
-from videogem.backbones.zoo import load_viclip
 from videogem.errors import InputError
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
+
+ON_CPU = Wanted(ModelName("tiny"), torch.device("cpu"))
 
 
 def test_ordinary_path_is_encode_video():
@@ -71,7 +75,7 @@ def test_checkpoints_load_in_every_wrapping(tmp_path, wrapper):
     state = model.state_dict()
     path = tmp_path / "weights.pth"
     torch.save(state if wrapper is None else {wrapper: state}, path)
-    loaded = load_viclip(path, tiny_viclip_config(), "tiny", torch.device("cpu"), None)
+    loaded = load_viclip(path, tiny_viclip_config(), ON_CPU)
     assert torch.equal(loaded._vision.proj, model.vision_encoder.proj)
 
 
@@ -82,7 +86,7 @@ def test_partial_checkpoints_name_the_first_keys(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file(state, path)
     with pytest.raises(InputError, match=r"missing 'temp' \(and 1 more\); unexpected 'vision_enc"):
-        load_viclip(path, tiny_viclip_config(), "tiny", torch.device("cpu"), None)
+        load_viclip(path, tiny_viclip_config(), ON_CPU)
 
 
 def test_short_clips_repeat_their_ends_and_stills_fill_the_window(random_frame):

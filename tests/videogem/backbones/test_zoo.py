@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from tests.http_server import http_server
 from tests.hub_cache import put_in_cache
 from tests.towers import TINY_CONFIG, tiny_clip, write_config
-from videogem.backbones import architectures, hub, zoo
+from videogem.backbones import architectures, hub
+from videogem.backbones.families import open_clip as open_clip_family
 from videogem.backbones.hub import cached, fetch
 from videogem.backbones.listing import list_models
 from videogem.backbones.manifest import hub_weights
@@ -75,7 +76,7 @@ def test_damaged_and_foreign_files_are_told(checkpoint):
     ("name", "message"),
     [
         ("resnet", "Unknown model 'resnet'.*videogem models"),
-        ("ViT-Z-99/openai", "open_clip knows no architecture 'ViT-Z-99'"),
+        ("ViT-Z-99/openai", "There is no architecture 'ViT-Z-99'"),
         ("ViT-B-16/nobody", "no weights 'nobody' for 'ViT-B-16'; there are: openai"),
         ("ViCLIP-B-16/nobody", "there are: internvid-10m-flt. For others give a local file"),
         ("ViCLIP-L-14/internvid-200m", "'ViCLIP-L-14:/path/to/weights.safetensors'"),
@@ -247,7 +248,7 @@ def test_configs_that_cannot_be_read_are_told(checkpoint, change, message):
     ],
 )
 def test_towers_that_cannot_be_read_are_refused_before_any_download(monkeypatch, name, message):
-    for module, function in ((zoo, "fetch"), (zoo, "fetch_repository")):
+    for module, function in ((hub, "fetch"), (open_clip_family, "fetch_repository")):
         monkeypatch.setattr(module, function, lambda *_: pytest.fail("fetched"))
     with pytest.raises(InputError, match=message):
         load_backbone(name, device="cpu")
@@ -255,13 +256,13 @@ def test_towers_that_cannot_be_read_are_refused_before_any_download(monkeypatch,
 
 @pytest.mark.parametrize("name", ["ViT-B-16/openai", "ViCLIP-B-16/internvid-10m-flt"])
 def test_input_sizes_that_cut_patches_are_refused_before_any_download(monkeypatch, name):
-    monkeypatch.setattr(zoo, "fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("fetched"))
     with pytest.raises(InputError, match=r"multiple of the patch size of .*, 16; got 230"):
         load_backbone(name, device="cpu", image_size=230)
 
 
 def test_missing_packages_of_multilingual_towers_are_told_before_any_download(monkeypatch):
-    monkeypatch.setattr(zoo, "fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("fetched"))
     monkeypatch.setattr(architectures, "MULTILINGUAL", ("no_such_package",))
     for name in ("xlm-roberta-base-ViT-B-32", "ViT-H-14-worldwide"):
         (tag,) = open_clip.list_pretrained_tags_by_model(name)
@@ -301,7 +302,7 @@ def test_a_model_repository_is_refused_by_its_config_before_its_weights_are_fetc
     config = deepcopy(TINY_CONFIG)
     config["vision_cfg"]["timm_model_name"] = "vit_base_patch16_siglip_224"
     put_in_cache(hub_cache, "org/name", "open_clip_config.json", json.dumps({"model_cfg": config}))
-    monkeypatch.setattr(zoo, "fetch_repository", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(open_clip_family, "fetch_repository", lambda *_: pytest.fail("fetched"))
     with pytest.raises(InputError, match=r"'hf-hub:org/name' is timm's"):
         load_backbone("hf-hub:org/name", device="cpu")
 

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from tests.towers import TINY_CONFIG, tiny_backbone, tiny_clip, tiny_viclip_backbone, write_config
 from videogem.backbones import zoo
+from videogem.backbones.family import set_precision
 from videogem.backbones.openclip import OpenCLIPBackbone
-from videogem.backbones.zoo import set_precision
 from videogem.datasets.base import Item
 from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import parse_method
@@ -44,7 +44,7 @@ def rebuilt(*, image_size=None, pictures=None, quick_gelu=False, change=None, dt
         with torch.no_grad():
             change(model)
     model.visual.preprocess_cfg = pictures or {}
-    set_precision(model, dtype)
+    set_precision(model.visual, dtype)
     return OpenCLIPBackbone(model, lambda texts: texts, name="tiny", image_size=image_size)
 
 
