@@ -20,9 +20,13 @@ from videogem.errors import InputError
 _ALEMBIC = threading.Lock()  # its context is one per process
 WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
 PATIENCE = 30.0  # seconds that work in the background waits for others to let go of the database
-CONNECT_S = 3  # seconds; a database machine that is gone answers nothing
-SILENCE_MS = 10_000  # milliseconds after which a connection without any answer is given up
+CONNECT_S = 2  # seconds of the 3 that Label Studio waits for /setup; a dead machine never answers
+SILENCE_S = 10.0  # seconds after which a connection without any answer is given up
+SURELY_S = 0.7  # beyond a caller's patience until a silent server is looked into
 OUTAGES = tuple(f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "READONLY"))
+# PostgreSQL's: connection, transaction rolled back, no resources, shut down, its system's errors,
+# read-only, lock not to be had.
+STATES = ("08", "40", "53", "57P", "58", "25006", "55P03")
 COMMON: dict[str, Any] = {
     "hide_parameters": True,
     "json_serializer": json_text,
@@ -64,8 +68,14 @@ def is_outage(error: BaseException) -> bool:
     """Whether the database is locked, full, read-only or gone, whatever it was asked for."""
     if not isinstance(error, sa.exc.DBAPIError):
         return isinstance(error, DatabaseBusyError | sa.exc.PendingRollbackError)
-    return error.connection_invalidated or (
-        getattr(error.orig, "sqlite_errorname", "").startswith(OUTAGES)
+    return (
+        error.connection_invalidated
+        or (
+            isinstance(error, sa.exc.OperationalError)
+            and getattr(error.orig, "sqlstate", "") is None
+        )
+        or getattr(error.orig, "sqlite_errorname", "").startswith(OUTAGES)
+        or (getattr(error.orig, "sqlstate", None) or "").startswith(STATES)
     )
 
 
@@ -113,7 +123,7 @@ def open_engine(url: str) -> sa.Engine:
 
 
 def _open_server(url: sa.URL) -> sa.Engine:
-    given = {"connect_timeout": CONNECT_S, "tcp_user_timeout": SILENCE_MS}
+    given = {"connect_timeout": CONNECT_S, "tcp_user_timeout": int(1000 * SILENCE_S)}
     options = {}
     if url.get_backend_name() == "postgresql":
         options = {name: value for name, value in given.items() if name not in url.query}
@@ -121,8 +131,19 @@ def _open_server(url: sa.URL) -> sa.Engine:
         url, pool_pre_ping=True, connect_args=options, pool_timeout=CONNECT_S, **COMMON
     )
     if url.get_backend_name() == "postgresql":
+        _never_wait_in_vain(engine)
         sa.event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _never_wait_in_vain(engine: sa.Engine) -> None:
+    from backend.database.silence import Server  # imports the driver, which SQLite does without
+
+    server = Server(lambda: min(SILENCE_S, _patience.get() + SURELY_S))
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        return server.connect(*args, **options)
 
 
 def writer_lock(engine: sa.Engine) -> AbstractContextManager[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.database.engine import clock, migrate, open_engine, writer_lock
+from backend.database.engine import clock, migrate, open_engine, short, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.owners import Owners
 from backend.database.schema import job_configs, job_projects, jobs
@@ -93,7 +93,7 @@ class JobLeases:
                 self.free_dead()
                 self._clean()
             except (sa.exc.SQLAlchemyError, OSError) as error:
-                logger.warning("leases of jobs could not be renewed: %s", error)
+                logger.warning("leases of jobs could not be renewed: %s", short(error))
 
     def free_dead(self) -> None:
         """Give back what processes of this machine held that are gone: nobody waits for leases."""

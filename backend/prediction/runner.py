@@ -214,7 +214,7 @@ class Runner:
                 if self._stop:
                     raise
                 logger.warning("%d finished predictions wait for the database: %s",
-                               len(outcomes), error)  # fmt: skip
+                               len(outcomes), short(error))  # fmt: skip
                 with self._jobs.changed:
                     self._jobs.changed.wait_for(lambda: self._stop, NOTE_AGAIN)
         for job, _ in outcomes:

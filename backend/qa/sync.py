@@ -181,16 +181,19 @@ def keep_in_sync(
     """Sync all known projects: at once, on a timer, and soon after an event without its payload.
 
     What was missed while nobody listened can be found in no other way than at the start; so with
-    ``every_s`` 0 only the timer is off. Of several backends on one store one syncs at a time, and
+    ``every_s`` 0 only the timer is off, and a round that met no database or no Label Studio is
+    made again until it does. Of several backends on one store one syncs at a time, and
     the others leave out what it has compared meanwhile.
     """
     stop = stop or store.closed
     told: dict[ProjectKey, str] = {}  # a project that was deleted fails every time: say it once
 
-    def sync_all(since: float) -> None:
+    def sync_all(since: float) -> bool:
+        """Whether all could be asked for: a server or database that is gone may soon be back."""
+        all_there = True
         for project in known_projects(store):
             if stop.is_set():
-                return
+                break
             try:
                 api = connections.get(project)
                 if api is None or not api.has_token or _is_synced(store, project, since):
@@ -204,8 +207,12 @@ def keep_in_sync(
                         project.id, project.server or "Label Studio", error,
                     )  # fmt: skip
                 told[project] = str(error)
+                all_there &= error.status is not None and error.status < 500
+            except (sa.exc.SQLAlchemyError, OSError):
+                raise
             except Exception:  # one project's trouble is not the next one's
                 logger.exception("project %d could not be synced", project.id)
+        return all_there
 
     wished = time.monotonic()
 
@@ -214,16 +221,20 @@ def keep_in_sync(
         stop.wait(START_S)
         while not stop.is_set():
             store.sync_wanted.clear()
+            all_there = True
             try:
                 since = database_time(store) - (time.monotonic() - wished)
                 with in_turn(store.engine, "sync", stop) as mine:
                     if mine:
-                        sync_all(since)
+                        all_there = sync_all(since)
             except (sa.exc.SQLAlchemyError, OSError) as error:
+                all_there = False
                 logger.warning("projects are synced later: %s", short(error))
             except Exception:  # the top of a thread: the next round tries again
                 logger.exception("the store's projects cannot be read")
             stop.wait(SHORTEST_GAP_S)
+            if not all_there and not store.sync_wanted.is_set():
+                continue  # what this round left out, and no more
             if not stop.is_set():
                 wanted = store.sync_wanted.wait(timeout=every_s or None)
                 # By the timer, what another backend did not long ago does for this one, too.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from backend.database.engine import patience
+from backend.database.engine import patience, short
 from backend.database.keys import ProjectKey
 from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, other_event, suggest
@@ -109,7 +109,7 @@ def _job_list_is_spared(key: ProjectKey) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        logger.error("project %s: the job list cannot be written: %s", key.id, error)
+        logger.error("project %s: the job list cannot be written: %s", key.id, short(error))
 
 
 @routes.post("/predict")
@@ -169,7 +169,8 @@ def webhook() -> tuple[Response, int]:
             try:
                 _heed(body, service)
             except SQLAlchemyError as error:
-                logger.warning("the job list is busy or gone; the event is heeded later: %s", error)
+                logger.warning("the job list is busy or gone; the event is heeded later: %s",
+                               short(error))  # fmt: skip
                 service.store.set_aside(body, server)
     return jsonify(status="ok"), 201
 
@@ -237,8 +238,7 @@ def not_kept(error: NotKeptError) -> Response:
 
 @routes.app_errorhandler(SQLAlchemyError)
 def no_database(error: SQLAlchemyError) -> Response:
-    reason = str(error).partition("\n")[0]
-    logger.error("%s: the database cannot be used: %s", request.path, reason)
+    logger.error("%s: the database cannot be used: %s", request.path, short(error))
     return _refusal(503, "The database cannot be used just now; see /health?details and the log.")
 
 

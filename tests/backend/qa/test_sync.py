@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
@@ -153,6 +154,37 @@ def test_an_event_without_payload_starts_a_sync_by_itself(store, monkeypatch):
     stop.set()
     store.sync_wanted.set()
     thread.join(timeout=5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("missing", ["Label Studio", "database"])
+def test_a_sync_at_start_that_met_nobody_is_made_again(store, monkeypatch, missing):
+    """Without a timer nothing else would ever look for what was missed."""
+    api = FakeLabelStudio(*many(3))
+    store.merge("", Changes(projects=[{**project_row(api.project(1), CREATED), "id": 1}]))
+    api.down = missing == "Label Studio"
+    rounds, gone = [], missing == "database"
+
+    class Connections:
+        def get(self, key):
+            rounds.append(key)
+            if gone and len(rounds) < 3:
+                raise sa.exc.OperationalError("SELECT 1", {}, Exception("gone"))
+            return api
+
+    monkeypatch.setattr(sync, "START_S", 0.0)
+    monkeypatch.setattr(sync, "SHORTEST_GAP_S", 0.05)
+    stop = threading.Event()
+    thread = keep_in_sync(store, Connections(), every_s=0, stop=stop)
+    wait_for(lambda: len(rounds) > 2)
+    api.down = False
+    wait_for(lambda: summary(store, ONE)["n"] == 3)
+    calls = len(rounds)
+    time.sleep(0.3)
+    assert len(rounds) <= calls + 1  # once it went well, nothing more is asked
+    stop.set()
+    store.sync_wanted.set()
+    thread.join(timeout=10)
     assert not thread.is_alive()
 
 
