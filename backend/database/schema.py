@@ -15,6 +15,9 @@ were last seen (Unix time, the database's clock).
 ``review_rounds`` are draws of tasks to review (kind ``plan``) and bulk acceptances (``accept``):
 which tasks there were, and which were taken with what chance. They cannot be worked out anew.
 
+``audit_marks`` are what people said of suspects, one row each time. The last row of an annotation's
+frame counts while the annotation is as it was ``seen``. They cannot be worked out anew either.
+
 Ids are Label Studio's and unique on one ``server`` only (`backend.database.keys`).
 
 Times are ISO strings in UTC with microseconds (``2026-01-31T12:00:00.000000Z``), so that the order
@@ -139,6 +142,26 @@ review_rounds = sa.Table(
     sa.Column("created_at", sa.String(32), nullable=False),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Index("review_rounds_of_project", "server", "project_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+audit_marks = sa.Table(
+    "audit_marks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("server", sa.String(400), nullable=False, default=""),
+    sa.Column("project_id", sa.Integer),
+    sa.Column("task_id", sa.Integer),
+    sa.Column("annotation_id", sa.Integer, nullable=False),
+    sa.Column("item", sa.Integer, nullable=False),
+    sa.Column("version", sa.String(40), nullable=False),  # of the annotation
+    sa.Column("seen", sa.String(64), nullable=False),  # digest of its regions
+    sa.Column("reasons", sa.JSON, nullable=False),  # codes for which it was suspected
+    sa.Column("verdict", sa.String(8), nullable=False),  # fine, fix, or open: taken back
+    sa.Column("marked_by", sa.String(100), nullable=False, default=""),
+    sa.Column("marked_at", sa.String(32), nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Index("audit_marks_of_project", "server", "project_id", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -15,6 +15,7 @@ from backend.database.keys import ProjectKey
 from backend.database.schema import (
     PREDICTIONS_KNOWN,
     annotations,
+    audit_marks,
     facts,
     inbox,
     predictions,
@@ -124,7 +125,7 @@ def move(connection: sa.Connection, old: str, new: str, project: int | None = No
     moved = 0
     owned = (
         projects, tasks, annotations, predictions, scores, project_webhooks, quality_targets,
-        review_rounds,
+        review_rounds, audit_marks,
     )  # fmt: skip
     for rows in owned:
         twin = rows.alias()

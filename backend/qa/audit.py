@@ -30,8 +30,13 @@ def audit_reasons() -> Mapping[str, Reason]:
     return {one.code: one for one in sorted(found, key=lambda one: (-one.weight, one.code))}
 
 
-def find_suspects(items: Sequence[Item]) -> list[Suspect]:
-    """All suspects, the most suspicious item first, each with all its reasons together."""
+def find_suspects(
+    items: Sequence[Item], weights: Mapping[str, float] | None = None
+) -> list[Suspect]:
+    """All suspects, the most suspicious item first, each with all its reasons together.
+
+    ``weights``, by code, stand for the reasons' own.
+    """
     known = audit_reasons()
     found = [
         Suspect(doubt.item.id, reason.code, doubt.severity, doubt.detail)
@@ -40,7 +45,7 @@ def find_suspects(items: Sequence[Item]) -> list[Suspect]:
     ]
     rank: dict[str, float] = defaultdict(lambda: 1.0)
     for suspect in found:
-        weight = known[suspect.reason].weight
+        weight = (weights or {}).get(suspect.reason, known[suspect.reason].weight)
         rank[suspect.id] *= 1 - min(0.99, weight * (0.5 + suspect.severity / 2))
     order = list(known)
     return sorted(found, key=lambda s: (rank[s.id], s.id, order.index(s.reason)))

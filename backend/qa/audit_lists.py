@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa.events import Row
-from backend.qa.queries import of_project, readable_rows, told_apart
+from backend.qa.marks import Place, codes_of, evidence, marks_of, place_of, weights
+from backend.qa.queries import of_project, of_project_rows, readable_rows, told_apart
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
 from backend.qa.times import now
@@ -51,10 +52,11 @@ def make_list(store: Store, project: ProjectKey | None) -> AuditList:
         (row["server"], row["annotation_id"]): row for row in rows if row["kind"] == "annotation"
     }
     known = {(row["server"], row["annotation_id"]) for row in rows}
+    learned = weights(evidence(marks_of(store, project)))
     annotations = [a for a in annotations if (a["server"], a["id"]) in known]
     listed = [
         {**suspect, **{name: verdict[name] for name in NAMES}}
-        for suspect in suspects(audit_items(tasks, annotations, rows))
+        for suspect in suspects(audit_items(tasks, annotations, rows), learned)
         if (verdict := verdicts.get((suspect["server"], suspect["annotation_id"]))) is not None
     ]
     return AuditList(listed, version, at)
@@ -85,6 +87,17 @@ class AuditLists:
                     ).start()
                 return known
         return self._keep(project, make_list(self._store, project))
+
+    def reasons(self, place: Place, project: ProjectKey) -> set[str]:
+        """Codes for which a frame of a project is on a list, the newest of those kept first."""
+        with self._lock:
+            kept = list(self._lists.values())[::-1]
+        if not kept:
+            rows = self._store.ledger.look().rows
+            own = rows.where("kind", "annotation") & of_project_rows(rows, project)
+            kept = [self.get(project, int(own.sum()))]
+        listed = (suspect for made in kept for suspect in made.suspects)
+        return next((codes_of(s) for s in listed if place_of(s) == place), set())
 
     def _work(self, project: ProjectKey | None) -> None:
         """Make the list until nothing has changed meanwhile, with rests between."""

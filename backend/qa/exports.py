@@ -22,6 +22,10 @@ COLUMNS = (
     "item", "frame", "annotator", "model_version", "score", "ground_truth", "independent",
     "accepted", "lead_time", "at", "server",
 )  # fmt: skip
+MARK_COLUMNS = (
+    "id", "project_id", "task_id", "annotation_id", "item", "verdict", "reasons", "marked_by",
+    "marked_at", "note", "counts", "server",
+)  # fmt: skip
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
@@ -36,9 +40,20 @@ def regions_csv(store: Store, filters: Filters) -> str:
     return buffer.getvalue()
 
 
+def marks_csv(marks: Sequence[Row]) -> str:
+    """One line for each time that somebody marked a suspect (`marks.all_marks`)."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, MARK_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for mark in marks:
+        cells = {**mark, "reasons": " ".join(mark["reasons"])}
+        writer.writerow({name: _cell(cells[name]) for name in MARK_COLUMNS})
+    return buffer.getvalue()
+
+
 def plain(report: Row) -> Row:
     """The report without what only serves the page."""
-    return {name: value for name, value in report.items() if name != "choices"}
+    return {name: value for name, value in report.items() if name not in ("choices", "suspects")}
 
 
 def report_html(report: Mapping[str, Any], cards: Sequence[Row] = ()) -> str:

@@ -1,7 +1,6 @@
 """All figures of a selection of annotations, as one plain dictionary."""
 
 import math
-from collections import Counter
 
 import numpy as np
 
@@ -9,13 +8,13 @@ from backend.database import schema
 from backend.database.keys import ProjectKey, project_text
 from backend.qa.agreement import agreement_matrix
 from backend.qa.annotators import annotator_table
-from backend.qa.audit import audit_reasons
 from backend.qa.audit_lists import AuditList, AuditLists, make_list
 from backend.qa.compare import side_by_side
 from backend.qa.curve import SMALL_N, curve
 from backend.qa.events import Row
 from backend.qa.figures import NO_SHARE
 from backend.qa.ledger import Snapshot
+from backend.qa.marks import reviewed
 from backend.qa.queries import resolve
 from backend.qa.reliability import reliability
 from backend.qa.selection import Filters, Selection, names_of
@@ -62,7 +61,8 @@ def build_report(
         "target": judge(target_of(store, project), found),
         "versions": side_by_side(selection),
         "throughput": throughput(selection.annotations, servers_shown=shown),
-        **_audit(selection, audit, snapshot),
+        **(listed := _audit(selection, audit, snapshot)),
+        **reviewed(store, listed["suspects"], project),
         "agreement": agreement_matrix(
             selection.annotations, snapshot.overlaps, servers_shown=shown
         ),
@@ -210,14 +210,12 @@ def _accepted(counted: Table) -> Row:
 
 
 def _audit(selection: Selection, audit: AuditList, snapshot: Snapshot) -> Row:
-    """The suspects among the selected annotations."""
+    """The suspects among the selected annotations, marked or not."""
     chosen = set(selection.annotations["annotation"].tolist())
     find = snapshot.vocabulary["annotation"].find
     listed = [s for s in audit.suspects if find((s["server"], s["annotation_id"])) in chosen]
-    counts = Counter(reason for s in listed for reason in {r["reason"] for r in s["reasons"]})
     return {
-        "audit": listed,
-        "audit_counts": {reason: counts[reason] for reason in audit_reasons() if counts[reason]},
+        "suspects": listed,
         "audit_as_of": None if audit.version == snapshot.version else audit.at or "",
     }
 

@@ -1,7 +1,7 @@
 """The store's annotations as items of the audit, and the ranked list with links to the tasks."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.labeling.forms import types_of
@@ -40,10 +40,10 @@ def audit_items(
     return items
 
 
-def suspects(items: Sequence[Item]) -> list[Row]:
-    """Suspect annotations, worst first, each with all its reasons."""
+def suspects(items: Sequence[Item], weights: Mapping[str, float] | None = None) -> list[Row]:
+    """Suspect annotations, worst first, each with all its reasons; see ``find_suspects``."""
     rows: dict[str, Row] = {}
-    for suspect in find_suspects(items):
+    for suspect in find_suspects(items, weights):
         annotation, index, server = suspect.id.split(":", 2)
         row = rows.setdefault(
             suspect.id,

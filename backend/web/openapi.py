@@ -86,6 +86,7 @@ PROJECT: Schema = {
     "type": ["integer", "string", "object", "null"],
 }
 CONFIG: Schema = {"type": "string", "description": "The project's labeling config, XML."}
+VERDICT: Schema = {"enum": ["fine", "fix", "open"]}
 LEVELS: Schema = {"enum": ["ok", "warning", "failure"]}
 
 
@@ -272,12 +273,53 @@ def _schemas() -> Schema:
             agreement=open_list,
             audit=open_list,
             audit_counts={"type": "object", "additionalProperties": COUNT},
+            marks=_object(
+                "Marks that count, and what they say of the reasons.",
+                fine=COUNT,
+                fix=COUNT,
+                evidence={"type": "object", "additionalProperties": _ref("Share")},
+            ),
             projects=open_list,
             sync_errors=open_list,
             without_prediction=COUNT,
             inbox=_object(events=COUNT, waiting=COUNT, failed=COUNT),
             unreadable=COUNT,
             left_out=COUNT,
+        ),
+        "NewMark": _object(
+            "What somebody says of a suspect; also taken as a form with the same fields.",
+            needs="annotation verdict",
+            annotation=COUNT,
+            item={**COUNT, "description": "number of the frame in a list, from 0"},
+            server={**TEXT, "description": "whose annotation, where several servers have one"},
+            verdict=VERDICT,
+            by={**TEXT, "description": "a name; of no effect where a password is asked for"},
+            note=TEXT,
+            seen={**TEXT, "description": "refused where the annotation is no longer this"},
+        ),
+        "Mark": _object(
+            "What somebody said of a suspect; the last word on a frame counts until it changes.",
+            needs="server project_id task_id annotation_id item version seen reasons verdict "
+            "marked_by marked_at note",
+            id=COUNT,
+            server=TEXT,
+            project_id=_maybe(COUNT),
+            task_id=_maybe(COUNT),
+            annotation_id=COUNT,
+            item=COUNT,
+            version=TEXT,
+            seen=TEXT,
+            reasons=_list(TEXT),
+            verdict=VERDICT,
+            marked_by=TEXT,
+            marked_at=TEXT,
+            note=_maybe(TEXT),
+            counts={"type": "boolean"},
+        ),
+        "Marks": _object(
+            "The evidence is the share of a reason's marked suspects that were to be fixed.",
+            marks=_list(_ref("Mark")),
+            evidence={"type": "object", "additionalProperties": _ref("Share")},
         ),
         "Coco": _object(
             "A COCO detection file.",
@@ -421,6 +463,28 @@ def _paths() -> Schema:
                     _query("second", "another one"),
                 ),
             )
+        },
+        "/qa/marks": {
+            "post": _route(
+                "Say of a suspect that it is fine or to be fixed, or take that back",
+                _json("Mark"),
+                status=201,
+                body="NewMark",
+                more={
+                    303: "For forms: on to the page they name.",
+                    409: "The annotation was changed since it was looked at.",
+                },
+            )
+        },
+        "/qa/marks.json": {
+            "get": _route(
+                "Every mark, and what they say of the reasons",
+                _json("Marks"),
+                parameters=(OF_PROJECT,),
+            )
+        },
+        "/qa/marks.csv": {
+            "get": _route("Every mark", _kinds("text/csv"), parameters=(OF_PROJECT,))
         },
         "/qa/regions.csv": {
             "get": _route("Every region with its facts", _kinds("text/csv"), parameters=FILTERS)

@@ -21,6 +21,7 @@ from backend.qa.charts import breakdown_chart, curve_chart
 from backend.qa.coco import coco_json
 from backend.qa.compare import compared
 from backend.qa.estimates.project import estimate_project
+from backend.qa.marks import reviewed
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import resolve, summary
 from backend.qa.report import build_report, standing
@@ -31,6 +32,7 @@ from backend.qa.table import DIMENSIONS
 from backend.qa.views import PER_PAGE, template_filters, thumbnail
 from backend.settings import Settings
 from backend.web import service as backend_service
+from backend.web.quality_marks import add_mark_routes
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -85,7 +87,9 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
                 kept[filters, revision, audits.made] = found
                 while len(kept) > KEEP:
                     kept.popitem(last=False)
-        return {**found, **standing(store, filters.project)}
+        project = resolve(store, filters.project)
+        told = reviewed(store, found["suspects"], project)
+        return {**found, **told, **standing(store, filters.project)}
 
     @pages.get("/qa")
     def page() -> str:
@@ -149,6 +153,8 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     def coco() -> Response:
         text = coco_json(store, Filters.of(request.args))
         return _download(text, "application/json", "annotations_coco.json")
+
+    add_mark_routes(pages, store, settings, audits)
 
     @pages.get("/qa/report.html")
     def report_html() -> Response:

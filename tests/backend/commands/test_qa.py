@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
+from backend.qa.marks import Verdict, put_mark
 from backend.qa.store import Store
 from tests.http_server import Answer, http_server
 from tests.qa_events import annotation, box, created
+from tests.qa_marks import place, send, tiny
 from tests.qa_world import team_events
 from videogem.errors import InputError
 
@@ -111,3 +113,22 @@ def test_much_is_removed_only_when_forced(label_studio, tmp_path):
     assert "12 of 12 annotations" in stopped.stderr
     forced = run(*arguments, "--force")
     assert (forced.exit_code, "12 removed" in forced.stdout) == (0, True), forced.output
+
+
+def test_marks_as_table_csv_and_json(tmp_path):
+    url = f"sqlite:///{tmp_path}/qa.db"
+    store = Store(url)
+    send(store, created(tiny(1)), created(tiny(2)))
+    store.close()
+    assert "Nothing is marked yet" in run("marks", "--database", url).stdout
+    store = Store(url)
+    put_mark(store, place(1), Verdict.fix, by="Ana", reasons=["tiny"])
+    put_mark(store, place(2), Verdict.fine, by="Ana", reasons=["tiny"])
+    store.close()
+    assert "50.0 % (9.5 to 90.5 %)" in run("marks", "--database", url, "--project", "1").stdout
+    assert isinstance(run("marks", "--database", url, "--project", "9").exception, InputError)
+    found = json.loads(run("marks", "--database", url, "--format", "json").stdout)
+    assert [mark["verdict"] for mark in found["marks"]] == ["fix", "fine"]
+    out = tmp_path / "marks.csv"
+    run("marks", "--database", url, "--format", "csv", "--out", str(out))
+    assert len(out.read_text().splitlines()) == 3

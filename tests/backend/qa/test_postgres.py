@@ -4,6 +4,7 @@ import itertools
 import random
 import threading
 import time
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from backend.qa.store import Store
 from tests.backend.prediction.test_batch import wait_for
 from tests.postgres import MISSING, postgres, server_program
 from tests.qa_events import all_recorded
+from tests.qa_marks import check_marks, check_migration_of_0009
 from tests.qa_servers import (
     check_hostile_values,
     check_migration,
@@ -57,6 +59,13 @@ def test_a_store_of_before_is_migrated_without_loss(empty_url):
 
 def test_a_store_of_the_fourth_revision_is_migrated_without_loss(empty_url):
     check_migration_of_0004(empty_url)
+
+
+def test_marks_and_their_migration_up_and_down(empty_url):
+    check_migration_of_0009(empty_url)
+    with closing(Store(empty_url)) as store:
+        store.adopt("http://emptied.example")
+        check_marks(store)
 
 
 def test_values_that_json_allows_and_postgresql_does_not(empty_url):

@@ -1,0 +1,117 @@
+"""Marks of suspects over HTTP: put one, and take all of them with you."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from backend.database.keys import ProjectKey, read_project
+from backend.qa.audit_lists import AuditLists
+from backend.qa.exports import marks_csv
+from backend.qa.marks import (
+    ChangedError,
+    Place,
+    Verdict,
+    all_marks,
+    evidence,
+    find_annotation,
+    put_mark,
+)
+from backend.qa.queries import resolve
+from backend.qa.store import Store
+from backend.settings import Settings
+from backend.web.json_body import read_json
+from videogem.errors import InputError
+
+
+def add_mark_routes(pages: Blueprint, store: Store, settings: Settings, audits: AuditLists) -> None:
+    """Routes of marks, on the blueprint of the quality pages."""
+
+    @pages.post("/qa/marks")
+    def put() -> BaseResponse | tuple[Response, int]:
+        values = _values()
+        place = Place(
+            _text(values, "server"), _number(values, "annotation"), _number(values, "item", 0)
+        )
+        given = _text(values, "verdict")
+        if given not in set(Verdict):
+            raise InputError(f"verdict must be {', '.join(Verdict)}, got {given[:50]!r}.")
+        known = find_annotation(store, place)
+        place = place._replace(server=known["server"])
+        row = put_mark(
+            store,
+            place,
+            Verdict(given),
+            by=user_name(settings) or _text(values, "by"),
+            reasons=audits.reasons(place, ProjectKey(known["server"], known["project_id"] or 0)),
+            note=_text(values, "note"),
+            seen=_text(values, "seen"),
+        )
+        if request.is_json:
+            return jsonify(row), 201
+        return redirect(local_address(_text(values, "next")), code=HTTPStatus.SEE_OTHER)
+
+    @pages.get("/qa/marks.json")
+    def marks_as_json() -> Response:
+        marks = all_marks(store, _project())
+        return jsonify(marks=marks, evidence=evidence(marks))
+
+    @pages.get("/qa/marks.csv")
+    def marks_as_csv() -> Response:
+        answer = Response(
+            marks_csv(all_marks(store, _project())), content_type="text/csv; charset=utf-8"
+        )
+        answer.headers["Content-Disposition"] = 'attachment; filename="marks.csv"'
+        return answer
+
+    @pages.errorhandler(ChangedError)
+    def changed(error: ChangedError) -> tuple[Response, int]:
+        return jsonify({"error": str(error)}), HTTPStatus.CONFLICT
+
+    def _project() -> ProjectKey | None:
+        text = request.args.get("project", "").strip()
+        return resolve(store, read_project(text) if text else None)
+
+
+def user_name(settings: Settings) -> str:
+    """Who has signed in to this backend; empty where it asks for no password."""
+    given = request.authorization
+    return str(given.username or "") if given and settings.basic_auth_user else ""
+
+
+def local_address(text: str) -> str:
+    """Where to go next within the quality pages; never to another site.
+
+    >>> local_address("/qa/review?at=3"), local_address("//evil.example/qa")
+    ('/qa/review?at=3', '/qa')
+    """
+    inside = text.startswith("/qa") and text.isascii() and text.isprintable() and "\\" not in text
+    return text if inside else "/qa"
+
+
+def _values() -> Mapping[str, Any]:
+    if not request.is_json:
+        return request.form
+    values = read_json(request.get_data(cache=False))
+    if not isinstance(values, dict):
+        raise InputError("A mark is a JSON object with annotation and verdict.")
+    return values
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{name} must be a text, got {str(value)[:50]!r}.")
+    return value or ""
+
+
+def _number(values: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = values.get(name, default)
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 11:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        came = "nothing" if value is None else repr(str(value)[:50])
+        raise InputError(f"{name} must be a whole number from 0, got {came}.")
+    return value
