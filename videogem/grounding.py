@@ -12,6 +12,7 @@ The method from top to bottom:
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,7 @@ from videogem.backbones.zoo import decode_on_device, load_backbone
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.confidence import agreement_score
-from videogem.method.places import NarrationPlaces, Places, find_places
+from videogem.method.places import Places, find_places
 from videogem.method.settings import (
     Dtype,
     JpegDecoder,
@@ -36,6 +37,7 @@ from videogem.method.settings import (
     method_settings,
     version_string,
 )
+from videogem.method.signals import NEUTRAL_PROMPTS, Measured, compared, frame_signals, measure
 from videogem.method.similarity import frame_similarities, patch_similarities
 from videogem.narration.prompts import Words, parse
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
@@ -185,7 +187,14 @@ class VideoGEM(Grounder):
             target = target.view(-1, 1, 1, 1, 1).expand(*similarities.shape[:-1], 1)
             similarities = similarities.gather(-1, target)
         size_hw = (rows * patch, columns * patch)
-        return find_places(similarities[..., 0], size_hw, self.settings.box_threshold)
+        signals = frame_signals(self.backbone, tokens, embeddings, self._neutral)
+        return find_places(similarities[..., 0], size_hw, self.settings.box_threshold, signals)
+
+    @cached_property
+    def _neutral(self) -> Float[Tensor, "Q E"]:
+        """Embeddings of the neutral prompts, which every frame is compared with."""
+        with torch.inference_mode():
+            return self.backbone.encode_texts(NEUTRAL_PROMPTS)
 
     @torch.inference_mode()
     def ground_tokens(
@@ -198,7 +207,7 @@ class VideoGEM(Grounder):
         """Ground parsed narrations in clips whose tokens are at hand, as one batch."""
         prompts = self._select_prompts(tokens, words)
         counts = [len(each) for each in words]
-        found: list[list[Grounding]] = [[] for _ in clips]
+        found: list[list[Measured]] = [[] for _ in clips]
         for start in range(0, max(counts, default=0), SENTENCES_AT_ONCE):
             members = [place for place, count in enumerate(counts) if count > start]
             stop = min(start + SENTENCES_AT_ONCE, max(counts))
@@ -212,31 +221,35 @@ class VideoGEM(Grounder):
             embeddings = self.backbone.encode_texts(texts).unflatten(0, (len(members), -1))
             part = tokens if len(members) == len(clips) else tokens.samples(members)
             places = self.places([clips[place] for place in members], part, embeddings)
+            measured = measure(places, self.settings.prompt_weights)
             for sample, place in enumerate(members):
-                for index in range(start, min(stop, counts[place])):
-                    first = len(PROMPT_NAMES) * (index - start)
-                    own = places.of(sample, slice(first, first + len(PROMPT_NAMES)))
-                    found[place].append(
-                        self._grounding(
-                            clips[place], narrations[place][index], prompts[place][index], own
-                        )
-                    )
-        return found
+                found[place] += measured[sample][: counts[place] - start]
+        return [
+            [
+                self._grounding(clips[place], narrations[place][index], prompts[place][index], each)
+                for index, each in enumerate(compared(own))
+            ]
+            for place, own in enumerate(found)
+        ]
 
     def _grounding(
-        self, clip: Clip, narration: str, prompts: Prompts, places: NarrationPlaces
+        self, clip: Clip, narration: str, prompts: Prompts, measured: Measured
     ) -> Grounding:
         weights = self.settings.prompt_weights
+        places = measured.places
+        points = places.points
         point = places.merged_point(weights, self.settings.merge)
         box, doubtful = places.action_box(weights)
+        height = agreement_score(places.heights(point), weights)
+        signals = measured.signals(points, point, height, weights)
         return Grounding.lazily(
             places.maps,
             narration=narration,
             prompts=prompts,
-            points=dict(zip(PROMPT_NAMES, places.points, strict=True)),
+            points=dict(zip(PROMPT_NAMES, points, strict=True)),
             point=point,
             box=box,
-            score=agreement_score(places.heights(point), weights),
+            score=height,
             frame_index=clip.frame_index,
             time=clip.time,
             size_wh=clip.size_wh,
@@ -244,6 +257,7 @@ class VideoGEM(Grounder):
             model_version=self._version,
             window=tuple(clip.times.tolist()),
             doubtful=doubtful,
+            signals=signals,
         )
 
     def _fit(self, clips: Sequence[Clip]) -> list[Clip]:

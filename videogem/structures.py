@@ -6,7 +6,7 @@ top left. Images are RGB uint8. Times are seconds from the start of the source, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -85,6 +85,33 @@ class Prompts:
         return self.verb, self.object, self.action
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What speaks for or against one grounding, from numbers that the method has at hand.
+
+    Similarities are cosines between the class token (the whole frame or clip) and a prompt. What
+    each of them is good for, and how they make the score, is in docs/confidence.md.
+    """
+
+    agreement: float  # 1 less the weighted mean distance of the three peaks from the merged point
+    height: float  # of the merged heatmap at the point, in [0, 1]
+    margin: float  # by which the merged heatmap's highest peak leads its second, in [0, 1]
+    spread: float  # share of the frame where the merged heatmap is above half of its peak
+    verb: float  # similarity
+    object: float  # similarity
+    action: float  # similarity
+    neutral: float  # mean similarity of neutral prompts, see method/signals.py
+    neutral_spread: float  # their standard deviation: small where the model makes out little
+    others: float | None = None  # action less the highest of the clip's other narrations
+    mirrored: float | None = None  # 1 less the distance to the point in the mirrored frame
+    neighbours: float | None = None  # 1 less the largest distance to the points in frames beside it
+
+    def as_dict(self, digits: int = 4) -> dict[str, float]:
+        """Those that were measured, rounded."""
+        found = asdict(self)
+        return {name: round(v, digits) for name, v in found.items() if v is not None}
+
+
 @dataclass(frozen=True, eq=False)
 class Grounding:
     """Where one narration happens in the target frame of a clip.
@@ -106,6 +133,7 @@ class Grounding:
     model_version: str
     window: tuple[float, ...] = ()  # seconds of the frames the model looked at, target included
     doubtful: bool = False  # verb and object name no one place, see boxes.py
+    signals: Signals | None = None  # None: from a system that has none
 
     @classmethod
     def lazily(cls, heatmaps: Callable[[], np.ndarray], **fields: Any) -> "Grounding":

@@ -4,13 +4,13 @@ docs/bulk.md says what each field means; a test holds that it names all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.bulk.units import Ask
-from videogem.structures import PROMPT_NAMES, Box, Clip, Grounding, Point, Prompts
+from videogem.structures import PROMPT_NAMES, Box, Clip, Grounding, Point, Prompts, Signals
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,7 +22,7 @@ SCORE_DIGITS = 4
 FIELDS = (
     "id", "source", "narration", "start", "end", "time", "frame_index", "size", "point", "box",
     "score", "verb", "object", "prompts", "points", "method", "model_version", "task",
-    "item_index", "duration",
+    "item_index", "duration", "signals",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def row_of(read: Read, grounding: Grounding) -> Row:
         "task": ask.task,
         "item_index": ask.item_index,
         "duration": None if read.duration is None else round(read.duration, 6),
+        "signals": None if grounding.signals is None else grounding.signals.as_dict(),
     }
 
 
@@ -90,7 +91,13 @@ def grounding_of(row: Row, version: str, heatmaps: Callable[[], np.ndarray]) -> 
         size_wh=(width, height),
         method=str(row["method"]),
         model_version=version,
+        signals=_signals(row.get("signals")),
     )
+
+
+def _signals(found: Row | None) -> Signals | None:
+    """Of a row; rows of versions before had none."""
+    return None if found is None else Signals(**found)
 
 
 def _fractions(values: Sequence[float], width: int, height: int, count: int) -> list[float]:
@@ -122,5 +129,6 @@ def arrow_schema() -> "pyarrow.Schema":
         "points": pa.list_(pa.list_(pa.float64())), "method": pa.string(),
         "model_version": pa.string(), "task": pa.int64(), "item_index": pa.int32(),
         "duration": pa.float64(),
+        "signals": pa.struct([(field.name, pa.float64()) for field in fields(Signals)]),
     }  # fmt: skip
     return pa.schema([pa.field(name, kinds[name]) for name in FIELDS])

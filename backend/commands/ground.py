@@ -101,6 +101,8 @@ def grounding_json(grounding: "Grounding") -> dict[str, Any]:
         "model_version": grounding.model_version,
         "method": grounding.method,
     }
+    if grounding.signals is not None:
+        data["signals"] = grounding.signals.as_dict()
     if len(grounding.window) > 1:  # a video model: which frames it saw
         data["window"] = [round(time, 6) for time in grounding.window]
     return data

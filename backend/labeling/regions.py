@@ -113,8 +113,11 @@ def plain_region(
     if len(found.grounding.window) > 1:
         seen = ", ".join(f"{time:.3f}" for time in found.grounding.window)
         notes.append(f"The model looked at {seen} s.")
-    if notes:
-        region["meta"] = {"text": notes}
+    meta: dict[str, Any] = {"text": notes} if notes else {}
+    if found.grounding.signals is not None:
+        meta["signals"] = found.grounding.signals.as_dict()
+    if meta:
+        region["meta"] = meta
     return region
 
 
@@ -122,7 +125,7 @@ def add_note(region: Region, note: str) -> None:
     """Show a note first in the details of a region, unless it is there."""
     told = region.get("meta", {}).get("text", [])
     if note not in told:
-        region["meta"] = {"text": [note, *told]}
+        region["meta"] = region.get("meta", {}) | {"text": [note, *told]}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ the range they have once they are upsampled. Only peaks and regions need every p
 where the similarities are, and one copy brings all of it back.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -50,6 +51,8 @@ class Places:
     peaks: Int[np.ndarray, "B P 2"]  # row and column, see `peak_pixel`
     regions: Int[np.ndarray, "B P 4"]  # left, top, right, bottom, see `peak_region`
     size_hw: tuple[int, int]
+    # What was to be brought along of each prompt: see `signals.frame_signals`.
+    brought: Float[np.ndarray, "B P n"]
 
     def of(self, sample: int, prompts: slice) -> "NarrationPlaces":
         """What belongs to one narration: some prompts of a sample."""
@@ -118,12 +121,20 @@ def _between(place: float, size: int, cells: int) -> tuple[int, int, float]:
 
 
 def find_places(
-    similarities: Float[Tensor, "B P h w"], size_hw: tuple[int, int], threshold: float
+    similarities: Float[Tensor, "B P h w"],
+    size_hw: tuple[int, int],
+    threshold: float,
+    bring: Float[Tensor, "B P n"] | None = None,
 ) -> Places:
-    """Peaks of heatmaps, and the regions round them at a threshold, from patch similarities."""
+    """Peaks of heatmaps, and the regions round them at a threshold, from patch similarities.
+
+    ``bring`` are further numbers of each prompt that come to the CPU with the same copy.
+    """
     similarities = similarities.float()
+    if bring is None:
+        bring = similarities.new_empty((*similarities.shape[:2], 0))
     if has_kernel(similarities, size_hw):
-        packed = find_packed(similarities, size_hw, threshold)
+        packed = find_packed(similarities, size_hw, threshold, bring)
         return unpack(packed.cpu(), (similarities.shape[2], similarities.shape[3]), size_hw)
     maps = upsample(similarities, size_hw).cpu().numpy()
     batch, prompts = maps.shape[:2]
@@ -141,6 +152,7 @@ def find_places(
         np.array(peaks).reshape(batch, prompts, 2),
         np.array(regions).reshape(batch, prompts, 4),
         size_hw,
+        bring.cpu().numpy(),
     )
 
 
@@ -154,8 +166,11 @@ def has_kernel(similarities: Tensor, size_hw: tuple[int, int]) -> bool:
 
 
 def find_packed(
-    similarities: Float[Tensor, "B P h w"], size_hw: tuple[int, int], threshold: float
-) -> Float[Tensor, "B P n"]:
+    similarities: Float[Tensor, "B P h w"],
+    size_hw: tuple[int, int],
+    threshold: float,
+    bring: Float[Tensor, "B P n"] | None = None,
+) -> Float[Tensor, "B P m"]:
     """All of `Places` as one tensor on the device, so that one copy brings it back.
 
     The whole numbers in it are far below 2^24, up to which fp32 holds them exactly.
@@ -169,14 +184,16 @@ def find_packed(
     heatmaps = (maps - low) / torch.where(span > 0, span, 1)
     found = peaks_and_regions(heatmaps.flatten(0, 1), threshold).unflatten(0, maps.shape[:2])
     parts = [low.flatten(2), high.flatten(2), found.float(), similarities.flatten(2)]
-    return torch.cat(parts, dim=2)
+    return torch.cat(parts if bring is None else [*parts, bring.float()], dim=2)
 
 
 def unpack(
-    packed: Float[Tensor, "B P n"], grid_hw: tuple[int, int], size_hw: tuple[int, int]
+    packed: Float[Tensor, "B P m"], grid_hw: tuple[int, int], size_hw: tuple[int, int]
 ) -> Places:
     """What `find_packed` put together, on the CPU."""
     found = packed.numpy()
     whole = found[..., 2:8].astype(np.int64)
-    patches = found[..., 8:].reshape(*found.shape[:2], *grid_hw)
-    return Places(patches, found[..., :2], whole[..., :2], whole[..., 2:], size_hw)
+    end = 8 + math.prod(grid_hw)
+    patches = found[..., 8:end].reshape(*found.shape[:2], *grid_hw)
+    spans, peaks, regions = found[..., :2], whole[..., :2], whole[..., 2:]
+    return Places(patches, spans, peaks, regions, size_hw, found[..., end:])

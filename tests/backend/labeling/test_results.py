@@ -9,7 +9,7 @@ from backend.labeling.config import parse_labeling
 from backend.labeling.regions import UNSURE, Found, Shown, Track
 from backend.labeling.results import to_regions, to_video_regions
 from tests.fakes import FakeGrounder
-from videogem.structures import Clip
+from videogem.structures import Clip, Signals
 
 IMAGE = """<View><Image name="i" value="$i"/><Text name="t" value="$t"/>
 <KeyPoint name="p" toName="i"/><Rectangle name="b" toName="i"/></View>"""
@@ -45,3 +45,16 @@ def test_doubt_at_one_key_frame_is_told_of_the_whole_track(doubtful):
     assert len(regions) == 2
     said = "Said: cut the tomato"
     assert notes(regions) == [[said, UNSURE] if any(doubtful) else [said]] * 2
+
+
+def test_signals_lie_beside_the_notes_of_every_region():
+    controls = parse_labeling(IMAGE).targets[0].controls
+    signals = Signals(0.9, 0.8, 0.3, 0.1, 0.2, 0.21, 0.22, 0.01, 0.08)
+    unsure = found(doubtful=True)
+    measured = replace(unsure, grounding=replace(unsure.grounding, signals=signals))
+    metas = [region["meta"] for region in to_regions(measured, controls)]
+    assert metas == [{"text": [UNSURE], "signals": signals.as_dict()}] * 2
+    assert metas[0]["signals"]["action"] == 0.22
+    controls = parse_labeling(VIDEO).targets[0].controls
+    regions = to_video_regions(Track([measured], 0.0, 1.0, Shown(25.0, 2.0)), controls)
+    assert all(region["meta"]["signals"] == signals.as_dict() for region in regions)

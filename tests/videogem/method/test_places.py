@@ -99,9 +99,10 @@ def check(maps, threshold):
 rng = np.random.default_rng(0)
 patches = torch.from_numpy(rng.choice([0, 0.13, 0.41, 0.77, 1], (2, 3, 4, 5)).astype(np.float32))
 patches[0, 0] = 0.3
-expected = places.find_places(patches, (28, 40), 0.41)
-found = places.unpack(places.find_packed(patches, (28, 40), 0.41), (4, 5), (28, 40))
-for name in ("patches", "spans", "peaks", "regions"):
+bring = torch.from_numpy(rng.random((2, 3, 3), np.float32))
+expected = places.find_places(patches, (28, 40), 0.41, bring)
+found = places.unpack(places.find_packed(patches, (28, 40), 0.41, bring), (4, 5), (28, 40))
+for name in ("patches", "spans", "peaks", "regions", "brought"):
     np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 check((rng.random((2, 20, 70)) > 0.6).astype(np.float32), 0.5)
 snake = np.zeros((1, 8, 40), np.float32)
