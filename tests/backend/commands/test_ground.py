@@ -37,6 +37,7 @@ def test_json_is_all_that_is_printed_and_a_picture_is_written(run, picture, tmp_
         "size",
         "model_version",
         "method",
+        "signals",
     ]
     assert data["size"] == [90, 60]
     x1, y1, x2, y2 = data["box"]
