@@ -18,7 +18,7 @@ from videogem.errors import InputError
 if TYPE_CHECKING:
     from backend.commands.support.task_building import Advance, Kind, Moment
     from videogem.media.sources import VideoInfo
-    from videogem.narration.reading import At, Cue, Format
+    from videogem.narration.reading import At, Cue
     from videogem.structures import WordCut
 
 CONFIGS = {"frame": "frame", "frames": "frame_list", "video": "video"}  # of --kind
@@ -145,19 +145,17 @@ def _check(*, kind: str, at: str) -> None:
 def _read_cues(
     video: Path, subtitles: Path | None, format: str | None, info: "VideoInfo"
 ) -> list["Cue"]:
-    from videogem.narration.reading import Format, read_cues
+    from videogem.narration.reading import narration_forms, read_cues
 
     if info.kind != "video":
         raise InputError(f"{video} is no video; tasks are made from a video and its subtitles.")
-    if format is not None and format not in get_args(Format):
-        raise InputError(f"--format must be one of {', '.join(get_args(Format))}, got {format!r}.")
+    if format is not None and format not in narration_forms():
+        raise InputError(f"--format must be one of {', '.join(narration_forms())}, got {format!r}.")
     if subtitles is None:
         subtitles = sidecar_of(video)
     if subtitles is None:
         raise InputError(f"There are no subtitles beside {video.name}; name them with --subtitles.")
-    return read_cues(
-        subtitles, cast("Format | None", format), video=video.name, duration=info.duration
-    )
+    return read_cues(subtitles, format, video=video.name, duration=info.duration)
 
 
 def _scorer(model: str, device: str) -> tuple[Any, int]:

@@ -28,7 +28,7 @@ from videogem.errors import InputError
 from videogem.media.sources import FrameReader, VideoInfo
 from videogem.media.video import clips_from, open_frames
 from videogem.narration.prompts import parse
-from videogem.narration.reading import Cue, Format, guess_format, parse_cues
+from videogem.narration.reading import Cue, guess_format, parse_cues
 from videogem.narration.spoken import without_html
 from videogem.narration.timed_text import has_times, refuse_times
 from videogem.structures import Clip
@@ -108,7 +108,7 @@ def _cues(
     value = target.narration(data)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = "\n".join(value)
-    form: Format | None = None
+    form: str | None = None
     if isinstance(value, str):
         if _untimed(value):
             value = without_html(value, keep_lines=True)

@@ -1,64 +1,34 @@
 """What was said and when: subtitles, transcripts and annotation files → cues; a cue → a time."""
 
-import json
 import math
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from videogem.errors import InputError
 from videogem.media.sources import Seconds
-from videogem.narration.captions import captioned, parse_captions
+from videogem.modules import modules_of
+from videogem.narration import forms
 from videogem.narration.cues import Cue, Word, tidy
 from videogem.narration.decoding import decode
-from videogem.narration.markup import parse_sami, parse_xml
-from videogem.narration.substation import parse_substation
-from videogem.narration.tables import is_table, parse_csv
-from videogem.narration.timed_text import has_times, parse_plain, parse_timed_text
+from videogem.narration.form import Form, Written
 from videogem.narration.transcripts import parse_json
 
 __all__ = [
-    "At", "Cue", "Format", "Word", "candidate_times", "cue_time", "parse_cues", "read_cues",
+    "At", "Cue", "Word", "candidate_times", "cue_time", "parse_cues", "read_cues",
 ]  # fmt: skip
 
-Format = Literal[
-    "srt", "vtt", "sbv", "lrc", "json", "csv", "plain", "ass", "ttml", "xml", "sami", "text"
-]
-"""``plain`` has a time with each line or none at all; ``text`` takes every line as it is."""
 At = Literal["start", "middle", "end"]
 
-_BY_SUFFIX: dict[str, Format] = {
-    ".srt": "srt",
-    ".vtt": "vtt",
-    ".sbv": "sbv",
-    ".lrc": "lrc",
-    ".json": "json",
-    ".json3": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "plain",
-    ".ass": "ass",
-    ".ssa": "ass",
-    ".ttml": "ttml",
-    ".dfxp": "ttml",
-    ".xml": "xml",
-    ".eaf": "xml",
-    ".srv1": "xml",
-    ".srv2": "xml",
-    ".srv3": "xml",
-    ".smi": "sami",
-    ".sami": "sami",
-}
-_COMMENTS = re.compile(r"\A(?:<!--.*?-->\s*|<!doctype[^>]*>\s*)+", re.DOTALL | re.IGNORECASE)
-_MICRODVD = re.compile(r"\{\d+\}\{\d+\}")
 _MAX_BYTES = 64 * 2**20
 
 
 def read_cues(
     path: str | Path,
-    format: Format | None = None,
+    format: str | None = None,
     *,
     video: str | None = None,
     duration: Seconds | None = None,
@@ -82,7 +52,7 @@ def read_cues(
 
 def parse_cues(
     source: str | Sequence[Any] | Mapping[str, Any],
-    format: Format | None = None,
+    format: str | None = None,
     *,
     video: str | None = None,
     duration: Seconds | None = None,
@@ -102,34 +72,32 @@ def parse_cues(
     key = Path(video).stem if video is not None else None
     if not isinstance(source, str):
         return tidy(parse_json(source, video=key, duration=duration), duration=duration)
-    text = source.removeprefix("\ufeff")
-    kind = format or guess_format(text, suffix)
-    cues: list[Cue]
-    if kind in ("srt", "vtt"):
-        cues = parse_captions(text)
-    elif kind == "json":
-        cues = parse_json(_json(text, name), video=key, duration=duration)
-    elif kind == "csv":
-        cues = parse_csv(text, video=key, duration=duration)
-    elif kind == "ass":
-        cues = parse_substation(text)
-    elif kind in ("ttml", "xml"):
-        cues = parse_xml(text, name)
-    elif kind == "sami":
-        cues = parse_sami(text)
-    elif kind in ("sbv", "lrc"):
-        cues = parse_timed_text(text)
-    elif kind in ("plain", "text"):
-        cues = parse_plain(text, duration=duration, untimed=kind == "text")
-    else:
-        raise InputError(f"Unknown narration format {kind!r}; use one of {get_args(Format)}.")
-    found = tidy(cues, duration=duration)
+    said = Written(source.removeprefix("\ufeff"), suffix, name, key, duration)
+    known = narration_forms()
+    if format is not None and format not in known:
+        raise InputError(f"Unknown narration format {format!r}; use one of {', '.join(known)}.")
+    form = _form_of(said) if format is None else known[format]
+    found = tidy(form.read(said), duration=duration)
     if not found:
         raise InputError(
-            f"{name} holds no cue with words in it (read as {kind}); check the file, or name its "
-            f"format: {', '.join(get_args(Format))}."
+            f"{name} holds no cue with words in it (read as {form.name}); check the file, or name "
+            f"its format: {', '.join(known)}."
         )
     return found
+
+
+@cache
+def narration_forms() -> Mapping[str, Form]:
+    """Every form by its name, in the order in which they are looked for.
+
+    Raises:
+        RuntimeError: two have the same name or ending.
+    """
+    found = [form for module in modules_of(forms) for form in module.FORMS]
+    names = Counter(name for form in found for name in (form.name, *form.suffixes))
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise RuntimeError(f"two forms of narration have {', '.join(twice)}")
+    return {form.name: form for form in sorted(found, key=lambda form: (form.rank, form.name))}
 
 
 def read_text(path: Path) -> str:
@@ -145,41 +113,19 @@ def read_text(path: Path) -> str:
     return decode(path.read_bytes(), path.name)
 
 
-def guess_format(text: str, suffix: str = "") -> Format:
+def guess_format(text: str, suffix: str = "") -> str:
     """Content decides where it is plain to see; the name only settles the rest."""
-    head = _COMMENTS.sub("", text.lstrip()[:4000])[:2000]
-    if head.upper().startswith("WEBVTT"):
-        return "vtt"
-    if head.startswith(("<?xml", "<tt", "<transcript", "<timedtext", "<ANNOTATION_DOCUMENT")):
-        return "xml"
-    if re.match(r"<sami\b", head, re.IGNORECASE):
-        return "sami"
-    if head.startswith("[Script Info]") or re.search(r"^Dialogue: ", head, re.MULTILINE):
-        return "ass"
-    if captioned(text):
-        return "srt"
-    if _MICRODVD.match(head):
-        return "plain"
-    if head.startswith(("{", "[{", "[\n", "[ ")) and (
-        suffix not in (".srt", ".vtt", ".txt") or _is_json(text)
-    ):
-        return "json"
-    if suffix not in (".txt", "") or not is_table(text):
-        known = _BY_SUFFIX.get(suffix)
-        # A table by name that has none inside, as a transcript saved as .csv, is read as text.
-        if known is not None and not (known == "csv" and not is_table(text) and has_times(text)):
-            return known
-    if is_table(text):
-        return "csv"
-    return "json" if head.startswith(("{", "[")) and not has_times(text) else "plain"
+    return _form_of(Written(text, suffix)).name
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return False
-    return True
+def _form_of(said: Written) -> Form:
+    known = narration_forms().values()
+    named = (form for form in known if said.suffix in form.suffixes)
+    return (
+        next((form for form in known if form.shows(said)), None)
+        or next((form for form in named if form.fits(said)), None)
+        or next(form for form in known if form.likely(said))
+    )
 
 
 def cue_time(cue: Cue, at: At = "middle", offset: Seconds = 0) -> float:
@@ -207,32 +153,6 @@ def candidate_times(cue: Cue, count: int, offset: Seconds = 0) -> list[float]:
         raise InputError(f"At least one frame must be looked at in a cue, got {count}.")
     length = cue.end - cue.start
     return [max(0.0, cue.start + (place + 0.5) / count * length + offset) for place in range(count)]
-
-
-def _json(text: str, name: str) -> Any:
-    try:
-        return _documents(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = error if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise InputError(f"{name} is not valid JSON ({reason}); export it again.") from None
-
-
-def _documents(text: str) -> Any:
-    """One JSON value; several in a row, as Vosk and JSON lines have them, make a list."""
-    decoder = json.JSONDecoder()
-    text = text.strip()
-    value, place = decoder.raw_decode(text)
-    if place == len(text):
-        return value
-    values = [value]
-    while place < len(text):
-        value, place = decoder.raw_decode(text, _skip_blanks(text, place))
-        values.append(value)
-    return values
-
-
-def _skip_blanks(text: str, place: int) -> int:
-    return place + len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
 
 
 def best_times(

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from videogem.narration.clocks import ARROW, CLOCK, seconds
 from videogem.narration.cues import Cue, Word, plain_text
+from videogem.narration.form import Form, Written
 from videogem.narration.spoken import start_with_names
 
 _TIMING = re.compile(rf"^\s*({CLOCK}){ARROW}({CLOCK})(?:\s.*)?$")
@@ -162,3 +163,13 @@ def _timed(raw: str, shown: _Shown) -> tuple[Word, ...]:
             for step, word in enumerate(spoken)
         ]
     return tuple(words)
+
+
+def _read(said: Written) -> list[Cue]:
+    return parse_captions(said.text)
+
+
+FORMS = (
+    Form("vtt", _read, (".vtt",), shows=lambda said: said.head[:6].upper() == "WEBVTT", rank=10),
+    Form("srt", _read, (".srt",), shows=lambda said: captioned(said.text), rank=50),
+)

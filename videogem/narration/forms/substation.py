@@ -4,9 +4,11 @@ import re
 
 from videogem.narration.clocks import seconds
 from videogem.narration.cues import Cue
+from videogem.narration.form import Form, Written
 
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?:\{[^{}]*\\p0[^{}]*\}|$)")
 _MARKS = re.compile(r"\{[^{}]*\}")
+_DIALOGUE = re.compile(r"^Dialogue: ", re.MULTILINE)
 _BREAKS = re.compile(r"\\[Nnh]")
 _USUAL = "layer,start,end,style,name,marginl,marginr,marginv,effect,text"
 
@@ -32,3 +34,18 @@ def parse_substation(text: str) -> list[Cue]:
 
 def _said(text: str) -> str:
     return " ".join(_BREAKS.sub(" ", _MARKS.sub("", _DRAWING.sub("", text))).split())
+
+
+def _shows(said: Written) -> bool:
+    return said.head.startswith("[Script Info]") or bool(_DIALOGUE.search(said.head))
+
+
+FORMS = (
+    Form(
+        "ass",
+        lambda said: parse_substation(said.text),
+        (".ass", ".ssa"),
+        shows=_shows,
+        rank=40,
+    ),
+)

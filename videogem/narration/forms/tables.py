@@ -9,6 +9,7 @@ from videogem.errors import InputError
 from videogem.media.sources import Seconds
 from videogem.narration.clocks import seconds
 from videogem.narration.cues import Cue
+from videogem.narration.form import Form
 from videogem.narration.items import (
     END_KEYS,
     LENGTH_KEYS,
@@ -19,6 +20,7 @@ from videogem.narration.items import (
     plain_key,
     says_milliseconds,
 )
+from videogem.narration.timed_text import has_times
 
 _VIDEO_KEYS = ("videoid", "video", "vid", "filename", "file")
 _PARTS = "\t;|,"
@@ -162,3 +164,15 @@ def _longest(rows: Sequence[Sequence[str]], places: set[int]) -> int | None:
 
     best = max(sorted(places), key=letters, default=None)
     return best if best is not None and letters(best) else None
+
+
+FORMS = (
+    Form(
+        "csv",
+        lambda said: parse_csv(said.text, video=said.video, duration=said.duration),
+        (".csv", ".tsv"),
+        # A table by name that has none inside, as a transcript saved as .csv, is read as text.
+        fits=lambda said: is_table(said.text) or not has_times(said.text),
+        likely=lambda said: is_table(said.text),
+    ),
+)

@@ -10,9 +10,12 @@ from xml.etree import ElementTree
 from videogem.errors import InputError
 from videogem.media.sources import Seconds
 from videogem.narration.cues import Cue, Word, plain_text
+from videogem.narration.form import Form, Written
 
 _OFFSET_TIME = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|f|t)")
 _CLOCK_TIME = re.compile(r"(?:(\d+):)?(\d+):(\d{1,2}(?:[.,]\d+)?)(?:[:;](\d+(?:\.\d+)?))?")
+_XML = ("<?xml", "<tt", "<transcript", "<timedtext", "<ANNOTATION_DOCUMENT")
+_SAMI = re.compile(r"<sami\b", re.IGNORECASE)
 _SYNC = re.compile(r"<sync\b[^>]*?\bstart\s*=\s*[\"']?(-?\d+)[^>]*>", re.IGNORECASE)
 _PARAGRAPH = re.compile(r"(?=<p\b)", re.IGNORECASE)
 _CLASS = re.compile(r"<p\b[^>]*?\bclass\s*=\s*[\"']?(\w+)", re.IGNORECASE)
@@ -244,3 +247,26 @@ def _elan(root: ElementTree.Element) -> Iterator[Cue]:
         value = annotation.find("ANNOTATION_VALUE")
         if start is not None and value is not None:
             yield Cue(start, end, " ".join("".join(value.itertext()).split()))
+
+
+def _read_xml(said: Written) -> list[Cue]:
+    return parse_xml(said.text, said.name)
+
+
+FORMS = (
+    Form("ttml", _read_xml, (".ttml", ".dfxp"), rank=19),
+    Form(
+        "xml",
+        _read_xml,
+        (".xml", ".srv3", ".srv2", ".srv1", ".eaf"),
+        shows=lambda said: said.head.startswith(_XML),
+        rank=20,
+    ),
+    Form(
+        "sami",
+        lambda said: parse_sami(said.text),
+        (".smi", ".sami"),
+        shows=lambda said: bool(_SAMI.match(said.head)),
+        rank=30,
+    ),
+)
