@@ -93,6 +93,10 @@ class BackgroundModel:
             return ModelStatus("failed", self.version, self._error)
         return ModelStatus("ready", self.version)
 
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is loaded or cannot be."""
+        self._done.wait(timeout)
+
     def get(self, timeout: float | None = None) -> Grounder:
         """The loaded grounder; waits up to ``timeout`` seconds for it.
 

@@ -158,9 +158,11 @@ class Runner:
         on this job list has it.
         """
         if not self._prepared:
-            warm_up()
             self._models.default.start()
-            self._prepared = self._models.default.status.state != "loading"
+            if self._models.default.status.state == "loading":
+                return False
+            warm_up()
+            self._prepared = True
         status = self._models.default.status
         if status.state == "failed" and self._models.ready_elsewhere(status.version):
             return False

@@ -110,8 +110,14 @@ def create_app(
         target=_read_identities, args=(settings,), name="read-weights", daemon=True
     ).start()
     Image.init()  # Pillow's readers are found now, not during the first request
-    threading.Thread(target=validation.warm_up, name="import-sdk", daemon=True).start()
+    threading.Thread(target=_import_sdk, args=(model,), name="import-sdk", daemon=True).start()
     return app
+
+
+def _import_sdk(model: BackgroundModel) -> None:
+    """Import the SDK ahead of the first request, but not while the model needs the processor."""
+    model.wait()
+    validation.warm_up()
 
 
 def configured_model(settings: Settings) -> BackgroundModel:

@@ -7,7 +7,6 @@ import logging
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,7 +29,6 @@ SWITCH_SECONDS = 5e-4
 # New objects until Python looks for circles among the young, the middle-aged and all: a request of
 # some MB makes millions, and all threads wait during each look.
 COLLECT_AFTER = (20_000, 20, 50)
-LOADED_LOOK_S = 1.0  # between two looks whether the model is loaded
 CLOSE_SECONDS = 3.0  # for giving back the jobs under way
 
 
@@ -177,9 +175,8 @@ def keep_collections_short(app: Flask) -> None:
     from backend.labeling.validation import warm_up
     from backend.web.service import KEY
 
+    app.extensions[KEY].models.default.wait()
     warm_up()
-    while app.extensions[KEY].models.default.status.state == "loading":
-        time.sleep(LOADED_LOOK_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

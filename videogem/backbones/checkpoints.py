@@ -6,14 +6,13 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-from open_clip.convert import convert_state_dict
-from open_clip.model import convert_to_custom_text_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from videogem.backbones.base import name_keys
 from videogem.backbones.hub import first_line
+from videogem.backbones.plain_clip import PlainCLIP
 from videogem.errors import InputError
 
 # Written by OpenAI, and by transformers before 4.31; they hold no weights.
@@ -91,6 +90,11 @@ def expand_token_table(state: dict[str, Tensor], vocab_size: int) -> dict[str, T
 
 def as_open_clip(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A checkpoint of another layout (MobileCLIP's, older CoCa's) with open_clip's keys."""
+    if isinstance(model, PlainCLIP):
+        return state
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
     state = convert_state_dict(model, state)
     if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
         state = convert_to_custom_text_state_dict(state)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from open_clip.transformer import ResidualAttentionBlock, TextTransformer, VisionTransformer
 from PIL import Image
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from videogem.backbones.base import (
     walk_blocks,
 )
 from videogem.backbones.compiling import BlockForward
+from videogem.backbones.plain_clip import ImageTower, PlainCLIP
 from videogem.errors import InputError
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
@@ -202,6 +202,10 @@ def squash_bicubic(
 
 def _check_tower(visual: Any, name: str) -> None:
     """Raise InputError for towers that the method cannot read."""
+    if isinstance(visual, ImageTower):
+        return
+    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+
     need = "VideoGEM needs an open_clip vision transformer with a class token"
     if not isinstance(visual, VisionTransformer):
         raise InputError(f"{need}; the image tower of '{name}' is a {type(visual).__name__}.")
@@ -214,6 +218,10 @@ def _check_tower(visual: Any, name: str) -> None:
 
 def _can_be_trimmed(text: Any) -> bool:
     """True for causal text towers that are read at the end token, the largest id."""
+    if isinstance(text, PlainCLIP):
+        return True
+    from open_clip.transformer import TextTransformer
+
     pool = getattr(text, "pool_type", getattr(text, "text_pool_type", None))
     is_clip_text = isinstance(text, TextTransformer) or hasattr(text, "text_pool_type")
     has_class = getattr(text, "cls_emb", None) is not None

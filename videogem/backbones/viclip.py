@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from open_clip.transformer import QuickGELU, Transformer
 from torch import Tensor, nn
 
 from videogem.backbones.base import (
@@ -25,6 +24,7 @@ from videogem.backbones.base import (
     walk_blocks,
 )
 from videogem.backbones.compiling import BlockForward
+from videogem.backbones.plain_clip import QuickGELU, Transformer
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip

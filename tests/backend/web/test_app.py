@@ -1,14 +1,17 @@
 """Models of a process: what they are called, whatever happens to their files."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from backend.labeling import validation
+from backend.prediction import runner
 from backend.prediction.model import BackgroundModel, ModelNotReadyError
 from backend.settings import Settings
-from backend.web.app import configured_model, project_models
+from backend.web.app import configured_model, create_app, project_models
 from tests.fakes import FakeGrounder
 from videogem import __version__
 from videogem.backbones.versions import planned_version
@@ -54,3 +57,24 @@ def test_precision_and_compiling_are_in_the_version_and_reach_the_tower(
     assert started == [grounder]
     plain = Settings(device="cpu", data_dir=tmp_path)
     assert configured_model(plain).version == planned_version()  # as it ever was on a CPU
+
+
+def test_the_sdk_is_imported_when_the_model_needs_the_processor_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, imported = threading.Event(), threading.Event()
+
+    def load() -> FakeGrounder:
+        loaded.wait(60)
+        return FakeGrounder()
+
+    monkeypatch.setattr(validation, "warm_up", imported.set)
+    monkeypatch.setattr(runner, "warm_up", imported.set)
+    app = create_app(Settings(data_dir=tmp_path), BackgroundModel("fake-1", load))
+    try:
+        assert not imported.wait(1.5)
+        loaded.set()
+        assert imported.wait(60)
+    finally:
+        loaded.set()
+        app.extensions["videogem"].close()

@@ -1,16 +1,14 @@
-"""Image models of open_clip: by architecture and tag, repository of the hub, or config beside."""
+"""Image models of open_clip: by architecture and tag, repository of the hub, or config beside.
+
+open_clip itself, which takes seconds, is imported for what `plain_clip` cannot make.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import open_clip
-from open_clip.model import set_model_preprocess_cfg
-from open_clip.timm_model import TimmModel
-from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from torch import nn
 
 from videogem.backbones.architectures import check_architecture, needs_transformers, patch_size
@@ -31,8 +29,8 @@ from videogem.backbones.hub import (
     first_line,
 )
 from videogem.backbones.names import CONFIG_FILES, ModelName
-from videogem.backbones.openclip import OpenCLIPBackbone
-from videogem.backbones.timm_towers import TimmBackbone
+from videogem.backbones.openclip import OPENAI_MEAN, OPENAI_STD, OpenCLIPBackbone
+from videogem.backbones.plain_clip import CONTEXT_LENGTH, PlainCLIP, is_plain, make_tokenizer
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -74,6 +72,8 @@ def _repository_weights(wanted: Wanted) -> Path:
 
 def _architecture_config(name: ModelName) -> ModelConfig:
     """The config of an architecture that open_clip knows, and what its tag was trained with."""
+    import open_clip
+
     architecture = name.architecture or ""
     model = open_clip.get_model_config(architecture)
     if name.tag is None:
@@ -113,6 +113,8 @@ def _with_config_beside(config: ModelConfig, path: Path, name: ModelName) -> Mod
 
 
 def _tell_what_is_taken(path: Path, name: ModelName, *, normalisation_known: bool) -> None:
+    import open_clip
+
     taken = "GELU is" if normalisation_known else "GELU and OpenAI's mean and std are"
     quick = f"{name.architecture}-quickgelu"
     if quick in open_clip.list_models():
@@ -155,18 +157,32 @@ def _build(config: ModelConfig, path: Path, wanted: Wanted) -> OpenCLIPBackbone:
         ) from error
     state = expand_token_table(read_state_dict(path), text.get("vocab_size", 49408))
     load_state(model, as_open_clip(model, state), path)
-    pictures = merge_preprocess_dict(asdict(PreprocessCfg()), dict(config.pictures))
-    set_model_preprocess_cfg(model, pictures)
+    usual = {"mean": OPENAI_MEAN, "std": OPENAI_STD, "interpolation": "bicubic"}
+    told = {key: value for key, value in config.pictures.items() if value is not None}
+    model.visual.preprocess_cfg = usual | told
     set_precision(model.visual, wanted.dtype)
-    kind = TimmBackbone if isinstance(model.visual, TimmModel) else OpenCLIPBackbone
+    kind = _kind_of_backbone(config.model)
     return kind(model.to(wanted.device), tokenizer, name=name, image_size=wanted.image_size)
 
 
+def _kind_of_backbone(config: Mapping[str, Any]) -> type[OpenCLIPBackbone]:
+    """What reads a model of this config."""
+    if not config["vision_cfg"].get("timm_model_name"):
+        return OpenCLIPBackbone
+    from videogem.backbones.timm_towers import TimmBackbone
+
+    return TimmBackbone
+
+
 def build_model(config: dict[str, Any]) -> nn.Module:
-    """A model with random weights; which of open_clip's classes it is, the config says.
+    """A model with random weights; which class it is of, the config says.
 
     Source: open_clip 3.3, ``factory.create_model``, which takes no config of one's own.
     """
+    if is_plain(config):
+        return PlainCLIP(**config)
+    import open_clip
+
     text = config["text_cfg"]
     from_hub = "hf_model_name" in text
     if from_hub:
@@ -179,21 +195,25 @@ def build_model(config: dict[str, Any]) -> nn.Module:
 
 
 def _make_tokenizer(text: Mapping[str, Any], folder: Path) -> Callable[[list[str]], Any]:
-    length = text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
+    length = text.get("context_length", CONTEXT_LENGTH)
     options = dict(text.get("tokenizer_kwargs") or {})
     if not needs_transformers({"text_cfg": text}):
-        return open_clip.SimpleTokenizer(context_length=length, **options)
+        return make_tokenizer(length, **options)
     source = text.get("hf_tokenizer_name") or text["hf_model_name"]
     if (folder / "tokenizer_config.json").is_file():  # the repository's own
         source = str(folder)
     mode = text.get("tokenizer_mode")
-    return open_clip.tokenizer.HFTokenizer(
-        source, context_length=length, tokenizer_mode=mode, **options
-    )
+    from open_clip.tokenizer import HFTokenizer
+
+    return HFTokenizer(source, context_length=length, tokenizer_mode=mode, **options)
 
 
 def _knows(architecture: str) -> bool:
-    return architecture.startswith(_HUB) or open_clip.get_model_config(architecture) is not None
+    if architecture.startswith(_HUB):
+        return True
+    import open_clip
+
+    return open_clip.get_model_config(architecture) is not None
 
 
 FAMILY = Family("open_clip", _knows, load)

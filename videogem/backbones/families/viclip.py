@@ -3,13 +3,12 @@
 from dataclasses import fields
 from pathlib import Path
 
-import open_clip
-
 from videogem.backbones.base import check_image_size
 from videogem.backbones.checkpoints import expand_token_table, load_state, read_state_dict
 from videogem.backbones.configs import ModelConfig
 from videogem.backbones.family import Family, Wanted, set_precision
 from videogem.backbones.hub import first_line
+from videogem.backbones.plain_clip import make_tokenizer
 from videogem.backbones.viclip import (
     VICLIP_B_16,
     VICLIP_L_14,
@@ -40,7 +39,7 @@ def load_viclip(path: Path, sizes: ViCLIPConfig, wanted: Wanted) -> ViCLIPBackbo
     model = ViCLIP(sizes)
     load_state(model, expand_token_table(read_state_dict(path), sizes.vocab_size), path)
     set_precision(model.vision_encoder, wanted.dtype)
-    tokenizer = open_clip.SimpleTokenizer(context_length=sizes.context_length)
+    tokenizer = make_tokenizer(sizes.context_length)
     return ViCLIPBackbone(
         model.to(wanted.device), tokenizer, name=wanted.name.text, image_size=wanted.image_size
     )
