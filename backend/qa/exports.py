@@ -11,6 +11,7 @@ import jinja2
 from backend.qa.charts import breakdown_chart, curve_chart, reliability_chart
 from backend.qa.events import Row
 from backend.qa.selection import Filters, selected_rows
+from backend.qa.sorting import Sorting
 from backend.qa.store import Store
 from backend.qa.table import DIMENSIONS
 from backend.qa.times import now
@@ -85,6 +86,9 @@ def report_html(report: Mapping[str, Any], cards: Sequence[Row] = ()) -> str:
         pictures_missing=sum(card["picture"] is None for card in cards),
         written=now()[:16].replace("T", " "),
         style=(static / "qa.css").read_text(encoding="utf-8"),
+        breakdowns=report["breakdowns"],
+        pair=report["versions"],
+        sorting=Sorting(),
         scripts=[*scripts, (static / "qa.js").read_text(encoding="utf-8")],
         standalone=True,
     )

@@ -135,6 +135,13 @@ def all_marks(store: Store, project: ProjectKey | None = None) -> list[Row]:
     return [{**mark, "counts": mark["id"] in shown} for mark in marks]
 
 
+def last_mark(store: Store) -> int:
+    """The number of the last mark, 0 before the first: it changes with every mark."""
+    with store.read() as connection:
+        query = sa.select(sa.func.max(schema.audit_marks.c.id))
+        return connection.execute(query).scalar() or 0
+
+
 def reviewed(store: Store, suspects: Sequence[Row], project: ProjectKey | None) -> Row:
     """What a report says of its suspects: those nobody has marked yet, how many by reason, and what
     the marks say of the reasons.

@@ -1,4 +1,4 @@
-"""Basic authentication of the backend: everything but /health."""
+"""Basic authentication of the backend: everything but /health (and / for programs, the same)."""
 
 import base64
 import hmac
@@ -10,6 +10,7 @@ from contextlib import suppress
 from flask import Flask, Response, request
 
 from backend.settings import Settings
+from backend.web.accepts import wants_html
 from backend.web.logins import Logins
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ def require_basic_auth(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def check() -> Response | None:
-        if request.path in OPEN_PATHS and "details" not in request.args:
+        page = request.path == "/" and wants_html()
+        if request.path in OPEN_PATHS and "details" not in request.args and not page:
             return None
         given = request.headers.get("Authorization")
         if given is None:

@@ -34,8 +34,10 @@ def widths(threads: int) -> dict[str, Width]:
     }
 
 
-def lane_of(path: str) -> str:
-    """The lane of a path."""
+def lane_of(path: str, accept: str = "") -> str:
+    """The lane of a path, for somebody who accepts these kinds of answers."""
+    if path == "/" and "text/html" in accept:
+        return "pages"
     if path in ("/", "/health", "/versions") or path.startswith("/qa/static/"):
         return "quick"
     if path in ("/setup", "/predict"):

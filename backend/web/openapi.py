@@ -384,6 +384,11 @@ FILTERS = (
     _query("since", "first day or moment, as `2026-11-23`"),
     _query("until", "last day or moment, as `2026-11-23`"),
 )
+PAIR = (
+    _query("first", "a model version; empty: one of the last two"),
+    _query("second", "another one"),
+)
+SORT = _query("sort", "table and column, as `-annotators.annotations`; minus: largest first")
 PICTURE = (
     _in_path("annotation", COUNT),
     _in_path("item", {**COUNT, "description": "number of the frame in a list, from 0"}),
@@ -397,7 +402,13 @@ def _paths() -> Schema:
     details = _query("details", "there with any value: the state of all parts as well")
     health = _route("Whether the process answers", _json("Health"), parameters=(details,))
     return {
-        "/": {"get": health},
+        "/": {
+            "get": _route(
+                "The start page for browsers; for programs the same as /health",
+                {**_json("Health"), **html},
+                parameters=(details,),
+            )
+        },
         "/health": {"get": health},
         "/setup": {
             "post": _route(
@@ -433,13 +444,34 @@ def _paths() -> Schema:
         "/metrics": {"get": _route("Counts and gauges for Prometheus", _kinds("text/plain"))},
         "/qa": {
             "get": _route(
-                "The quality page",
+                "How good the predictions are, and what to do next",
+                html,
+                parameters=(*FILTERS, SORT),
+                more={302: "For links of before: on to /qa/review."},
+            )
+        },
+        "/qa/review": {
+            "get": _route(
+                "The labels to look at again",
                 html,
                 parameters=(
                     *FILTERS,
                     _query("reason", "only suspects of this reason"),
                     _query("page", "of the suspects, from 1", {"type": "integer"}),
                 ),
+            )
+        },
+        "/qa/people": {"get": _route("The annotators", html, parameters=(*FILTERS, SORT))},
+        "/qa/models": {
+            "get": _route("The model versions", html, parameters=(*FILTERS, SORT, *PAIR))
+        },
+        "/qa/data": {"get": _route("Projects, jobs and exports", html, parameters=FILTERS)},
+        "/qa/revision": {
+            "get": _route(
+                "Whether a page of a project is still as it was",
+                _kinds("text/plain"),
+                parameters=(OF_PROJECT, _query("seen", "the revision that the page has")),
+                more={204: "It is; else the event `figures` for htmx comes with the answer."},
             )
         },
         "/qa/summary.json": {
@@ -457,11 +489,7 @@ def _paths() -> Schema:
             "get": _route(
                 "Two model versions side by side; null where fewer than two were judged",
                 _kinds("application/json", schema={"type": ["object", "null"]}),
-                parameters=(
-                    *FILTERS,
-                    _query("first", "a model version; empty: one of the last two"),
-                    _query("second", "another one"),
-                ),
+                parameters=(*FILTERS, *PAIR),
             )
         },
         "/qa/marks": {

@@ -1,4 +1,4 @@
-"""The job list as JSON and as a page."""
+"""The start page, the job list and the doctor: pages for people, JSON for programs."""
 
 from typing import Any
 
@@ -6,18 +6,41 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as BaseResponse
 
 from backend.database.keys import ProjectKey, read_project
+from backend.web import start as start_page
+from backend.web.accepts import wants_html
 from backend.web.doctor import diagnose
 from backend.web.openapi import document
+from backend.web.routes import health
 from backend.web.service import Service, current_service
 
 pages = Blueprint("pages", __name__, template_folder="templates")
+
+
+@pages.get("/")
+def start() -> Response | str:
+    """What this is, what is connected, and what to do next; for programs the same as /health."""
+    if not wants_html():
+        answer = health()
+        answer.vary.add("Accept")
+        return answer
+    service = current_service()
+    steps = start_page.steps(service)
+    return render_template(
+        "start/page.html",
+        here="start",
+        steps=steps,
+        todo=next((step for step in steps if not step.done), None),
+        projects=start_page.projects(service),
+        version=service.models.default.status.version,
+        label_studio=[server.url for server in service.connections.servers().values()],
+    )
 
 
 @pages.get("/jobs")
 def jobs() -> Response | str:
     """What waits, runs, is done or failed, with progress and time left; JSON for programs."""
     summary = job_summary(current_service(), _project())
-    if _wants_html():
+    if wants_html():
         return render_template("jobs/page.html", **summary)
     return jsonify(summary)
 
@@ -26,20 +49,20 @@ def jobs() -> Response | str:
 def retry() -> BaseResponse:
     """Queue failed tasks again, of one project or of all."""
     count = current_service().jobs.retry_failed(_project())
-    if _wants_html():
+    if wants_html():
         return redirect(url_for("pages.jobs"), code=303)
     return jsonify(queued=count)
 
 
 @pages.app_context_processor
 def for_other_pages() -> dict[str, Any]:
-    """Let the quality page show the state of the jobs."""
+    """Let the quality pages show the state of the jobs, and lead here."""
 
     def job_rows(project: ProjectKey | None = None) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = job_summary(current_service(), project)["projects"]
         return rows
 
-    return {"job_rows": job_rows}
+    return {"job_rows": job_rows, "first_steps": lambda: start_page.steps(current_service())}
 
 
 @pages.get("/doctor")
@@ -59,7 +82,7 @@ def doctor() -> Response | str:
             model_wait=1.0,
         )
     )
-    if _wants_html():
+    if wants_html():
         return render_template("doctor/page.html", checks=checks)
     return jsonify(checks=[check.as_json() for check in checks])
 
@@ -78,11 +101,6 @@ def _project() -> ProjectKey | None:
     """
     text = request.values.get("project", "")
     return read_project(text) if text else None
-
-
-def _wants_html() -> bool:
-    kinds = ["application/json", "text/html"]
-    return request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
 def job_summary(service: Service, project: ProjectKey | None = None) -> dict[str, Any]:

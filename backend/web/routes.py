@@ -53,7 +53,6 @@ class BadRequestError(InputError):
 
 
 @routes.get("/health")
-@routes.get("/")
 def health() -> Response:
     """Tell that the process answers, and how far the model is; with ?details how all parts do."""
     status = current_service().models.default.status

@@ -202,7 +202,9 @@ class Server(TcpWSGIServer):
 
     def add_task(self, task: Channel) -> None:
         request = task.requests[0]
-        lane = "quick" if request.error else lane_of(request.path)
+        lane = (
+            "quick" if request.error else lane_of(request.path, request.headers.get("ACCEPT", ""))
+        )
         if self.lanes.offer(task, lane):
             return
         request.error = Refusal.busy()

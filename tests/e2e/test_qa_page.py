@@ -59,7 +59,9 @@ def test_the_page_shows_figures_charts_and_thumbnails_without_the_internet(tab, 
     band = tab.locator("#chart-curve svg .mark-area path").first.bounding_box()
     assert band["width"] > 500
     assert band["height"] > 20
-    tab.locator("h2#audit").scroll_into_view_if_needed()
+    tab.screenshot(path=artifacts / f"qa_page_{tab.scheme}.png")
+    tab.get_by_role("link", name="Review", exact=False).first.click()
+    tab.wait_for_url("**/qa/review?project=7")
     first = tab.locator(".card").first
     first.locator("img").first.wait_for()
     wait_until_true(
@@ -73,12 +75,10 @@ def test_the_page_shows_figures_charts_and_thumbnails_without_the_internet(tab, 
     link = first.locator("a").get_attribute("href")
     assert link == "http://labels.example/projects/7/data?task=1040"
     tab.screenshot(path=artifacts / f"qa_audit_{tab.scheme}.png")
-    tab.evaluate("scrollTo(0, 0)")
-    tab.screenshot(path=artifacts / f"qa_page_{tab.scheme}.png")
 
 
 def test_text_is_readable_on_its_background(tab, address):
-    tab.goto(f"{address}/qa?project=7")
+    tab.goto(f"{address}/qa/people?project=7")
     ratios = tab.evaluate(
         """() => {
           const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
@@ -94,7 +94,7 @@ def test_text_is_readable_on_its_background(tab, address):
             }
             return 'rgb(255, 255, 255)';
           };
-          return ['body', '.soft', 'a', 'tr.small td', '.figure p', 'button', '.card .text small']
+          return ['body', '.soft', 'main a', '.tabs a', '.badge', 'tr.small td', 'caption', 'th a']
             .map((s) => document.querySelector(s)).filter(Boolean).map((e) => {
               const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
               return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
@@ -106,16 +106,22 @@ def test_text_is_readable_on_its_background(tab, address):
 
 
 def test_the_keyboard_reaches_everything_and_filters_end_up_in_the_address(tab, address):
-    tab.goto(f"{address}/qa")
+    tab.goto(f"{address}/qa/people")
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.className") == "skip"
-    tab.keyboard.press("Tab")
+    for _ in range(7):  # the name of the whole, and five tabs
+        tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.name") == "project"
-    tab.locator("select[name=annotator]").select_option("3")
-    tab.get_by_role("button", name="Show").focus()
-    tab.keyboard.press("Enter")
-    tab.wait_for_url("**annotator=3**")
-    assert tab.locator("table", has_text="Accepted unchanged").locator("tbody tr").count() == 1
+    tab.evaluate("window.stayed = true")
+    tab.locator("select[name=annotator]").focus()
+    tab.keyboard.press("3")  # chooses, and is heeded at once
+    tab.wait_for_url("**/qa/people?annotator=3")
+    rows = tab.locator("table", has_text="Accepted unchanged").locator("tbody tr")
+    wait_until_true(tab, "document.querySelectorAll('#annotators + .scroll tbody tr').length === 1")
+    assert rows.count() == 1
+    assert tab.evaluate("[window.stayed, document.activeElement.name]") == [True, "annotator"]
+    tab.go_back()
+    rows.nth(4).wait_for()
     names = tab.evaluate(
         "[...document.querySelectorAll('a, button, select, input, summary, [role=img]')]"
         ".filter(e => !(e.textContent.trim() || e.ariaLabel || e.getAttribute('aria-label')"
@@ -137,7 +143,7 @@ def test_breakdown_charts_are_drawn_when_their_section_opens(tab, address):
 
 
 def test_the_report_file_needs_nothing_else(tab, address, tmp_path, artifacts):
-    tab.goto(f"{address}/qa")
+    tab.goto(f"{address}/qa/data")
     with tab.expect_download() as download:
         tab.get_by_text("report (HTML, one file)").click()
     path = tmp_path / "report.html"
@@ -162,7 +168,8 @@ def test_no_page_breaks_the_content_policy_and_it_holds(browser, address):
     said = []
     tab.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
     tab.on("pageerror", lambda error: said.append(str(error)))
-    for path in "/qa", "/qa?project=7&action=cut", "/jobs", "/doctor":
+    for path in ("/", "/qa", "/qa?project=7&action=cut", "/qa/review", "/qa/people", "/qa/models",
+                 "/qa/data", "/jobs", "/doctor"):  # fmt: skip
         tab.goto(address + path)
         assert tab.locator("h1").count() >= 1
         assert (path, said) == (path, [])

@@ -282,9 +282,9 @@ def test_the_quality_page_shows_the_jobs(tmp_path: Path) -> None:
     service = app.extensions["videogem"]
     client = app.test_client()
     try:
-        assert "Pre-labelling" not in client.get("/qa").text
+        assert "Pre-labelling" not in client.get("/qa/data").text
         predict(client, make_tasks(2))
-        assert "Pre-labelling" in client.get("/qa?project=1").text
+        assert "Pre-labelling" in client.get("/qa/data?project=1").text
         assert "Doctor" in client.get("/doctor", headers={"Accept": "text/html"}).text
         assert client.get("/doctor").json["checks"][0]["name"] == "data folder"
     finally:

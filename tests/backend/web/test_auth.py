@@ -26,8 +26,11 @@ def header(text: str, encoding: str = "utf-8") -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(text.encode(encoding)).decode()}
 
 
-def test_health_is_open(client: FlaskClient) -> None:
+def test_health_is_open_and_the_start_page_is_not(client: FlaskClient) -> None:
     assert client.get("/health").status_code == 200
+    assert client.get("/health", headers={"Accept": "text/html"}).status_code == 200
+    assert client.get("/").json == client.get("/health").json
+    assert client.get("/", headers={"Accept": "text/html"}).status_code == 401
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])

@@ -43,6 +43,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
         ("GET", "/jobs", None),
         ("POST", "/jobs/retry", {}),
         ("GET", "/qa", None),
+        ("GET", "/qa/people", None),
+        ("GET", "/qa/revision", None),
         ("GET", "/qa/summary.json", None),
         ("GET", "/qa/regions.csv", None),
         ("GET", "/qa/audit/1/0/frame.jpg", None),
@@ -60,3 +62,10 @@ def test_no_route_fails_without_words(
     assert "secret" not in answer.text
     if answer.status_code == 503:
         assert "database" in answer.status
+
+
+def test_the_start_page_says_what_is_wrong(client: FlaskClient) -> None:
+    answer = client.get("/", headers={"Accept": "text/html"})
+    assert answer.status_code == 200
+    assert "it cannot be read just now" in answer.text
+    assert "secret" not in answer.text

@@ -43,7 +43,7 @@ def test_a_project_that_is_no_number_is_told_so(client):
 
 
 def test_the_page_says_the_figure(client, store):
-    assert "no data yet" in client.get("/qa").get_data(as_text=True)
+    assert "No labels came back yet" in client.get("/qa").get_data(as_text=True)
     guess = prediction([point(30, 30)], id=7)
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)], prediction=guess)))
     assert "100.0" in client.get("/qa?project=1").get_data(as_text=True)
@@ -51,14 +51,14 @@ def test_the_page_says_the_figure(client, store):
 
 def test_a_list_that_is_still_being_made_is_not_called_empty(client, store, monkeypatch):
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)])))
-    assert "Nothing suspicious found" in client.get("/qa").get_data(as_text=True)
+    assert "Nothing suspicious found" in client.get("/qa/review").get_data(as_text=True)
     monkeypatch.setattr("backend.qa.audit_lists.MANY", 1)  # from which on it is made behind
     monkeypatch.setattr("backend.qa.audit_lists.AuditLists._work", lambda *_: None)
     store.append_event(created(annotation(2, [box(20, 20, 20, 20)])))
-    other = client.get("/qa?project=1").get_data(as_text=True)
+    other = client.get("/qa/review?project=1").get_data(as_text=True)
     assert "The list is being made" in other
     assert "Nothing suspicious found" not in other
-    assert "The list is as of" in client.get("/qa").get_data(as_text=True)
+    assert "The list is as of" in client.get("/qa/review").get_data(as_text=True)
 
 
 def test_the_page_counts_what_is_left_out(client, store):

@@ -258,6 +258,7 @@ def test_pipelined_requests_are_answered_in_their_order(start: Callable[..., Run
 @pytest.mark.parametrize(
     ("path", "lane"),
     [
+        ("/", "quick"),
         ("/health", "quick"),
         ("/qa/static/charts.js", "quick"),
         ("/webhook", "events"),
@@ -270,6 +271,11 @@ def test_pipelined_requests_are_answered_in_their_order(start: Callable[..., Run
 )
 def test_lanes(path: str, lane: str) -> None:
     assert lane_of(path) == lane
+
+
+def test_the_start_page_is_no_matter_of_the_quick_ones() -> None:
+    assert lane_of("/", "text/html,*/*;q=0.8") == "pages"
+    assert lane_of("/health", "text/html") == "quick"
 
 
 def test_what_computes_gives_way_to_what_is_quick(app: App, start: Callable[..., Running]) -> None:

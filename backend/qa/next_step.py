@@ -1,0 +1,44 @@
+"""What a team lead does next, in one sentence, from the figures. Pure."""
+
+from dataclasses import dataclass
+
+from backend.qa.events import Row
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do, and where: a ``tab`` of the quality pages and what its link says, or nowhere."""
+
+    words: str
+    tab: str = ""
+    link: str = ""
+
+
+def next_step(report: Row) -> Step:
+    """The step that is worth most now.
+
+    >>> next_step({"skipped": {"n": 0}, "audit": [], "target": None}).words
+    'Open the project in Label Studio and submit the first task: figures begin with it.'
+    """
+    if not report["skipped"]["n"]:
+        return Step(
+            "Open the project in Label Studio and submit the first task: figures begin with it."
+        )
+    target, suspects = report["target"], len(report["audit"])
+    if suspects:
+        what = "1 label that may be wrong" if suspects == 1 else f"{suspects} labels may be wrong"
+        return Step(f"{what.capitalize()}: look at them again.", "review", "Review them")
+    if target and target["verdict"] == "failed":
+        return Step(
+            "The quality target is missed: look at where the model points wrong.",
+            "overview",
+            "See the misses",
+        )
+    if target and target["verdict"] == "unknown":
+        return Step(
+            "Whether the quality target is reached is not known yet: review more tasks, best ones "
+            "drawn by chance (videogem qa plan)."
+        )
+    if target is None and report["filters"].get("project"):
+        return Step("Say what accuracy is enough: set a quality target.", "overview", "Set it")
+    return Step("Nothing waits: take the labels with you.", "data", "Exports")

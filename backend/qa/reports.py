@@ -1,0 +1,69 @@
+"""Reports kept in memory while nothing has happened since: each takes a while for many rows."""
+
+import hashlib
+import logging
+import threading
+from collections import OrderedDict
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.database.engine import patience
+from backend.qa.audit_lists import AuditLists
+from backend.qa.events import Row
+from backend.qa.marks import last_mark, reviewed
+from backend.qa.queries import resolve
+from backend.qa.report import build_report, standing
+from backend.qa.selection import Filters
+from backend.qa.store import Store
+
+logger = logging.getLogger(__name__)
+KEEP = 8  # reports in memory
+CATCH_UP_S = 2.0  # seconds a page waits to include events that came this moment
+
+
+class Reports:
+    """The reports that were asked for last. Safe to share between threads."""
+
+    def __init__(self, store: Store, *, tolerance: float) -> None:
+        self._store = store
+        self._tolerance = tolerance
+        self.audits = AuditLists(store)
+        self._kept: OrderedDict[tuple[object, ...], Row] = OrderedDict()
+        self._building = threading.Lock()  # readers of one page wait for one report
+
+    def catch_up(self) -> None:
+        """Bring in what came; where the database is written by others, show what is there."""
+        try:
+            with patience(CATCH_UP_S):
+                self._store.process_pending()
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("figures may lack the latest events: %s", type(error).__name__)
+
+    def get(self, filters: Filters) -> Row:
+        """The report of the filters, with every event acknowledged before; ``revision`` names it.
+
+        Raises:
+            InputError: several servers have a project of that number.
+        """
+        self.catch_up()
+        with self._building:
+            revision = self._store.revision()
+            key = filters, revision, self.audits.made
+            found = self._kept.get(key)
+            if found is None:
+                found = build_report(
+                    self._store, filters, tolerance=self._tolerance, audits=self.audits
+                )
+                key = filters, revision, self.audits.made
+                self._kept[key] = found
+                while len(self._kept) > KEEP:
+                    self._kept.popitem(last=False)
+        project = resolve(self._store, filters.project)
+        told = reviewed(self._store, found["suspects"], project)
+        return {**found, **told, **standing(self._store, filters.project)}
+
+    def revision(self, filters: Filters) -> str:
+        """Changes when the page of these filters may: figures, marks, a list that was made."""
+        being_made = self.audits.being_made(filters.project)
+        said = repr((self._store.revision(), last_mark(self._store), being_made))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
