@@ -60,6 +60,16 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def annotator_text(annotator: object) -> str:
+    """An annotator of whom nothing but the number is known.
+
+    >>> annotator_text(3), annotator_text("3@http://studio.example")
+    ('annotator 3', 'annotator 3 of http://studio.example')
+    """
+    number, _, server = str(annotator).partition("@")
+    return f"annotator {number} of {server}" if server else f"annotator {number}"
+
+
 def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
     """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame."""
     server, annotation_id, item = suspect["server"], suspect["annotation_id"], suspect["item"]

@@ -106,6 +106,7 @@ def create_app(
     model.start()
     runner.start()
     parts.states.start()
+    parts.names.look()
     threading.Thread(
         target=_read_identities, args=(settings,), name="read-weights", daemon=True
     ).start()

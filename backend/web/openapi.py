@@ -184,6 +184,7 @@ def _schemas() -> Schema:
             "Tasks by state.",
             project=COUNT,
             server=TEXT,
+            title={**TEXT, "description": "empty where it is not known"},
             queued=COUNT,
             running=COUNT,
             ready=COUNT,

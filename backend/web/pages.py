@@ -114,6 +114,7 @@ def job_summary(service: Service, project: ProjectKey | None = None) -> dict[str
             {
                 "project": key.id,
                 "server": key.server,
+                "title": service.names.title(key),
                 **{str(state): count for state, count in counts.items()},
                 "progress": round(1 - waiting / total, 4) if total else 1.0,
                 "seconds_left": round(waiting / rate, 1) if rate and waiting else None,

@@ -18,6 +18,7 @@ from backend.prediction.model import Models
 from backend.prediction.runner import Runner
 from backend.qa.store import Store
 from backend.settings import Settings
+from backend.web.names import Names
 from backend.web.states import States
 
 KEY = "videogem"
@@ -42,6 +43,11 @@ class Service:
     def languages(self) -> Languages:
         """Whose narration is in another language than English."""
         return Languages()
+
+    @functools.cached_property
+    def names(self) -> Names:
+        """What annotators and projects are called in Label Studio."""
+        return Names(self.connections, self.store)
 
     @functools.cached_property
     def states(self) -> States:
