@@ -1,15 +1,18 @@
 """How many reviews does the score save, and do the intervals cover? Simulated projects.
 
-    python -m benchmarks.reviews_saved [--runs 400] [--seed 0]
+    python -m benchmarks.reviews_saved [--runs 1000] [--seed 0] [--out docs/reviews_saved.png]
 
 A project has tasks with a hit or a miss each, and a score of a given AUROC (two normal
 distributions). Reviews are drawn by the code of `videogem qa plan`, in rounds, and estimated by
-that of `videogem qa estimate`; beside it the same number drawn uniformly, with Wilson's interval.
+that of `videogem qa estimate`. Printed as the tables of docs/reviews.md: how often nominal 95 %
+intervals hold the truth, and how many reviews it takes until half an interval is 2 points, beside
+the number that uniform sampling takes.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -18,14 +21,43 @@ import typer
 from backend.qa.estimates.plan import draw
 from backend.qa.estimates.population import Population, Predicted
 from backend.qa.estimates.project import estimate_population
-from videogem.metrics import wilson_interval
 
 ROUNDS = 3
 HALF = 0.02  # of the interval that is asked for
-COVERAGE = (
-    # accuracy, AUROC, reviews
-    (0.65, 0.85, 60), (0.65, 0.85, 300), (0.9, 0.85, 100), (0.9, 0.85, 400), (0.95, 0.9, 200),
-    (0.5, 0.5, 100), (0.3, 0.9, 200), (0.65, 0.97, 100),
+NEEDED_TASKS, NEEDED_ACCURACY, NEEDED_STEP = 20_000, 0.65, 100
+AUROCS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+PICTURE_SCALE = 1.5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of project: how many reviews (or videos), and how alike a video's tasks are."""
+
+    accuracy: float
+    auroc: float
+    reviews: int
+    per_video: int = 1
+    alike: float = 0.0
+    by_video: bool = False
+    tasks: int = 2000
+
+    @property
+    def words(self) -> str:
+        how = f"{self.reviews} whole videos" if self.by_video else f"{self.reviews} by plan"
+        videos = f", {self.per_video} frames a video, alike {self.alike}" * (self.per_video > 1)
+        return f"accuracy {self.accuracy}, AUROC {self.auroc}{videos}: {how}"
+
+
+SETTINGS = (
+    Setting(0.65, 0.85, 60), Setting(0.65, 0.85, 300), Setting(0.9, 0.85, 100),
+    Setting(0.9, 0.85, 400), Setting(0.95, 0.9, 200), Setting(0.5, 0.5, 100),
+    Setting(0.3, 0.9, 200), Setting(0.65, 0.97, 100),
+    Setting(0.65, 0.85, 150, per_video=20, alike=0.6),
+    Setting(0.9, 0.85, 200, per_video=20, alike=0.9),
+    Setting(0.7, 0.85, 20, per_video=20, alike=0.6, by_video=True),
+    Setting(0.7, 0.85, 40, per_video=20, alike=0.6, by_video=True),
+    Setting(0.9, 0.85, 30, per_video=20, alike=0.3, by_video=True),
+    Setting(0.7, 0.85, 60, per_video=8, alike=0.9, by_video=True),
 )  # fmt: skip
 
 
@@ -92,13 +124,6 @@ def by_plan(
     return _outcome(made, found.accuracy, found.low, found.high, len(known))
 
 
-def uniformly(made: World, budget: int, seed: int) -> Outcome:
-    """Review tasks drawn without looking at the score."""
-    chosen = np.random.default_rng(seed).choice(len(made.hits), budget, replace=False)
-    hits = sum(made.hits[int(task)] for task in chosen)
-    return _outcome(made, hits / budget, *wilson_interval(hits, budget), budget)
-
-
 def by_video(made: World, videos: int, seed: int) -> Outcome:
     """Review whole videos, without a plan."""
     rng = np.random.default_rng(seed)
@@ -109,16 +134,24 @@ def by_video(made: World, videos: int, seed: int) -> Outcome:
 
 
 def reviews_needed(
-    auroc: float, *, accuracy: float, tasks: int, runs: int, seed: int, step: int = 50
-) -> float:
-    """Mean number of reviews, drawn by plan ``step`` at a time, until half the interval is at most
-    `HALF`.
-    """
-    counts = []
-    for run in range(runs):
-        made = world(tasks, accuracy, auroc, np.random.default_rng([seed, run]))
-        counts.append(by_plan(made, 60 * step, 100 * run, rounds=60, until=HALF).reviews)
-    return float(np.mean(counts))
+    auroc: float, *, accuracy: float, tasks: int, runs: int, seed: int, step: int = NEEDED_STEP
+) -> list[Outcome]:
+    """Draws by plan, ``step`` at a time, until half the interval is at most `HALF`."""
+    return [
+        by_plan(
+            world(tasks, accuracy, auroc, np.random.default_rng([seed, run])),
+            60 * step, 100 * run, rounds=60, until=HALF,
+        )
+        for run in range(runs)
+    ]  # fmt: skip
+
+
+def needed_uniformly(accuracy: float, tasks: int) -> int:
+    """Uniformly drawn reviews for the same, of a project of so many tasks."""
+    from scipy.special import ndtri
+
+    infinite = float(ndtri(0.975)) ** 2 * accuracy * (1 - accuracy) / HALF**2
+    return math.ceil(infinite / (1 + infinite / tasks))
 
 
 def _population(made: World, known: dict[int, float]) -> Population:
@@ -147,20 +180,69 @@ def coverage(outcomes: Sequence[Outcome]) -> tuple[float, float]:
     )
 
 
+def simulate(setting: Setting, runs: int, seed: int) -> list[Outcome]:
+    """Estimates of so many projects of one kind."""
+    found = []
+    for run in range(runs):
+        made = world(
+            setting.tasks, setting.accuracy, setting.auroc, np.random.default_rng([seed, run]),
+            per_video=setting.per_video, alike=setting.alike,
+        )  # fmt: skip
+        review = by_video if setting.by_video else by_plan
+        found.append(review(made, setting.reviews, 100 * run))
+    return found
+
+
+def picture(rows: Sequence[dict[str, object]], out: Path) -> None:
+    """Reviews needed by AUROC, by plan and uniformly, as a PNG."""
+    import altair as alt
+
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        x=alt.X("auroc:Q", title="AUROC of the score: hit against miss",
+                scale=alt.Scale(domain=[min(AUROCS), 1.0])),
+        y=alt.Y("reviews:Q", title="reviews for \u00b12 %", scale=alt.Scale(zero=True)),
+        color=alt.Color("how:N", title=None, sort=["uniformly", "by plan"],
+                        legend=alt.Legend(orient="bottom"),
+                        scale=alt.Scale(range=["#8a8a8a", "#1f6feb"])),
+    )  # fmt: skip
+    title = f"{NEEDED_TASKS:,} tasks, accuracy {NEEDED_ACCURACY:.0%}"
+    labels = base.mark_text(dy=-10).encode(text=alt.Text("reviews:Q", format=",.0f"))
+    chart = (base.mark_line(point=True) + labels).properties(width=460, height=240, title=title)
+    chart.save(out, scale_factor=PICTURE_SCALE)
+
+
 def main(
-    runs: Annotated[int, typer.Option(help="Simulated projects of each kind.")] = 400,
+    runs: Annotated[int, typer.Option(help="Simulated projects of each kind.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="PNG of the reviews that are saved.")] = None,
 ) -> None:
     """Coverage of nominal 95 % intervals, and reviews needed for +- 2 %."""
-    for accuracy, auroc, budget in COVERAGE:
-        found = {"plan": [], "uniform": []}
-        for run in range(runs):
-            made = world(2000, accuracy, auroc, np.random.default_rng([seed, run]))
-            found["plan"].append(by_plan(made, budget, 100 * run))
-            found["uniform"].append(uniformly(made, budget, run))
-        cells = [f"{name} {100 * c:.1f} % (+- {100 * h:.2f})" for name, (c, h) in
-                 ((name, coverage(them)) for name, them in found.items())]  # fmt: skip
-        typer.echo(f"accuracy {accuracy}, AUROC {auroc}, {budget} reviews: {', '.join(cells)}")
+    typer.echo("| simulated project | covers | half an interval | bias |\n|---|---|---|---|")
+    for setting in SETTINGS:
+        found = simulate(setting, runs, seed)
+        covers, half = coverage(found)
+        bias = float(np.mean([one.error for one in found]))
+        typer.echo(
+            f"| {setting.words} | {100 * covers:.1f} % | {100 * half:.1f} % | {100 * bias:+.2f} % |"
+        )
+    uniform = needed_uniformly(NEEDED_ACCURACY, NEEDED_TASKS)
+    rows: list[dict[str, object]] = []
+    typer.echo("\n| AUROC | reviews by plan | uniformly | saved | covers |\n|---|---|---|---|---|")
+    for auroc in AUROCS:
+        found = reviews_needed(
+            auroc, accuracy=NEEDED_ACCURACY, tasks=NEEDED_TASKS, runs=max(1, runs // 100), seed=seed
+        )
+        planned = float(np.mean([one.reviews for one in found]))
+        rows += [
+            {"auroc": auroc, "reviews": planned, "how": "by plan"},
+            {"auroc": auroc, "reviews": uniform, "how": "uniformly"},
+        ]
+        typer.echo(
+            f"| {auroc} | {planned:,.0f} | {uniform:,} | {100 * (1 - planned / uniform):.0f} % | "
+            f"{100 * coverage(found)[0]:.0f} % of {len(found)} |"
+        )
+    if out is not None:
+        picture(rows, out)
 
 
 if __name__ == "__main__":

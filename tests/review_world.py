@@ -1,9 +1,11 @@
 """A project of simulated predictions in a store, and reviews of some of its tasks."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logit, ndtr, ndtri
 
 from backend.database.keys import ProjectKey
 from backend.qa.events import Changes, read_event
@@ -13,6 +15,7 @@ from tests.qa_events import annotation, box, created, point, prediction
 
 PROJECT = ProjectKey("", 7)
 TRUE_BOX = (40.0, 40.0, 20.0, 20.0)
+AWAY = (70.0, 70.0, 20.0, 20.0)
 
 
 @dataclass
@@ -23,13 +26,16 @@ class StoredProject:
     made: World
 
     def review(self, tasks: Iterable[int], how: str = "independent", *, annotator: int = 1) -> None:
-        """Annotate tasks: ``independent``, ``accepted`` unchanged, ``edited``, or in ``bulk``."""
+        """Annotate tasks: ``independent``, ``accepted`` unchanged, ``edited``, or in ``bulk``;
+        ``missed`` is drawn independently, and elsewhere than the point.
+        """
         changes = Changes()
         for task in tasks:
             guess = _guess(task, hit=self.made.hits[task])
-            own = [box(*TRUE_BOX, id=f"own{task}")]
-            more = {} if how == "independent" else {"prediction": guess, "parent_prediction": task}
-            regions = own if how in ("independent", "edited") else guess["result"]
+            own = [box(*(AWAY if how == "missed" else TRUE_BOX), id=f"own{task}")]
+            is_free = how in ("independent", "missed")
+            more = {} if is_free else {"prediction": guess, "parent_prediction": task}
+            regions = own if is_free or how == "edited" else guess["result"]
             if how == "bulk":
                 more["lead_time"] = None
             made = annotation(10_000 * annotator + task, regions, task=task, project=PROJECT.id,
@@ -53,6 +59,14 @@ def stored_project(
         predictions.append((task, {**guess, "score": score}))
     store.record_all(PROJECT, predictions)
     return StoredProject(store, made)
+
+
+def risk_from(least: float, accuracy: float, auroc: float) -> float:
+    """Chance that a task of the simulated world with at least this score is wrong."""
+    shift = math.sqrt(2) * ndtri(auroc)
+    z = logit(least)
+    right, wrong = accuracy * ndtr(shift - z), (1 - accuracy) * ndtr(-z)
+    return float(wrong / (right + wrong))
 
 
 def _guess(task: int, *, hit: bool) -> dict:

@@ -59,7 +59,7 @@ def plan(
     They must be reviewed without a prediction in sight (Label Studio: switch off "Use predictions
     to prelabel tasks"). What was drawn with what chance is kept for `videogem qa estimate`.
     """
-    from backend.qa.estimates.review_plan import last_plan, plan_reviews, write_tab
+    from backend.qa.estimates.review_plan import last_plan, plan_reviews, show_in_tab
 
     with open_store(database) as store:
         key = known_project(store, project)
@@ -72,7 +72,7 @@ def plan(
             )
         )
     if api is not None:
-        write_tab(api, key.id, found)
+        show_in_tab(api, key.id, found)
     if as_json:
         typer.echo(json.dumps({"round": found.number, "tasks": found.tasks,
                                "strata": found.strata, "model_version": found.model_version,

@@ -12,8 +12,9 @@ its corrections.
 ``replicas`` are the backends on this database, with their model's version and state, and when they
 were last seen (Unix time, the database's clock).
 
-``review_rounds`` are draws of tasks to review (kind ``plan``) and bulk acceptances (``accept``):
-which tasks there were, and which were taken with what chance. They cannot be worked out anew.
+``review_rounds`` are draws of tasks to review (kind ``plan``), looks for a threshold from which on
+predictions may be accepted (``look``), and the rules that came of them (``accept``). They cannot be
+worked out anew. ``accepted_tasks`` are the tasks that a rule took (`backend.qa.estimates.rules`).
 
 ``audit_marks`` are what people said of suspects, one row each time. The last row of an annotation's
 frame counts while the annotation is as it was ``seen``. They cannot be worked out anew either.
@@ -163,6 +164,17 @@ audit_marks = sa.Table(
     sa.Column("note", sa.Text),
     sa.Index("audit_marks_of_project", "server", "project_id", "id"),
     sqlite_autoincrement=True,
+)
+
+accepted_tasks = sa.Table(
+    "accepted_tasks",
+    metadata,
+    sa.Column("rule", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("task_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("prediction_id", sa.Integer),
+    sa.Column("annotation_id", sa.Integer),
+    sa.Column("made_at", sa.String(64)),
 )
 
 project_servers = sa.Table(

@@ -253,6 +253,20 @@ class LabelStudio:
             if not tasks or read >= total:
                 return
 
+    def tasks_of(self, project: int, tasks: Sequence[int]) -> Iterator[TaskPage]:
+        """These tasks with their annotations and predictions, page by page; at most some hundreds.
+
+        Raises:
+            LabelStudioError: as ``task_pages``.
+        """
+        of_id = {
+            "filter": "filter:tasks:id", "operator": "in_list", "type": "Number",
+            "value": sorted(tasks),
+        }  # fmt: skip
+        query = json.dumps({"filters": {"conjunction": "and", "items": [of_id]}})
+        fields = "id,annotations,predictions"
+        return self.task_pages(project, include=fields, query=query)
+
     def project(self, project: int) -> dict[str, Any]:
         """A project with its labeling config."""
         found = self.call("GET", f"/api/projects/{project}/")

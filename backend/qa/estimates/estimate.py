@@ -151,7 +151,10 @@ class _Strata:
         return float(parts.sum()), _freedom(parts, self._reviewed - 1)
 
     def clustered_variance(self) -> tuple[float, float]:
-        """The same over videos: tasks of one video are alike, and were reviewed together."""
+        """The same over videos: tasks of one video are alike, and were reviewed together.
+
+        Of videos that are reviewed wholly nothing is left to estimate.
+        """
         of = self._of
         each = self.share[of] * self._weights * self._rest / self._weighted_points[of]
         _, video = np.unique(self._reviews.videos[self._known], return_inverse=True)
@@ -161,7 +164,15 @@ class _Strata:
         added = float((self.share**2 * self._added / self._reviewed).sum())
         total = float(squares.sum())
         freedom = 2 * total**2 / float((squares**2).sum()) if total > 0 else count - 1
-        return factor * total + added, min(count - 1.0, max(2.0, freedom))
+        left = 1 - self._share_of_whole_videos()
+        return left * (factor * total + added), min(count - 1.0, max(2.0, freedom))
+
+    def _share_of_whole_videos(self) -> float:
+        """Share of the videos all tasks of which are reviewed; of the points where that is less."""
+        _, video = np.unique(self._reviews.videos, return_inverse=True)
+        points = np.bincount(video, self._reviews.sizes)
+        whole = np.bincount(video, ~self._known) == 0
+        return min(float(whole.mean()), float(points[whole].sum() / points.sum()))
 
     def needed_for(self, half_width: float, confidence: float) -> tuple[int, int]:
         """Reviews for an interval of +- ``half_width``: uniformly drawn, and by plan (Neyman)."""

@@ -120,7 +120,7 @@ def _drawn(tasks: Sequence[Predicted], seen: Drawn) -> Reviews:
         weights=np.asarray(
             [1 / seen.chances.get(task.id, 1.0) for task in tasks], dtype=np.float64
         ),
-        videos=_videos(tasks),
+        videos=video_numbers(tasks),
         is_drawn=True,
     )
 
@@ -139,7 +139,7 @@ def _found(tasks: Sequence[Predicted]) -> Reviews:
         sizes=_sizes(tasks),
         hits=np.asarray([np.nan if t.hits is None else t.hits for t in tasks], dtype=np.float64),
         weights=np.ones(len(tasks)),
-        videos=_videos(tasks),
+        videos=video_numbers(tasks),
         is_drawn=False,
     )
 
@@ -148,6 +148,7 @@ def _sizes(tasks: Sequence[Predicted]) -> Floats:
     return np.asarray([task.points for task in tasks], dtype=np.float64)
 
 
-def _videos(tasks: Sequence[Predicted]) -> Ints:
+def video_numbers(tasks: Sequence[Predicted]) -> Ints:
+    """The video of each task as a number from 0."""
     numbers: dict[object, int] = {}
     return np.asarray([numbers.setdefault(t.video, len(numbers)) for t in tasks], dtype=np.int64)

@@ -3,21 +3,16 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from backend.database.keys import ProjectKey
 from backend.qa.estimates.plan import Round, draw
 from backend.qa.estimates.population import Population, read_population
 from backend.qa.estimates.project import complete_rounds
 from backend.qa.estimates.rounds import keep, plans
+from backend.qa.estimates.tabs import Api, write_tab
 from backend.qa.store import Store
 from videogem.errors import InputError
-
-
-class Api(Protocol):
-    """The one call a tab needs (`backend.label_studio.client.LabelStudio`)."""
-
-    def call(self, method: str, path: str, **options: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -114,21 +109,13 @@ def last_plan(store: Store, project: ProjectKey, model_version: str | None = Non
     )
 
 
-def write_tab(api: Api, project: int, plan: ReviewPlan) -> None:
+def show_in_tab(api: Api, project: int, plan: ReviewPlan) -> None:
     """Make a tab of Label Studio's data manager that shows the tasks of a plan.
 
     Raises:
         LabelStudioError: Label Studio refused or cannot be reached.
     """
-    of_plan = {
-        "filter": "filter:tasks:id", "operator": "in_list", "type": "Number",
-        "value": sorted(plan.tasks),
-    }  # fmt: skip
-    data = {
-        "title": f"Review plan {plan.number}",
-        "filters": {"conjunction": "and", "items": [of_plan]},
-    }
-    api.call("POST", "/api/dm/views/", json={"project": project, "data": data})
+    write_tab(api, project, f"Review plan {plan.number}", plan.tasks)
 
 
 def _body(one: Round) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def keep(
     store: Store, project: ProjectKey, kind: str, version: str, body: Mapping[str, Any],
     state: str = "active",
 ) -> int:  # fmt: skip
-    """Keep a plan or an acceptance; returns its id."""
+    """Keep a plan, a look or a rule; returns its id."""
     row = {
         "server": project.server, "project_id": project.id, "kind": kind, "model_version": version,
         "state": state, "created_at": now(), "body": dict(body),

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from backend.cli import app
 from backend.qa.estimates.project import estimate_project
-from backend.qa.estimates.review_plan import last_plan, plan_reviews, write_tab
+from backend.qa.estimates.review_plan import last_plan, plan_reviews, show_in_tab
 from backend.qa.estimates.rounds import plans
 from backend.qa.store import Store
 from tests.http_server import Answer, http_server
@@ -73,7 +73,7 @@ def test_the_tab_filters_by_the_drawn_tasks(store):
     stored_project(store, 100)
     plan = plan_reviews(store, PROJECT, 5, seed=3)
     api = Recorder()
-    write_tab(api, 7, plan)
+    show_in_tab(api, 7, plan)
     [(method, path, body)] = api.calls
     assert (method, path, body["project"]) == ("POST", "/api/dm/views/", 7)
     [only] = body["data"]["filters"]["items"]

@@ -1,0 +1,268 @@
+"""Bulk acceptance: what is accepted, checked, withdrawn and taken back; each once."""
+
+import json
+import logging
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli import app
+from backend.qa.estimates import bulk
+from backend.qa.estimates.accepting import (
+    active_rule,
+    end,
+    follow,
+    last_rule,
+    look,
+    start_rule,
+    watch,
+)
+from backend.qa.estimates.rules import Taken, counts, rules, taken
+from backend.qa.queries import score_rows, summary
+from backend.qa.store import Store
+from tests.fake_acceptance import CutOffError, FakeBulk
+from tests.http_server import Answer, http_server
+from tests.qa_events import point, prediction
+from tests.review_world import PROJECT, stored_project
+from videogem.errors import InputError
+
+PROMISE = {"precision": 0.95, "confidence": 0.9}
+
+
+def quiet(done, total):
+    """Nobody is told."""
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def made(store):
+    """1,000 tasks, nearly all of them right; 250 are reviewed without a prediction in sight."""
+    project = stored_project(store, 1000, accuracy=0.97, auroc=0.9)
+    project.review(range(0, 1000, 4))
+    return project
+
+
+def api_of(made):
+    api = FakeBulk(made.made.scores)
+    for task in range(0, 1000, 4):
+        api.annotate(task)
+    return api
+
+
+def ruled(store, share=0.1):
+    return start_rule(store, PROJECT, look(store, PROJECT, **PROMISE), share=share, **PROMISE)
+
+
+def test_sure_predictions_are_accepted_but_for_a_share_that_people_check(store, made):
+    api = api_of(made)
+    rule, accepted = follow(store, api, PROJECT, ruled(store), quiet)
+    found = counts(store, rule)
+    assert accepted == found["made"] == len(api.made())
+    wanted = {t for t, s in made.made.scores.items() if s >= rule.least_score and t % 4}
+    tasks = {state: {row["task_id"] for row in taken(store, rule, state)} for state in Taken}
+    assert tasks[Taken.check] | tasks[Taken.made] == wanted
+    assert 0.05 < len(tasks[Taken.check]) / len(wanted) < 0.16
+    assert not any(api.annotations[task] for task in tasks[Taken.check])
+    [tab] = api.views.values()
+    assert tab["title"] == f"Spot checks {rule.id}"
+    assert tab["filters"]["items"][0]["value"] == sorted(tasks[Taken.check])
+    # Once more: nothing is left to do.
+    assert follow(store, api, PROJECT, rule, quiet)[1] == 0
+    assert len(api.made()) == accepted
+
+
+def test_accepted_ones_count_nowhere_among_the_figures(store, made):
+    api = api_of(made)
+    before = summary(store, PROJECT)
+    rule, _ = follow(store, api, PROJECT, ruled(store), quiet)
+    bulk_tasks = [row["task_id"] for row in taken(store, rule, Taken.made)][:20]
+    made.review(bulk_tasks, "bulk")  # the events that Label Studio sends of them
+    assert summary(store, PROJECT) == before
+    outcomes = {r["outcome"] for r in score_rows(store, PROJECT) if r["task_id"] in bulk_tasks}
+    assert outcomes == {"bulk"}
+
+
+def test_tasks_that_come_later_follow_the_rule_without_a_new_look(store, made):
+    api = api_of(made)
+    rule, _ = follow(store, api, PROJECT, ruled(store), quiet)
+    late = prediction([point(50, 50)], version="m1")
+    store.record_all(PROJECT, [(task, {**late, "score": 1.0}) for task in range(2000, 2100)])
+    api.predictions |= FakeBulk(dict.fromkeys(range(2000, 2100), 1.0)).predictions
+    api.annotations |= {task: [] for task in range(2000, 2100)}
+    rule, accepted = follow(store, api, PROJECT, rule, quiet)
+    checks = [row["task_id"] for row in taken(store, rule, Taken.check) if row["task_id"] >= 2000]
+    assert accepted + len(checks) == 100
+    assert 2 <= len(checks) <= 25
+    [tab] = api.views.values()  # the same tab holds them
+    assert set(checks) <= set(tab["filters"]["items"][0]["value"])
+    api.views.clear()  # somebody closed it
+    follow(store, api, PROJECT, rule, quiet)
+    assert len(api.views) == 1
+
+
+def test_what_people_did_meanwhile_is_left_to_them(store, made):
+    api = api_of(made)
+    rule = ruled(store, share=0.001)
+    sure = [t for t, s in sorted(made.made.scores.items()) if s >= rule.least_score and t % 4]
+    annotated, twice, gone, lower = sure[:4]
+    api.annotate(annotated)
+    api.predictions[twice] *= 2
+    api.predictions[gone] = []
+    api.predictions[lower][0]["score"] = rule.least_score - 0.1
+    rule, _ = follow(store, api, PROJECT, rule, quiet)
+    left = {row["task_id"] for row in taken(store, rule, Taken.left)}
+    assert left == {annotated, twice, gone, lower} - {
+        row["task_id"] for row in taken(store, rule, Taken.check)
+    }
+    assert not {a["task"] for a in api.made()} & left
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_cut_off_at_any_call_it_goes_on_to_the_same_end(tmp_path, monkeypatch, after):
+    monkeypatch.setattr(bulk, "AT_ONCE", 40)
+    store = Store(f"sqlite:///{tmp_path}/cut.db")
+    made = stored_project(store, 400, accuracy=1.0)
+    made.review(range(0, 400, 4))
+    rule = ruled(store)
+    api = FakeBulk(made.made.scores)
+    for task in range(0, 400, 4):
+        api.annotate(task)
+    api.cut_after = after
+    cuts = 0
+    while True:  # each time one call further than the last
+        api.cut_at = len(api.calls) + 1
+        try:
+            rule, _ = follow(store, api, PROJECT, rules(store, PROJECT)[0], quiet)
+            break
+        except CutOffError:
+            cuts += 1
+    assert cuts >= 5
+    found = counts(store, rule)
+    assert found["wanted"] == found["left"] == 0
+    assert found["made"] == len(api.made()) == len({a["task"] for a in api.made()})
+    assert {row["annotation_id"] for row in taken(store, rule, Taken.made)} == {
+        a["id"] for a in api.made()
+    }
+    store.close()
+
+
+def test_checks_that_contradict_withdraw_the_rule_and_say_so(store, made, caplog):
+    api = api_of(made)
+    rule, _ = follow(store, api, PROJECT, ruled(store), quiet)
+    checks = [row["task_id"] for row in taken(store, rule, Taken.check)]
+    made.review([t for t in checks if made.made.hits[t]][:5])
+    [row] = watch(store, PROJECT)
+    assert (row["state"], row["checks"]["done"], row["checks"]["wrong"]) == ("active", 5, 0)
+    made.review([t for t in checks if made.made.hits[t]][5:11], "missed")
+    with caplog.at_level(logging.WARNING):
+        [row] = watch(store, PROJECT)
+    assert row["state"] == "withdrawn"
+    assert "6 of 11 spot checks found a miss" in row["reason"]
+    assert "is withdrawn" in caplog.text
+    assert active_rule(store, PROJECT, None) is None
+    # Only a stricter threshold comes into question then.
+    again = look(store, PROJECT, **PROMISE)
+    assert again.number == 2
+    assert again.found.least_score is None or again.found.least_score > rule.least_score
+
+
+def test_exactly_what_the_rule_made_and_nobody_touched_is_taken_back(store, made):
+    api = api_of(made)
+    rule, accepted = follow(store, api, PROJECT, ruled(store), quiet)
+    own = api.made()
+    own[0]["updated_at"] = "later"
+    own[1]["ground_truth"] = True
+    by_hand = api.annotate(own[2]["task"])  # a second one, of a person
+    api.annotations[own[3]["task"]].clear()  # somebody deleted it
+    rule = end(store, api, PROJECT, rule, quiet)
+    assert [a["id"] for a in api.made()] == [own[0]["id"], own[1]["id"]]
+    assert by_hand in api.annotations[own[2]["task"]]
+    assert all(len(api.annotations[task]) == 1 for task in range(0, 1000, 4))
+    found = counts(store, rule)
+    assert (found["touched"], found["removed"]) == (2, accepted - 2)
+    assert rules(store, PROJECT)[0].state == "ended"
+    with pytest.raises(InputError, match="no rule in force, and none has accepted"):
+        last_rule(store, PROJECT, None, has_made=True)
+
+
+def test_looking_at_the_same_reviews_again_is_no_new_look(store, made):
+    assert [look(store, PROJECT, **PROMISE).number for _ in range(2)] == [1, 1]
+    assert look(store, PROJECT, precision=0.9, confidence=0.9).number == 2
+    made.review([1, 2, 3])
+    assert look(store, PROJECT, **PROMISE).number == 3
+    assert look(store, PROJECT, precision=0.9, confidence=0.9).number == 4
+
+
+def test_what_cannot_be_asked_is_said(store, made):
+    with pytest.raises(InputError, match="--precision must be between 0 and 1"):
+        look(store, PROJECT, precision=95, confidence=0.9)
+    with pytest.raises(InputError, match="--check must be a share"):
+        ruled(store, share=0.0)
+
+
+def served(server, api):
+    """The fake behind HTTP."""
+
+    def tasks(request):
+        from urllib.parse import parse_qs
+
+        [item] = json.loads(parse_qs(request.query)["query"][0])["filters"]["items"]
+        [page] = api.tasks_of(7, item["value"])
+        return Answer({"tasks": page.tasks, "total": page.total})
+
+    def other(request):
+        path = request.path + (f"?{request.query}" if "actions" in request.path else "")
+        return Answer(api.call(request.method, path, json=request.body) or b"")
+
+    server.routes["/api/tasks/"] = tasks
+    server.fallback = other
+
+
+def test_the_command_accepts_tells_and_takes_back(store, made, monkeypatch):
+    api = api_of(made)
+    with http_server() as server:
+        served(server, api)
+        monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", server.url)
+        monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY", "0123456789abcdef")
+        arguments = ["qa", "accept", "--project", "7", "--database", store.url]
+
+        def run(*more):
+            done = CliRunner().invoke(app, [*arguments, *more])
+            assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+            return done.exit_code, done.stdout
+
+        code, said = run("--dry-run")
+        assert code == 0
+        assert "Nothing was changed" in said
+        assert not api.made() and not rules(store, PROJECT)
+        code, said = run("--json")
+        row = json.loads(said)
+        assert (code, row["look"]["number"], row["rule"]["state"]) == (0, 1, "active")
+        assert row["accepted"] == row["rule"]["tasks"]["made"] == len(api.made()) > 100
+        code, said = run()
+        assert "in force" not in said
+        assert "Rule 2, active: at least 95% right with 90% confidence" in said
+        refused = CliRunner().invoke(app, [*arguments, "--precision", "0.8"])
+        assert "Switch it off with --off" in str(refused.exception)
+        code, said = run("--undo", "--dry-run")
+        assert f"Accepted ({row['accepted']} annotations): {api.made()[0]['id']} " in said
+        code, said = run("--undo")
+        assert code == 0
+        assert "ended" in said
+        assert not api.made()
+
+
+def test_the_command_says_why_none_is_accepted(store, monkeypatch):
+    project = stored_project(store, 300, accuracy=0.6)
+    project.review(range(0, 300, 4))
+    arguments = ["qa", "accept", "--project", "7", "--database", store.url, "--dry-run"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "No threshold can be given for m1: of " in done.stdout
+    assert "more reviews of such tasks are needed" in done.stdout
