@@ -12,7 +12,8 @@ class CutOffError(Exception):
 class FakeBulk:
     """One project: tasks with predictions, annotations made of them in bulk, and tabs.
 
-    ``cut_at`` ends the process at that call (from 0), before or after it took effect.
+    ``cut_at`` ends the process at that call (from 0), before it took effect; or after, at the next
+    that changes something.
     """
 
     def __init__(self, tasks, *, version="m1"):
@@ -78,7 +79,7 @@ class FakeBulk:
         return None
 
     def _cut(self, *, after):
-        if self.cut_at == len(self.calls) and self.cut_after == after:
+        if self.cut_at is not None and self.cut_at <= len(self.calls) and self.cut_after == after:
             raise CutOffError
 
     def _count(self, call):

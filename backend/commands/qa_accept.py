@@ -35,9 +35,7 @@ def accept(
     check: float = typer.Option(0.1, help="Share, drawn at random, that people check instead."),
     model_version: str | None = VERSION,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show, change nothing."),
-    off: bool = typer.Option(
-        False, "--off", help="Switch the rule off; keep what it did."
-    ),
+    off: bool = typer.Option(False, "--off", help="Switch the rule off; keep what it did."),
     undo: bool = typer.Option(
         False, "--undo", help="Switch it off and delete what it accepted and nobody touched."
     ),

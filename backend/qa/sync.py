@@ -19,6 +19,7 @@ from backend.database.keys import ProjectKey
 from backend.database.turns import in_turn
 from backend.label_studio.client import LabelStudio, LabelStudioError, TaskPage
 from backend.label_studio.webhooks import WebhookKeeper
+from backend.qa.estimates.accepting import watch
 from backend.qa.events import LARGEST_ID, Changes, Row, clean, project_row, read_task
 from backend.qa.queries import of_project
 from backend.qa.store import Store
@@ -265,6 +266,7 @@ def _sync_one(store: Store, api: Any, project: ProjectKey, webhooks: WebhookKeep
         except LabelStudioError as error:  # a user may see tasks and not webhooks
             refused = error
     result = sync_project(store, api, project)
+    watch(store, project)
     if result.repaired:
         logger.info("quality store repaired from Label Studio: %s", result)
     if refused is not None:

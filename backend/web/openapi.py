@@ -250,6 +250,11 @@ def _schemas() -> Schema:
             points=COUNT,
             reviewed=COUNT,
         ),
+        "Acceptance": _object(
+            "Rules by which predictions are accepted in bulk, with what spot checks say of them.",
+            needs="rules",
+            rules=open_list,
+        ),
         "Figures": _object(
             "What the quality page shows, of the annotations that the filters select.",
             is_open=True,
@@ -483,6 +488,13 @@ def _paths() -> Schema:
                 "Accuracy of all that was predicted, reviewed or not",
                 _json("Estimate"),
                 parameters=(OF_PROJECT, _query("model_version", "default: what most tasks have")),
+            )
+        },
+        "/qa/acceptance.json": {
+            "get": _route(
+                "Rules of bulk acceptance and their spot checks",
+                _json("Acceptance"),
+                parameters=(OF_PROJECT,),
             )
         },
         "/qa/figures.json": {"get": _route("All figures", _json("Figures"), parameters=FILTERS)},

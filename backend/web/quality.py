@@ -11,6 +11,7 @@ from backend.prediction.task_fields import LARGEST_ID
 from backend.qa import exports
 from backend.qa.coco import coco_json
 from backend.qa.compare import compared
+from backend.qa.estimates.accepting import watch
 from backend.qa.estimates.project import estimate_project
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import resolve, summary
@@ -73,6 +74,14 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         reports.catch_up()
         version = request.args.get("model_version", "").strip() or None
         return jsonify(estimate_project(store, project, version).row())
+
+    @pages.get("/qa/acceptance.json")
+    def acceptance_json() -> Response:
+        project = resolve(store, Filters.of(request.args).project)
+        if project is None:
+            raise InputError("Acceptance is of one project: say ?project=NUMBER.")
+        catch_up()
+        return jsonify({"rules": watch(store, project)})
 
     @pages.get("/qa/figures.json")
     def figures_json() -> Response:

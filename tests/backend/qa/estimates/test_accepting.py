@@ -2,11 +2,15 @@
 
 import json
 import logging
+import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
+from backend.qa import sync
 from backend.qa.estimates import bulk
 from backend.qa.estimates.accepting import (
     active_rule,
@@ -26,6 +30,7 @@ from tests.qa_events import point, prediction
 from tests.review_world import PROJECT, stored_project
 from videogem.errors import InputError
 
+REVIEWED = range(0, 500, 3)
 PROMISE = {"precision": 0.95, "confidence": 0.9}
 
 
@@ -42,15 +47,15 @@ def store(tmp_path):
 
 @pytest.fixture
 def made(store):
-    """1,000 tasks, nearly all of them right; 250 are reviewed without a prediction in sight."""
-    project = stored_project(store, 1000, accuracy=0.97, auroc=0.9)
-    project.review(range(0, 1000, 4))
+    """500 tasks, nearly all right; a third is reviewed without a prediction in sight."""
+    project = stored_project(store, 500, accuracy=0.985, auroc=0.9)
+    project.review(REVIEWED)
     return project
 
 
 def api_of(made):
     api = FakeBulk(made.made.scores)
-    for task in range(0, 1000, 4):
+    for task in REVIEWED:
         api.annotate(task)
     return api
 
@@ -64,10 +69,10 @@ def test_sure_predictions_are_accepted_but_for_a_share_that_people_check(store, 
     rule, accepted = follow(store, api, PROJECT, ruled(store), quiet)
     found = counts(store, rule)
     assert accepted == found["made"] == len(api.made())
-    wanted = {t for t, s in made.made.scores.items() if s >= rule.least_score and t % 4}
+    wanted = {t for t, s in made.made.scores.items() if s >= rule.least_score and t % 3}
     tasks = {state: {row["task_id"] for row in taken(store, rule, state)} for state in Taken}
     assert tasks[Taken.check] | tasks[Taken.made] == wanted
-    assert 0.05 < len(tasks[Taken.check]) / len(wanted) < 0.16
+    assert 0.03 < len(tasks[Taken.check]) / len(wanted) < 0.18
     assert not any(api.annotations[task] for task in tasks[Taken.check])
     [tab] = api.views.values()
     assert tab["title"] == f"Spot checks {rule.id}"
@@ -109,7 +114,7 @@ def test_tasks_that_come_later_follow_the_rule_without_a_new_look(store, made):
 def test_what_people_did_meanwhile_is_left_to_them(store, made):
     api = api_of(made)
     rule = ruled(store, share=0.001)
-    sure = [t for t, s in sorted(made.made.scores.items()) if s >= rule.least_score and t % 4]
+    sure = [t for t, s in sorted(made.made.scores.items()) if s >= rule.least_score and t % 3]
     annotated, twice, gone, lower = sure[:4]
     api.annotate(annotated)
     api.predictions[twice] *= 2
@@ -125,18 +130,18 @@ def test_what_people_did_meanwhile_is_left_to_them(store, made):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_cut_off_at_any_call_it_goes_on_to_the_same_end(tmp_path, monkeypatch, after):
-    monkeypatch.setattr(bulk, "AT_ONCE", 40)
+    monkeypatch.setattr(bulk, "AT_ONCE", 30)
     store = Store(f"sqlite:///{tmp_path}/cut.db")
-    made = stored_project(store, 400, accuracy=1.0)
-    made.review(range(0, 400, 4))
+    made = stored_project(store, 200, accuracy=1.0)
+    made.review(range(0, 200, 3))
     rule = ruled(store)
     api = FakeBulk(made.made.scores)
-    for task in range(0, 400, 4):
+    for task in range(0, 200, 3):
         api.annotate(task)
     api.cut_after = after
     cuts = 0
-    while True:  # each time one call further than the last
-        api.cut_at = len(api.calls) + 1
+    while True:  # each time a call further than the last
+        api.cut_at = len(api.calls) + cuts
         try:
             rule, _ = follow(store, api, PROJECT, rules(store, PROJECT)[0], quiet)
             break
@@ -172,6 +177,28 @@ def test_checks_that_contradict_withdraw_the_rule_and_say_so(store, made, caplog
     assert again.found.least_score is None or again.found.least_score > rule.least_score
 
 
+def test_a_running_backend_withdraws_by_itself(store, made, monkeypatch):
+    rule, _ = follow(store, api_of(made), PROJECT, ruled(store), quiet)
+    made.review([row["task_id"] for row in taken(store, rule, Taken.check)][:6], "missed")
+    nothing = sync.SyncResult(PROJECT, 0, 0, 0, 0, 0, 0, 0)
+    monkeypatch.setattr(sync, "sync_project", lambda *_: nothing)
+    monkeypatch.setattr(sync, "START_S", 0.0)
+
+    class Connections:
+        def get(self, key):
+            return SimpleNamespace(has_token=True)
+
+    stop = threading.Event()
+    thread = sync.keep_in_sync(store, Connections(), every_s=0, stop=stop)
+    deadline = time.monotonic() + 20
+    while rules(store, PROJECT)[0].state != "withdrawn":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stop.set()
+    store.sync_wanted.set()
+    thread.join(timeout=10)
+
+
 def test_exactly_what_the_rule_made_and_nobody_touched_is_taken_back(store, made):
     api = api_of(made)
     rule, accepted = follow(store, api, PROJECT, ruled(store), quiet)
@@ -183,7 +210,7 @@ def test_exactly_what_the_rule_made_and_nobody_touched_is_taken_back(store, made
     rule = end(store, api, PROJECT, rule, quiet)
     assert [a["id"] for a in api.made()] == [own[0]["id"], own[1]["id"]]
     assert by_hand in api.annotations[own[2]["task"]]
-    assert all(len(api.annotations[task]) == 1 for task in range(0, 1000, 4))
+    assert all(len(api.annotations[task]) == 1 for task in REVIEWED)
     found = counts(store, rule)
     assert (found["touched"], found["removed"]) == (2, accepted - 2)
     assert rules(store, PROJECT)[0].state == "ended"
@@ -260,7 +287,7 @@ def test_the_command_accepts_tells_and_takes_back(store, made, monkeypatch):
 
 def test_the_command_says_why_none_is_accepted(store, monkeypatch):
     project = stored_project(store, 300, accuracy=0.6)
-    project.review(range(0, 300, 4))
+    project.review(range(0, 300, 3))
     arguments = ["qa", "accept", "--project", "7", "--database", store.url, "--dry-run"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
