@@ -80,7 +80,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         project = resolve(store, Filters.of(request.args).project)
         if project is None:
             raise InputError("Acceptance is of one project: say ?project=NUMBER.")
-        catch_up()
+        reports.catch_up()
         return jsonify({"rules": watch(store, project)})
 
     @pages.get("/qa/figures.json")

@@ -91,7 +91,10 @@ def test_it_is_an_openapi_document(client: FlaskClient) -> None:
             assert all(answer["description"] for answer in route["responses"].values())
 
 
-OF_ONE_PROJECT = dict.fromkeys(("/qa/estimate.json", "/qa/acceptance.json"), {"project": "1"})
+OF_ONE_PROJECT = {
+    "/qa/estimate.json": {"project": "1"},
+    "/qa/acceptance.json": {"project": "1"},
+}
 
 
 def addresses() -> list[tuple[str, str]]:
