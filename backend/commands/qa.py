@@ -332,7 +332,7 @@ def known_project(store: "Store", text: str) -> "ProjectKey":
     from backend.qa.report import listed_projects
     from videogem.errors import InputError
 
-    store.process_pending()
+    store.catch_up()
     asked = read_project(text)
     key = resolve(store, asked) or asked
     projects = listed_projects(store)

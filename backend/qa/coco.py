@@ -30,7 +30,7 @@ def coco_json(store: Store, filters: Filters) -> str:
     Boxes are upright and cut at the frame. A point belongs to the nearest box of its label, or
     stands alone. Images whose review left nothing are listed without annotations.
     """
-    store.process_pending()
+    store.catch_up()
     sizes: dict[tuple[str, int], dict[int, Size]] = defaultdict(dict)
     for row in selected_rows(store, filters):
         if row["counted"]:

@@ -78,7 +78,7 @@ def compared(store: Store, filters: Filters, first: str = "", second: str = "") 
     Raises:
         InputError: a version that is named is not known.
     """
-    store.process_pending()
+    store.catch_up()
     project = resolve(store, filters.project)
     return side_by_side(Selection.of(store.ledger.look(), filters, project), first, second)
 

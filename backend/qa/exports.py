@@ -32,7 +32,7 @@ SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 def regions_csv(store: Store, filters: Filters) -> str:
     """One line per predicted or added region, with every fact of it."""
-    store.process_pending()
+    store.catch_up()
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -46,7 +46,7 @@ def build_report(
     With ``audits`` the audit list of many annotations may be older than the figures; then
     ``audit_as_of`` says of when it is ("": it is being made for the first time).
     """
-    store.process_pending()
+    store.catch_up()
     snapshot = store.ledger.look()
     project = resolve(store, filters.project)
     selection = Selection.of(snapshot, filters, project)

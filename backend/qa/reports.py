@@ -1,13 +1,9 @@
 """Reports kept in memory while nothing has happened since: each takes a while for many rows."""
 
 import hashlib
-import logging
 import threading
 from collections import OrderedDict
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from backend.database.engine import patience
 from backend.qa.audit_lists import AuditLists
 from backend.qa.events import Row
 from backend.qa.marks import last_mark, reviewed
@@ -16,9 +12,7 @@ from backend.qa.report import build_report, standing
 from backend.qa.selection import Filters
 from backend.qa.store import Store
 
-logger = logging.getLogger(__name__)
 KEEP = 8  # reports in memory
-CATCH_UP_S = 2.0  # seconds a page waits to include events that came this moment
 
 
 class Reports:
@@ -33,11 +27,7 @@ class Reports:
 
     def catch_up(self) -> None:
         """Bring in what came; where the database is written by others, show what is there."""
-        try:
-            with patience(CATCH_UP_S):
-                self._store.process_pending()
-        except (SQLAlchemyError, OSError) as error:
-            logger.warning("figures may lack the latest events: %s", type(error).__name__)
+        self._store.catch_up()
 
     def get(self, filters: Filters) -> Row:
         """The report of the filters, with every event acknowledged before; ``revision`` names it.

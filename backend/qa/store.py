@@ -46,6 +46,7 @@ BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
 WAIT_S = 0.3  # seconds for the database until an event goes to the spool: its sender waits 1 s
 WORKER_S = 5.0  # seconds the worker waits for others; requests wait behind it meanwhile
 REFUSED = (KeyError, TypeError, ValueError, sa.exc.DataError, sa.exc.IntegrityError)
+CATCH_UP_S = 2.0  # seconds readers wait for what came this moment; and until that is tried again
 DRAIN_S = 1.0  # seconds until the spool is looked at again
 COMPACT_S = 3600.0  # between two looks at what may be dropped
 
@@ -72,6 +73,7 @@ class Store:
         self.ledger = Ledger(self.read)
         self._write_lock = writer_lock(self.engine)
         self._process_lock = threading.Lock()
+        self._behind_until = 0.0
         self._wake = threading.Event()
         self.closed = threading.Event()
         self.sync_wanted = threading.Event()  # an event came without what it is about
@@ -228,6 +230,17 @@ class Store:
         finally:
             self._process_lock.release()
         return done
+
+    def catch_up(self) -> None:
+        """Bring in what came, or what of it readers can wait for: else they see what is there."""
+        if time.monotonic() < self._behind_until:
+            return
+        try:
+            with patience(CATCH_UP_S):
+                self.process_pending()
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            self._behind_until = time.monotonic() + CATCH_UP_S
+            logger.warning("figures may lack the latest events: %s", short(error))
 
     def _waits(self) -> bool:
         """Whether any event waits to be turned into state."""

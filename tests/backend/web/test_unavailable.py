@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from backend.database import schema
+from backend.database.engine import PATIENCE
 from backend.qa.spool import Spool
 from backend.settings import Settings
 from backend.web.app import create_app
@@ -73,6 +74,23 @@ def test_every_event_during_a_lock_is_acknowledged_and_counted(start: Start) -> 
         assert backend.client.get("/health").status_code == 200
     assert statuses == {201}
     wait_for(lambda: backend.n() == 30)
+
+
+@pytest.mark.parametrize(
+    "page", ["/qa", "/qa/summary.json", "/qa/figures.json", "/qa/regions.csv", "/qa/coco.json"]
+)
+def test_figures_during_a_lock_are_those_of_before(start: Start, page: str) -> None:
+    backend = start()
+    backend.client.post("/webhook", json=event(1))
+    wait_for(lambda: backend.n() == 1)
+    with backend.locked():
+        backend.client.post("/webhook", json=event(2))
+        begun = time.monotonic()
+        answer = backend.client.get(page)
+        took = time.monotonic() - begun
+    assert answer.status_code == 200
+    assert took < PATIENCE / 2
+    wait_for(lambda: backend.n() == 2)
 
 
 def test_setup_is_answered_during_a_lock(start: Start) -> None:
