@@ -26,6 +26,8 @@ from videogem.backbones.compiling import TowerGraphs
 from videogem.backbones.token_cache import TokenCache, pixels_key
 from videogem.backbones.versions import planned_version
 from videogem.backbones.zoo import decode_on_device, load_backbone
+from videogem.confidence.model import Scoring
+from videogem.confidence.shipped import shipped_scoring
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.confidence import agreement_score
@@ -63,12 +65,15 @@ class VideoGEM(Grounder):
         settings: MethodSettings | None = None,
         *,
         version: str | None = None,
+        scoring: Scoring | None = None,
         cache_megabytes: int = 256,
         batch_size: int | None = None,
     ) -> None:
         self.backbone = backbone
         self.settings = settings or MethodSettings()
-        self._version = version or version_string(backbone.name, self.settings)
+        self._scoring = scoring
+        scored = "" if scoring is None else scoring.suffix
+        self._version = version or version_string(backbone.name, self.settings) + scored
         self._cache = TokenCache(cache_megabytes * 2**20)
         self._on_gpu = backbone.device.type == "cuda"
         # Set by OMP_NUM_THREADS, else the machine's cores.
@@ -235,7 +240,8 @@ class VideoGEM(Grounder):
     def _grounding(
         self, clip: Clip, narration: str, prompts: Prompts, measured: Measured
     ) -> Grounding:
-        weights = self.settings.prompt_weights
+        weights, scoring = self.settings.prompt_weights, self._scoring
+        presence = None if scoring is None else scoring.presence
         places = measured.places
         points = places.points
         point = places.merged_point(weights, self.settings.merge)
@@ -249,7 +255,7 @@ class VideoGEM(Grounder):
             points=dict(zip(PROMPT_NAMES, points, strict=True)),
             point=point,
             box=box,
-            score=height,
+            score=height if scoring is None else scoring.point.chance(signals),
             frame_index=clip.frame_index,
             time=clip.time,
             size_wh=clip.size_wh,
@@ -258,6 +264,8 @@ class VideoGEM(Grounder):
             window=tuple(clip.times.tolist()),
             doubtful=doubtful,
             signals=signals,
+            scoring=None if scoring is None else scoring.name,
+            presence=None if presence is None else presence.chance(signals),
         )
 
     def _fit(self, clips: Sequence[Clip]) -> list[Clip]:
@@ -366,12 +374,14 @@ def load_grounder(
     dtype: Dtype = "fp32",
     compiled: bool = False,
     jpeg: JpegDecoder = "cpu",
+    scoring: Scoring | None = None,
     **settings: Any,
 ) -> VideoGEM:
     """A grounder by model name (see `videogem.backbones.names`) and method, other settings by name.
 
     With ``compiled`` the image tower is compiled in the background, see `VideoGEM.compile_soon`.
-    ``jpeg`` is who decodes `EncodedClip`.
+    ``jpeg`` is who decodes `EncodedClip`. Without ``scoring`` the shipped fit makes the scores,
+    where one holds for this model and these settings.
 
     Raises:
         InputError: unknown model or method, missing weights, or a setting out of its range; or this
@@ -379,11 +389,20 @@ def load_grounder(
     """
     backbone = load_backbone(model, device=device, image_size=image_size, dtype=dtype)
     version = planned_version(
-        model, method, image_size=image_size, dtype=dtype, compiled=compiled, jpeg=jpeg, **settings
+        model,
+        method,
+        image_size=image_size,
+        dtype=dtype,
+        compiled=compiled,
+        jpeg=jpeg,
+        scoring=scoring,
+        **settings,
     )
+    chosen = method_settings(method, **settings)
+    scoring = scoring or shipped_scoring(model, chosen, image_size)
     if jpeg == "gpu":
         decode_on_device(backbone)
-    grounder = VideoGEM(backbone, method_settings(method, **settings), version=version)
+    grounder = VideoGEM(backbone, chosen, version=version, scoring=scoring)
     if compiled:
         grounder.compile_soon()
     return grounder

@@ -124,7 +124,7 @@ class Grounding:
     points: dict[PromptName, Point]  # peak of each prompt's heatmap
     point: Point  # the merged point
     box: Box
-    score: float  # in [0, 1], see confidence.py
+    score: float  # in [0, 1]: a chance if ``scoring`` is there, else it only ranks
     heatmaps: Float[np.ndarray, "3 H W"]  # [0, 1], order of PROMPT_NAMES, tower's input size
     frame_index: int
     time: float
@@ -134,6 +134,8 @@ class Grounding:
     window: tuple[float, ...] = ()  # seconds of the frames the model looked at, target included
     doubtful: bool = False  # verb and object name no one place, see boxes.py
     signals: Signals | None = None  # None: from a system that has none
+    scoring: str | None = None  # which fit made the score; None: it is uncalibrated
+    presence: float | None = None  # chance that the frame shows the action at all; with a fit
 
     @classmethod
     def lazily(cls, heatmaps: Callable[[], np.ndarray], **fields: Any) -> "Grounding":

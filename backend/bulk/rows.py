@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.bulk.units import Ask
+from videogem.confidence.shipped import UNCALIBRATED
 from videogem.structures import PROMPT_NAMES, Box, Clip, Grounding, Point, Prompts, Signals
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SCORE_DIGITS = 4
 FIELDS = (
     "id", "source", "narration", "start", "end", "time", "frame_index", "size", "point", "box",
     "score", "verb", "object", "prompts", "points", "method", "model_version", "task",
-    "item_index", "duration", "signals",
+    "item_index", "duration", "scoring", "presence", "signals",
 )  # fmt: skip
 
 
@@ -61,6 +62,8 @@ def row_of(read: Read, grounding: Grounding) -> Row:
         "task": ask.task,
         "item_index": ask.item_index,
         "duration": None if read.duration is None else round(read.duration, 6),
+        "scoring": grounding.scoring or UNCALIBRATED,
+        "presence": None if grounding.presence is None else round(grounding.presence, SCORE_DIGITS),
         "signals": None if grounding.signals is None else grounding.signals.as_dict(),
     }
 
@@ -92,6 +95,8 @@ def grounding_of(row: Row, version: str, heatmaps: Callable[[], np.ndarray]) -> 
         method=str(row["method"]),
         model_version=version,
         signals=_signals(row.get("signals")),
+        scoring=None if row.get("scoring") == UNCALIBRATED else row.get("scoring"),
+        presence=row.get("presence"),
     )
 
 
@@ -129,6 +134,7 @@ def arrow_schema() -> "pyarrow.Schema":
         "points": pa.list_(pa.list_(pa.float64())), "method": pa.string(),
         "model_version": pa.string(), "task": pa.int64(), "item_index": pa.int32(),
         "duration": pa.float64(),
+        "scoring": pa.string(), "presence": pa.float64(),
         "signals": pa.struct([(field.name, pa.float64()) for field in fields(Signals)]),
     }  # fmt: skip
     return pa.schema([pa.field(name, kinds[name]) for name in FIELDS])

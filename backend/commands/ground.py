@@ -8,6 +8,7 @@ import typer
 
 from backend.folders import check_folder
 from videogem.backbones.known import check_model
+from videogem.confidence.shipped import UNCALIBRATED
 from videogem.errors import InputError
 from videogem.structures import PROMPT_NAMES
 
@@ -91,6 +92,7 @@ def grounding_json(grounding: "Grounding") -> dict[str, Any]:
         "point": pixels(grounding.point),
         "box": pixels(grounding.box),
         "score": round(grounding.score, 4),
+        "scoring": grounding.scoring or UNCALIBRATED,
         "components": {
             name: {"prompt": prompt, "point": pixels(grounding.points[name])}
             for name, prompt in zip(PROMPT_NAMES, grounding.prompts.texts, strict=True)
@@ -101,6 +103,8 @@ def grounding_json(grounding: "Grounding") -> dict[str, Any]:
         "model_version": grounding.model_version,
         "method": grounding.method,
     }
+    if grounding.presence is not None:
+        data["presence"] = round(grounding.presence, 4)
     if grounding.signals is not None:
         data["signals"] = grounding.signals.as_dict()
     if len(grounding.window) > 1:  # a video model: which frames it saw
@@ -115,10 +119,20 @@ def _summary(grounding: "Grounding") -> str:
         for name, part in data["components"].items()
     )
     return (
-        f"point      {data['point']}\nbox        {data['box']}\nscore      {data['score']}"
+        f"point      {data['point']}\nbox        {data['box']}\n{_scored(data)}"
         f"{components}\nframe      {data['frame_index']} at {data['time']} s, "
         f"{data['size'][0]}x{data['size'][1]} px\nmodel      {data['model_version']}"
     )
+
+
+def _scored(data: dict[str, Any]) -> str:
+    """The score, and what it is."""
+    if data["scoring"] == UNCALIBRATED:
+        return f"score      {data['score']}, {UNCALIBRATED}: it ranks, it is no probability"
+    told = f"score      {data['score']}, the chance that the point is right ('{data['scoring']}')"
+    if "presence" in data:
+        told += f"\npresence   {data['presence']}, the chance that the frame shows the action"
+    return told
 
 
 def _write_picture(out: Path, source: Path, clip: "Clip", grounding: "Grounding") -> Path:

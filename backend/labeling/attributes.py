@@ -152,6 +152,14 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         _share,
     ),
     Attribute(
+        "model_presence_threshold",
+        "0 to 1",
+        "0",
+        "chance that the frame shows the action, below which nothing is pointed at: the task "
+        "(or a note in it) says 'not in this frame'; needs a model with a calibrated score",
+        _share,
+    ),
+    Attribute(
         "model_box_threshold",
         "0 to 1",
         "the method's own",

@@ -11,6 +11,7 @@ import numpy as np
 from backend.labeling.labels import BOX_FALLBACK, Similarity, choose_label
 from backend.labeling.masks import DEFAULT_LEVEL, MAP_WEIGHTS, action_mask
 from backend.labeling.targets import Control, LabelMeaning
+from videogem.confidence.shipped import UNCALIBRATED
 from videogem.method.boxes import action_box
 from videogem.structures import Box, Grounding, Point
 
@@ -115,7 +116,10 @@ def plain_region(
         notes.append(f"The model looked at {seen} s.")
     meta: dict[str, Any] = {"text": notes} if notes else {}
     if found.grounding.signals is not None:
+        meta["scoring"] = found.grounding.scoring or UNCALIBRATED
         meta["signals"] = found.grounding.signals.as_dict()
+    if found.grounding.presence is not None:
+        meta["presence"] = round(found.grounding.presence, 6)
     if meta:
         region["meta"] = meta
     return region

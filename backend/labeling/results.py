@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from backend.labeling.forms import ControlForm, control_forms
 from backend.labeling.regions import UNSURE, Found, Region, Track, add_note
 from backend.labeling.targets import Control
+from videogem.errors import InputError
 from videogem.structures import Grounding
 
 
@@ -59,9 +60,34 @@ def _is_wanted(found: Found, control: Control, score: float) -> bool:
     """Sure enough, and where labels are actions: a control that has the grounded action."""
     if score < float(control.options.get("model_score_threshold", 0.0)):
         return False
+    if not is_present(found.grounding, presence_threshold([control])):
+        return False
     if found.labels_are != "actions" or not control.labels:
         return True
     return any(label.value == found.grounding.narration for label in control.labels)
+
+
+def presence_threshold(controls: Sequence[Control]) -> float:
+    """The least that any of the controls asks for."""
+    return min(
+        (float(each.options.get("model_presence_threshold", 0.0)) for each in controls), default=0.0
+    )
+
+
+def is_present(grounding: Grounding, threshold: float) -> bool:
+    """Whether the frame shows the action with at least this chance.
+
+    Raises:
+        InputError: a threshold is asked for, and nothing stands behind this model's scores.
+    """
+    if threshold <= 0:
+        return True
+    if grounding.presence is None:
+        raise InputError(
+            "model_presence_threshold needs a model whose score is calibrated, and that of "
+            f"'{grounding.model_version}' is not: take the attribute out of the labeling config."
+        )
+    return grounding.presence >= threshold
 
 
 def _attach_per_region(regions: list[Region], controls: Sequence[Control]) -> None:

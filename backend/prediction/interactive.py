@@ -168,6 +168,8 @@ def focus(grounding: Grounding, place: np.ndarray) -> Grounding:
     """
     from videogem.method.heatmaps import merge_points, peak  # imports torch, which is loaded by now
 
+    # Of the whole frame's score nothing holds for a part of it: what is left is the map's height.
+    height = grounding.score if grounding.signals is None else grounding.signals.height
     before = np.tensordot(np.asarray(MAP_WEIGHTS), grounding.heatmaps, axes=1)
     heatmaps = np.stack([_stretched(heatmap, place) for heatmap in grounding.heatmaps])
     point = merge_points(heatmaps, MAP_WEIGHTS)
@@ -181,9 +183,12 @@ def focus(grounding: Grounding, place: np.ndarray) -> Grounding:
         point=point,
         box=box,
         doubtful=doubtful,
-        score=float(np.clip(grounding.score * before[place].max() / before.max(), 0, 1))
+        score=float(np.clip(height * before[place].max() / before.max(), 0, 1))
         if before.max() > 0
         else 0.0,
+        signals=None,
+        scoring=None,
+        presence=None,
     )
 
 

@@ -19,14 +19,23 @@ from backend.labeling.regions import (
     mean_score,
     without_heatmaps,
 )
-from backend.labeling.results import to_regions, to_video_regions
+from backend.labeling.results import (
+    is_present,
+    presence_threshold,
+    to_regions,
+    to_video_regions,
+)
+from backend.labeling.targets import Control
 from backend.labeling.validation import problems_of
 from backend.prediction.batcher import Answer
 from backend.prediction.moments import Film, Key, Still
-from backend.prediction.task_fields import Project, Task
+from backend.prediction.task_fields import Project, Task, cut
+from videogem.errors import InputError
 from videogem.structures import Grounding
 
 Prediction = dict[str, Any]
+NOT_IN_FRAME = "Not in this frame:"
+"""How the reason begins why nothing is pointed at, which the job list counts."""
 
 
 class Writer:
@@ -40,6 +49,7 @@ class Writer:
         self._tracks: dict[tuple[Film, int], dict[float, Found]] = defaultdict(dict)
         self._keys_left: dict[tuple[Film, int], int] = {}
         self._films: set[Film] = set()
+        self._absent: list[str] = []  # what is said and seems to be in no frame
 
     def add(self, slot: Still | Key, answer: Answer) -> None:
         """Write what the model said of one moment."""
@@ -53,15 +63,22 @@ class Writer:
         """The whole, when every moment was added.
 
         Raises:
-            RuntimeError: Label Studio could not show it, which is a defect of this backend.
+            InputError: no frame seems to show what is said (`model_presence_threshold`).
+        RuntimeError: Label Studio could not show it, which is a defect of this backend.
         """
         places = sorted(self._regions)
         for film in self._films:
             self._warn(film, [each for each in places if each[0] == film.place])
+        regions = [region for place in places for region in self._regions[place]]
+        if self._absent:
+            told = f"{NOT_IN_FRAME} {'; '.join(self._absent)}."
+            if not regions:
+                raise InputError(told)
+            add_note(regions[0], told)
         scores = [score for each in sorted(self._scores) for score in self._scores[each]]
         return checked(
             {
-                "result": [region for place in places for region in self._regions[place]],
+                "result": regions,
                 "score": mean_score(scores),
                 "model_version": self._project.version,
             },
@@ -73,6 +90,8 @@ class Writer:
         scores: list[float] = []
         for index, grounding in enumerate(answer.groundings):
             if grounding.score < self._project.score_threshold:
+                continue
+            if self._is_absent(grounding.narration, grounding, slot.target.controls):
                 continue
             found = Found(
                 self._named(grounding),
@@ -103,6 +122,9 @@ class Writer:
             self._write_track(film, number, [track[time] for time in sorted(track)])
 
     def _write_track(self, film: Film, number: int, track: Sequence[Found]) -> None:
+        surest = max(track, key=lambda found: found.grounding.score)  # as `Track.best`
+        if self._is_absent(film.cues[number].text, surest.grounding, film.target.controls):
+            return
         score = float(np.mean([found.grounding.score for found in track]))
         if score < self._project.score_threshold:
             return
@@ -111,6 +133,15 @@ class Writer:
         moment = Track(track, cue.start, cue.end, film.shown)
         self._regions[place] = to_video_regions(moment, film.target.controls)
         self._scores[place] = [score]
+
+    def _is_absent(self, said: str, grounding: Grounding, controls: Sequence[Control]) -> bool:
+        """Whether the frame seems not to show what is said; noted, to be told."""
+        threshold = presence_threshold(controls)
+        if is_present(grounding, threshold):
+            return False
+        chance = f"{grounding.presence:.2f} of the {threshold:g} asked for"
+        self._absent.append(f"{cut(said)} ({chance})")
+        return True
 
     def _warn(self, film: Film, places: Sequence[tuple[int, int]]) -> None:
         """Show a warning where the annotator sees it: in the details of the first region."""

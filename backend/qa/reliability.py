@@ -5,8 +5,16 @@ import numpy as np
 from backend.qa.events import Row
 from backend.qa.table import NONE, Table
 from backend.qa.tally import shares_of_points
+from videogem.confidence.model import is_calibrated
 
 BINS = 10
+
+
+def uncalibrated(counted: Table) -> list[str]:
+    """Model versions whose scores rank, but are no probabilities."""
+    found = np.unique(counted["model_version"][~np.isnan(counted["score"])])
+    names = [counted.vocabulary["model_version"].values[code] for code in found if code != NONE]
+    return sorted(name for name in names if not is_calibrated(name))
 
 
 def reliability(counted: Table) -> list[Row]:

@@ -16,7 +16,7 @@ from backend.qa.figures import NO_SHARE
 from backend.qa.ledger import Snapshot
 from backend.qa.marks import reviewed
 from backend.qa.queries import resolve
-from backend.qa.reliability import reliability
+from backend.qa.reliability import reliability, uncalibrated
 from backend.qa.selection import Filters, Selection, names_of
 from backend.qa.store import Store
 from backend.qa.table import DIMENSIONS, NONE, Table
@@ -121,6 +121,7 @@ def figures(selection: Selection, filters: Filters, *, tolerance: float) -> Row:
         "breakdowns": breakdowns,
         "curve": curve(counted),
         "reliability": reliability(counted),
+        "uncalibrated": uncalibrated(counted),
         "choices": {
             name: _values(selection.everything, name, servers_shown=shown)
             for name in DIMENSIONS

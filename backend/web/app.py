@@ -33,6 +33,7 @@ from backend.web.routes import heed_late, routes
 from backend.web.service import Service
 from videogem.backbones.numerics import Numerics, resolve
 from videogem.backbones.versions import planned_version, weights_identity
+from videogem.confidence.shipped import shipped_scoring
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.method.settings import method_settings
@@ -188,7 +189,9 @@ def project_models(
             shared = default.get()  # the same weights serve every method
             if not isinstance(shared, VideoGEM):
                 raise InputError("model_method needs a model of this project.")
-            return VideoGEM(shared.backbone, method_settings(method), version=version)
+            chosen = method_settings(method)
+            fit = shipped_scoring(name, chosen)
+            return VideoGEM(shared.backbone, chosen, version=version, scoring=fit)
 
         return BackgroundModel(version, load)
 

@@ -272,6 +272,7 @@ def _schemas() -> Schema:
             breakdowns={"type": "object", "additionalProperties": open_list},
             curve=open_list,
             reliability=open_list,
+            uncalibrated={"type": "array", "items": TEXT},
             throughput=open_list,
             target={"type": ["object", "null"]},
             versions={"type": ["object", "null"]},

@@ -11,6 +11,8 @@ from typing import Any
 
 from videogem.backbones.manifest import hub_weights
 from videogem.backbones.names import CONFIG_FILES, ModelName, parse_model_name
+from videogem.confidence.model import Scoring
+from videogem.confidence.shipped import shipped_scoring
 from videogem.method.settings import Dtype, JpegDecoder, method_settings, version_string
 from videogem.narration.spacy_models import spacy_suffix
 
@@ -26,6 +28,7 @@ def planned_version(
     dtype: Dtype = "fp32",
     compiled: bool = False,
     jpeg: JpegDecoder = "cpu",
+    scoring: Scoring | None = None,
     **settings: Any,
 ) -> str:
     """The version a grounder of this model and method will report, before it is loaded.
@@ -35,11 +38,13 @@ def planned_version(
     outdated. ``identity`` is that of the weights where it was taken before, see `weights_identity`.
     """
     chosen = method_settings(method, **settings)
+    scoring = scoring or shipped_scoring(model, chosen, image_size)
     name = identity or weights_identity(model)
     size = "" if image_size is None else f"@{image_size}"
     numerics = ("" if dtype == "fp32" else f"+{dtype}") + ("+compiled" if compiled else "")
     numerics += "+nvjpeg" if jpeg == "gpu" else ""
-    return version_string(name + size + numerics, chosen) + spacy_suffix(chosen.spacy_model)
+    version = version_string(name + size + numerics, chosen) + spacy_suffix(chosen.spacy_model)
+    return version if scoring is None else version + scoring.suffix
 
 
 def weights_identity(model: str) -> str:

@@ -123,7 +123,7 @@ def _clip_items(num_items: int) -> Iterator[DemoItem]:
     for path in sorted(CLIPS_DIRECTORY.glob("*.json")):
         truth = json.loads(path.read_text())
         frames = [round((cue["start"] + cue["end"]) / 2 * truth["fps"]) for cue in truth["cues"]]
-        images = _read_frames(path.with_suffix(".mp4"), frames)
+        images = read_frames(path.with_suffix(".mp4"), frames)
         width, height = truth["size"]
         for number, (cue, frame) in enumerate(zip(truth["cues"], frames, strict=True)):
             if count == num_items:
@@ -150,7 +150,7 @@ def _clip_items(num_items: int) -> Iterator[DemoItem]:
             )
 
 
-def _read_frames(path: Path, wanted: list[int]) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
+def read_frames(path: Path, wanted: list[int]) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
     """Frames of a video by their number in display order."""
     import av
 

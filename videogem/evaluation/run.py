@@ -200,7 +200,9 @@ def _make_predictor(
     backbone = load_backbone(
         model, device=options.device, image_size=options.image_size, dtype=options.dtype
     )
-    return TowerPredictor(backbone, specs, tokens_folder=options.tokens_folder)
+    return TowerPredictor(
+        backbone, specs, tokens_folder=options.tokens_folder, image_size=options.image_size
+    )
 
 
 def _predict_elsewhere(

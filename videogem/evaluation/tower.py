@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from videogem.confidence.shipped import shipped_scoring
 from videogem.datasets.base import Item
 from videogem.evaluation import Prediction, Skipped, read_clips
 from videogem.evaluation.cache import TokenFiles
@@ -23,6 +24,7 @@ class TowerPredictor:
     """Several methods on one backbone; methods that use the same tokens share the tower's pass.
 
     ``tokens`` keeps the tower's output in a folder, so that further methods cost no pass.
+    ``image_size`` is that of the backbone where it is not the weights' own: no fit holds for it.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class TowerPredictor:
         specs: Sequence[MethodSpec],
         *,
         tokens_folder: Path | None = None,
+        image_size: int | None = None,
     ) -> None:
         self.backbone = backbone
         self.specs = tuple(specs)
@@ -38,7 +41,14 @@ class TowerPredictor:
         self._files = (
             None if tokens_folder is None else TokenFiles(tokens_folder, backbone.fingerprint)
         )
-        self._grounders = [VideoGEM(backbone, spec.settings) for spec in self.specs]
+        self._grounders = [
+            VideoGEM(
+                backbone,
+                spec.settings,
+                scoring=shipped_scoring(backbone.name, spec.settings, image_size),
+            )
+            for spec in self.specs
+        ]
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -31,12 +31,14 @@ def test_json_is_all_that_is_printed_and_a_picture_is_written(run, picture, tmp_
         "point",
         "box",
         "score",
+        "scoring",
         "components",
         "frame_index",
         "time",
         "size",
         "model_version",
         "method",
+        "presence",
         "signals",
     ]
     assert data["size"] == [90, 60]

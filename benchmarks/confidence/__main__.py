@@ -1,0 +1,41 @@
+"""`python -m benchmarks.confidence`: features, fit, and how well the score keeps its word."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from benchmarks.confidence import fit
+from videogem.grounding import load_grounder
+
+app = typer.Typer(help=__doc__, add_completion=False)
+
+
+@app.command("features")
+def features() -> None:
+    """Ground the frames that the shipped fit is made of."""
+    grounder: Any = load_grounder("demo")
+    fit.write_features(grounder)
+
+
+@app.command("fit")
+def make_fit() -> None:
+    """Fit the shipped scoring to the features."""
+    sys.stdout.write(f"{fit.write_fit()}\n")
+
+
+@app.command("heldout")
+def heldout(
+    out: Path | None = typer.Option(None, help="Folder for the two pictures."),
+    num_scenes: int = 400,
+    seed: int = 21,
+) -> None:
+    """Hit against miss, and present against absent, on splits that the fit has not seen."""
+    from benchmarks.confidence import heldout
+
+    heldout.report(num_scenes, seed, out)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,114 @@
+"""How well the shipped score keeps its word on splits that its fit has not seen."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from benchmarks.confidence.groundings import Frame, Outcomes, drawn, filmed, outcomes
+from videogem.confidence.model import Scoring
+from videogem.confidence.quality import (
+    auroc,
+    calibration_error,
+    grouped_interval,
+    reliability,
+    risk_coverage,
+)
+from videogem.confidence.shipped import shipped_scoring
+from videogem.grounding import load_grounder
+from videogem.method.settings import MethodSettings
+
+SIZE = 220  # pixels of a picture's side
+
+
+def splits(num_scenes: int, seed: int) -> Iterator[tuple[str, Iterator[Frame]]]:
+    yield "unseen pairs", drawn("unseen-pairs", num_scenes, seed)
+    yield "unseen style", drawn("unseen-style", num_scenes, seed)
+    yield "moving clips", filmed()
+
+
+def scored(found: Outcomes, scoring: Scoring) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and chances that the action is in the frame."""
+    assert scoring.presence is not None
+    return (
+        np.array([scoring.point.chance(each) for each in found.signals]),
+        np.array([scoring.presence.chance(each) for each in found.signals]),
+    )
+
+
+def report(num_scenes: int, seed: int, out: Path | None = None) -> None:
+    """Print a row for each split, as in docs/confidence.md; write the two pictures."""
+    scoring = shipped_scoring("demo", MethodSettings())
+    assert scoring is not None
+    grounder: Any = load_grounder("demo")
+    curves: list[dict[str, Any]] = []
+    bins: list[dict[str, Any]] = []
+    for name, frames in splits(num_scenes, seed):
+        found = outcomes(grounder, frames, seed=seed)
+        scores, presence = scored(found, scoring)
+        _row(name, found, scores, presence)
+        covered, risk = risk_coverage(scores, found.hits)
+        steps = np.unique(np.linspace(0, len(scores) - 1, 60).astype(int))
+        curves += [{"split": name, "coverage": covered[i], "risk": risk[i]} for i in steps]
+        bins += [
+            {"split": name, "score": each.score, "right": each.share}
+            for each in reliability(scores, found.hits)
+        ]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        _reliability(bins).save(out / "confidence_reliability.png", scale_factor=1.5)
+        _risk(curves).save(out / "confidence_risk.png", scale_factor=1.5)
+
+
+def _row(name: str, found: Outcomes, scores: np.ndarray, presence: np.ndarray) -> None:
+    hits, present = found.hits, found.present
+
+    def told(value: float, measure: Any, groups: Any = found.groups) -> str:
+        low, high = grouped_interval(measure, groups)
+        return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+    own = np.flatnonzero(present)
+    groups = [found.groups[i] for i in own]
+    cells = [
+        name,
+        str(len(hits)),
+        f"{100 * hits[present].mean():.1f} %",
+        told(auroc(scores, hits), lambda i: auroc(scores[i], hits[i])),
+        told(auroc(scores[own], hits[own]), lambda i: auroc(scores[own[i]], hits[own[i]]), groups),
+        told(calibration_error(scores, hits), lambda i: calibration_error(scores[i], hits[i])),
+        told(auroc(presence, present), lambda i: auroc(presence[i], present[i])),
+    ]
+    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    sys.stdout.flush()
+
+
+def _reliability(bins: list[dict[str, Any]]) -> Any:
+    scale = alt.Scale(domain=[0, 1])
+    data = alt.Data(values=bins)
+    even = alt.Chart(alt.Data(values=[{"score": 0, "right": 0}, {"score": 1, "right": 1}]))
+    diagonal = even.mark_line(strokeDash=[4, 4], color="grey")
+    points = alt.Chart(data).mark_line(point=True)
+    x = alt.X("score:Q", title="score", scale=scale)
+    y = alt.Y("right:Q", title="share of points that are right", scale=scale)
+    layers = diagonal.encode(x=x, y=y) + points.encode(x=x, y=y, color=_split())
+    return layers.properties(width=SIZE, height=SIZE)
+
+
+def _risk(curves: list[dict[str, Any]]) -> Any:
+    return (
+        alt.Chart(alt.Data(values=curves))
+        .mark_line()
+        .encode(
+            x=alt.X("coverage:Q", title="share taken, the surest first"),
+            y=alt.Y("risk:Q", title="share of these that are wrong"),
+            color=_split(),
+        )
+        .properties(width=SIZE, height=SIZE)
+    )
+
+
+def _split() -> Any:
+    return alt.Color("split:N", title=None, legend=alt.Legend(orient="bottom"))
