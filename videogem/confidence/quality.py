@@ -13,7 +13,7 @@ BINS = 10
 class Bin(NamedTuple):
     """Groundings of about the same score."""
 
-    count: int
+    number: int
     score: float  # their mean
     share: float  # of them that are right
 
@@ -52,7 +52,7 @@ def calibration_error(
     0.4 sqrt(bins / M).
     """
     found = reliability(scores, right, bins)
-    return sum(each.count * abs(each.score - each.share) for each in found) / len(scores)
+    return sum(each.number * abs(each.score - each.share) for each in found) / len(scores)
 
 
 def risk_coverage(

@@ -40,8 +40,8 @@ def test_bins_hold_about_as_many_each_and_all_of_them():
     rng = np.random.default_rng(0)
     scores, right = rng.random(95), rng.random(95) < 0.5
     found = reliability(scores, right)
-    assert [each.count for each in found] == [10] * 5 + [9] * 5
-    assert sum(each.count * each.share for each in found) == pytest.approx(right.sum())
+    assert [each.number for each in found] == [10] * 5 + [9] * 5
+    assert sum(each.number * each.share for each in found) == pytest.approx(right.sum())
     assert [each.score for each in found] == sorted(each.score for each in found)
 
 
