@@ -3,8 +3,10 @@
 ``inbox`` is the truth: every webhook as it came, in order of arrival. ``projects``, ``tasks``,
 ``annotations`` and ``predictions`` are the state those events lead to, ``scores`` and ``flags`` are
 computed from that state and can be dropped and rebuilt at any time. ``score_changes`` numbers the
-last change of each task's scores (`backend.database.changes`). ``project_servers`` is what
-/setup told: which server the project with this id and creation (Unix time) is on.
+last change of each task's scores (`backend.database.changes`); ``kept_ledger`` has all of them as
+columns, as of one change, for processes that start (`backend.qa.kept_ledger`).
+``project_servers`` is what /setup told: which server the project with this id and creation (Unix
+time) is on.
 ``quality_targets`` is what accuracy a project has to reach. ``project_webhooks`` is how each
 project calls this backend (``host``, from /setup), and what was found of the webhook that reports
 its corrections.
@@ -129,6 +131,16 @@ score_changes = sa.Table(
     sa.Column("server", sa.String(400), primary_key=True, default=""),
     sa.Column("task_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("change", sa.BigInteger, nullable=False, index=True),
+)
+
+kept_ledger = sa.Table(
+    "kept_ledger",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("rules", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
 review_rounds = sa.Table(

@@ -14,10 +14,12 @@ from backend.database.changes import changed_since, state_of
 from backend.qa.agreement import Overlaps
 from backend.qa.events import Row
 from backend.qa.flat import flat
+from backend.qa.kept_ledger import KeptLedger, keep, kept_version, pack, read_kept
 from backend.qa.table import Table, Vocabulary
 
 AT_ONCE = 500  # tasks in one query
 PART = 5000  # rows turned into columns at once
+KEEP_AFTER = 5000  # rows that a process had to read, because no columns of them were kept
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class _Part:
 
 
 class Ledger:
-    """Reads all score rows once, and afterwards those of the tasks that changed.
+    """Begins with the columns that are kept, and reads the rows of the tasks that changed since.
 
     Safe to share between threads; each process has its own, as the numbers of the changes are in
     the database. ``rows_read`` counts the rows that came from there.
@@ -54,6 +56,7 @@ class Ledger:
         self._vocabulary = Vocabulary()
         self._snapshot: Snapshot | None = None
         self._unreadable = np.zeros((0, 2), np.int64)
+        self._unkept = 0  # rows that a process which starts now would have to read
         self.rows_read = 0
 
     def look(self) -> Snapshot:
@@ -64,11 +67,11 @@ class Ledger:
         """
         with self._lock, self._read() as connection:
             version = state_of(connection)
-            known = self._snapshot
+            known = self._snapshot or self._begin(connection, version)
             if known is not None and known.version == version:
                 return known
             if known is None or known.version[0] != version[0]:
-                self._vocabulary = Vocabulary()
+                self._vocabulary, self._unkept = Vocabulary(), 0
                 part = self._load(connection, [[]])
             else:
                 changed = list(changed_since(connection, known.version[1]))
@@ -79,6 +82,40 @@ class Ledger:
                 version, part.rows.in_order(), part.overlaps, part.unreadable[:, 1]
             )
             return self._snapshot
+
+    def keep(self, write: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
+        """Keep the columns for processes that start, where those would have to read many rows.
+
+        Returns whether they were written, in one transaction of ``write``.
+
+        Raises:
+            SQLAlchemyError: the database cannot be read or written.
+        """
+        with self._lock:
+            known, unkept = self._snapshot, self._unkept
+            if known is None or unkept < KEEP_AFTER:
+                return False
+            found = KeptLedger(known.version, known.rows, known.overlaps, self._unreadable)
+            names = {n: [*some.values] for n, some in self._vocabulary.names.items()}  # they grow
+        with self._read() as connection:
+            others = kept_version(connection)  # another process may have kept newer ones
+        written = others is None or others < found.version
+        if written:
+            body = pack(found, names)
+            with write() as connection:
+                keep(connection, found.version, body)
+        with self._lock:
+            self._unkept -= unkept
+        return written
+
+    def _begin(self, connection: sa.Connection, version: tuple[int, int]) -> Snapshot | None:
+        """What is kept, where it is of these scores or of some before them."""
+        kept = read_kept(connection, version)
+        if kept is None:
+            return None
+        self._vocabulary, self._unreadable = kept.rows.vocabulary, kept.unreadable
+        self._snapshot = Snapshot(kept.version, kept.rows, kept.overlaps, kept.unreadable[:, 1])
+        return self._snapshot
 
     def _replace(
         self, connection: sa.Connection, known: Snapshot, changed: list[tuple[str, int, int]]
@@ -113,6 +150,7 @@ class Ledger:
         for where in conditions:
             for stored in _parts(connection, where):
                 self.rows_read += len(stored)
+                self._unkept += len(stored)
                 rows = []
                 for each in stored:
                     row = flat(each)

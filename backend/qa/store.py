@@ -358,6 +358,7 @@ class Store:
                 with patience(WORKER_S):
                     self.process_pending()
                     self._compact_at_times()
+                    self.ledger.keep(self._append)
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 logger.warning("quality store: what came waits, trying again in %g s: %s",
                                DRAIN_S, short(error))  # fmt: skip

@@ -12,6 +12,8 @@ from backend.qa.figures import cluster_of, point_of
 NONE = -1  # in a column of numbers that stand for names: there is no value
 DIMENSIONS = ("label", "verb", "object", "annotator", "model_version", "project_id", "video")
 CODED = ("kind", "outcome", "server", "task", "annotation", "point", "cluster", *DIMENSIONS)
+PLAIN = ("kind", "outcome", "server", "label", "verb", "object", "model_version", "video")
+"""Columns whose names are texts; those of the others are tuples, the server first or in them."""
 FLAGS = ("counted", "ground_truth", "independent", "accepted", "judged_by_box", "reviewed")
 NUMBERS = ("iou", "distance_diagonal", "distance_side", "lead_time", "score", "left_out")
 AT_LENGTH = 27  # of a time as the store writes it
@@ -23,6 +25,14 @@ class Names:
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._codes: dict[Hashable, int] = {None: NONE, "": NONE}
+
+    @classmethod
+    def of(cls, values: list[Any]) -> "Names":
+        """Values that came in this order."""
+        names = cls()
+        names.values = values
+        names._codes.update(zip(values, range(len(values)), strict=True))
+        return names
 
     def __len__(self) -> int:
         return len(self.values)
@@ -152,9 +162,8 @@ def _coded(rows: Sequence[Row]) -> dict[str, list[Hashable]]:
     def of_server(name: str) -> list[Hashable]:
         return [None if (v := r.get(name)) is None else (r["server"], v) for r in rows]
 
-    plain = ("kind", "outcome", "server", "label", "verb", "object", "model_version", "video")
     return {
-        **{name: [row.get(name) for row in rows] for name in plain},
+        **{name: [row.get(name) for row in rows] for name in PLAIN},
         "task": [(r["server"], r["task_id"]) for r in rows],
         "annotation": of_server("annotation_id"),
         "annotator": of_server("annotator"),

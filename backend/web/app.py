@@ -9,8 +9,9 @@ import numpy as np
 from flask import Flask
 from PIL import Image
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from backend.database.engine import short
 from backend.database.replicas import Replicas
 from backend.database.servers import ProjectServers
 from backend.database.webhook_states import WebhookStates
@@ -112,8 +113,21 @@ def create_app(
         target=_read_identities, args=(settings,), name="read-weights", daemon=True
     ).start()
     Image.init()  # Pillow's readers are found now, not during the first request
+    threading.Thread(
+        target=_read_figures, args=(model, store), name="read-figures", daemon=True
+    ).start()
     threading.Thread(target=_import_sdk, args=(model,), name="import-sdk", daemon=True).start()
     return app
+
+
+def _read_figures(model: BackgroundModel, store: Store) -> None:
+    """Have the figures in memory before somebody opens the page, once the model is there."""
+    model.wait()
+    if not store.closed.is_set():
+        try:
+            store.ledger.look()
+        except SQLAlchemyError as error:  # whoever asks next tries anew, and is told
+            logger.warning("the figures cannot be read yet: %s", short(error))
 
 
 def _import_sdk(model: BackgroundModel) -> None:
