@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from videogem.backbones.feed_forward import feed_forward
 from videogem.errors import InputError
 from videogem.method.attention import (
     KeptRows,
@@ -77,7 +78,7 @@ def block_forward(
             values = project(_keep_rows(rows, qkv[2])) if part.last else None
             value_value = project(value_value_attention(qkv[2], rows))
     tokens = tokens + project(attended)
-    tokens = tokens + scale_2(block.mlp(block.ln_2(tokens)))
+    tokens = tokens + scale_2(feed_forward(block.mlp, block.ln_2(tokens)))
     return BlockOutput(tokens, self_self, values, value_value)
 
 
@@ -185,18 +186,6 @@ def tower_fingerprint(tower: nn.Module, *inputs: object) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.device.type}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def resize_positions(
-    positions: Float[Tensor, "n D"], grid_hw: tuple[int, int]
-) -> Float[Tensor, "m D"]:
-    """A square table of patch positions, resized to another grid (bicubic, antialiased)."""
-    side = round(positions.shape[0] ** 0.5)
-    if (side, side) == grid_hw:
-        return positions
-    table = positions.T.reshape(1, -1, side, side)
-    table = F.interpolate(table, size=grid_hw, mode="bicubic", antialias=True, align_corners=False)
-    return table.flatten(2)[0].T
 
 
 def fit_clip(clip: Clip, num_frames: int) -> Clip:

@@ -15,12 +15,12 @@ from videogem.backbones.base import (
     check_depth,
     check_image_size,
     project_tokens,
-    resize_positions,
     tower_fingerprint,
     trim_after_end,
     walk_blocks,
 )
 from videogem.backbones.compiling import BlockForward
+from videogem.backbones.patches import embed_patches, resize_positions
 from videogem.backbones.plain_clip import ImageTower, PlainCLIP
 from videogem.errors import InputError
 from videogem.method.backbone import ImageTokens
@@ -146,13 +146,16 @@ class OpenCLIPBackbone:
     ) -> tuple[Float[Tensor, "B N D"], tuple[int, int]]:
         """Tokens that enter the first block, class token first, and their rows and columns."""
         visual = self._visual
-        patches = visual.conv1(pixels.to(visual.conv1.weight.dtype))
-        rows, columns = patches.shape[-2:]
-        patches = patches.flatten(2).transpose(1, 2)  # B n D
+        patches, (rows, columns) = embed_patches(visual.conv1, pixels)
         positions = visual.positional_embedding
         patches = patches + resize_positions(positions[1:], (rows, columns))
         class_token = (visual.class_embedding + positions[0]).expand(len(pixels), 1, -1)
         return visual.ln_pre(torch.cat([class_token, patches], dim=1)), (rows, columns)
+
+    @property
+    def final_layers(self) -> tuple[nn.LayerNorm, Tensor] | None:
+        """The norm and the projection of `project`, where it is no more than these."""
+        return self._visual.ln_post, self._visual.proj
 
     @torch.inference_mode()
     def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:

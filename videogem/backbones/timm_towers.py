@@ -13,8 +13,8 @@ from jaxtyping import Float
 from open_clip.timm_model import TimmModel
 from torch import Tensor, nn
 
-from videogem.backbones.base import resize_positions
 from videogem.backbones.openclip import OpenCLIPBackbone
+from videogem.backbones.patches import resize_positions
 from videogem.errors import InputError
 
 
@@ -22,6 +22,7 @@ class TimmBackbone(OpenCLIPBackbone):
     """Reads an open_clip model whose image tower is timm's; the model itself stays untouched."""
 
     compiles = False  # the blocks are read anew in each pass: each would be compiled anew
+    final_layers = None  # there are two norms, and the projection has a bias
 
     def _read_tower(self, visual: Any, name: str) -> Any:
         if not isinstance(visual, TimmModel):

@@ -18,12 +18,12 @@ from videogem.backbones.base import (
     check_depth,
     check_image_size,
     project_tokens,
-    resize_positions,
     tower_fingerprint,
     trim_after_end,
     walk_blocks,
 )
 from videogem.backbones.compiling import BlockForward
+from videogem.backbones.patches import embed_patches, resize_positions
 from videogem.backbones.plain_clip import QuickGELU, Transformer
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import AttentionSettings
@@ -80,9 +80,9 @@ class VisionEncoder(nn.Module):
         The spatial table is added to every frame, the temporal one to the patches only; all frames
         would have the same class token, so there is one.
         """
-        patches = self.conv1(video.transpose(1, 2))  # B D T h w
-        frames, rows, columns = patches.shape[2:]
-        patches = patches.flatten(3).permute(0, 3, 2, 1)  # B n T D
+        batch, frames = video.shape[:2]
+        patches, (rows, columns) = embed_patches(self.conv1, video.flatten(0, 1))
+        patches = patches.unflatten(0, (batch, frames)).transpose(1, 2)  # B n T D
         spatial = resize_positions(self.positional_embedding[1:], (rows, columns))
         patches = patches + spatial[:, None] + self.temporal_positional_embedding[0]
         class_token = (self.class_embedding + self.positional_embedding[0]).expand(
@@ -206,9 +206,14 @@ class ViCLIPBackbone:
             InputError: the tower has fewer blocks than ``settings.depth``.
         """
         check_depth(settings, self.num_blocks, self.name)
-        tokens, grid = self._vision.embed(pixels.to(self._vision.proj.dtype))
+        tokens, grid = self._vision.embed(pixels)
         blocks = self._vision.transformer.resblocks
         return walk_blocks(blocks, tokens, settings, grid, target, forward=self.block_forward)
+
+    @property
+    def final_layers(self) -> tuple[nn.LayerNorm, Tensor]:
+        """The norm and the projection of `project`."""
+        return self._vision.ln_post, self._vision.proj
 
     @torch.inference_mode()
     def project(self, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:

@@ -1,8 +1,11 @@
-"""Self-self attention on CUDA: one Triton kernel for both of its steps.
+"""Self-self attention on CUDA: Triton kernels for both of its steps.
 
 Queries and keys are unit vectors, so no logit exceeds the inverse temperature. The softmax
 therefore needs no running maximum: the bound itself is taken off, and every block of keys is read
-once. The mean over queries, keys and values stays in registers. Sums are kept in fp32.
+once. What is brought to unit length afterwards needs no sum of weights either. The keys of a short
+sequence (an image) stay in shared memory while all rows pass by them; those of a long one (a
+video) are streamed. The mean over queries, keys and values stays in registers. Sums are kept in
+fp32.
 """
 
 import torch
@@ -11,17 +14,91 @@ import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
 
-BLOCK_ROWS, BLOCK_KEYS, WARPS, STAGES = 128, 64, 4, 2
+SHORT = 320  # tokens: five blocks of keys, so that four programs share a multiprocessor
+UNIT_ROWS, UNIT_KEYS = 64, 64
+ROWS, KEYS, WARPS = 64, 128, 4
 DTYPES = (torch.bfloat16, torch.float16)
 
 
 @triton.jit
-def _attend(
+def _load(base, stride, first, NUM: tl.constexpr, SIZE: tl.constexpr, DIM: tl.constexpr):
+    """A block of vectors [SIZE, DIM]; those past the last are 0."""
+    place = first + tl.arange(0, SIZE)
+    at = base + place[:, None] * stride + tl.arange(0, DIM)[None, :]
+    return tl.load(at, mask=place[:, None] < NUM, other=0.0)
+
+
+@triton.jit
+def _unit(vectors):
+    wide = vectors.to(tl.float32)
+    return wide * tl.rsqrt(tl.maximum(tl.sum(wide * wide, 1), 1e-24))[:, None]
+
+
+@triton.jit
+def _shares(query, keys, scale, first, NUM: tl.constexpr, SIZE: tl.constexpr, WHOLE: tl.constexpr):
+    """exp(beta (q k - 1)) of a block of unit keys; 0 for those past the last."""
+    share = tl.exp2(tl.dot(query, tl.trans(keys)) * scale - scale)
+    if WHOLE:
+        return share
+    else:
+        return tl.where((first + tl.arange(0, SIZE))[None, :] < NUM, share, 0.0)
+
+
+@triton.jit
+def _resident(
+    states,
+    beta,
+    out,
+    num_heads,
+    state_p,
+    state_b,
+    state_h,
+    state_n,
+    out_p,
+    out_b,
+    out_h,
+    out_n,
+    NUM: tl.constexpr,
+    ROWS: tl.constexpr,
+    KEYS: tl.constexpr,
+    BLOCKS: tl.constexpr,
+    TAIL: tl.constexpr,
+    DIM: tl.constexpr,
+):
+    """P -> normalised softmax(beta P P^T) P, P normalised: one program a head and projection."""
+    batch, head = tl.program_id(0) // num_heads, tl.program_id(0) % num_heads
+    own = tl.program_id(1)
+    # 64-bit: long videos in large batches pass 2^31 elements.
+    batch64 = batch.to(tl.int64)
+    dtype = states.dtype.element_ty
+    scale = tl.load(beta + batch) * 1.4426950408889634  # log2(e): exp2 is the hardware's own
+    base = states + own * state_p + batch64 * state_b + head * state_h
+    to = out + own * out_p + batch64 * out_b + head * out_h
+    keys = ()
+    for block in tl.static_range(BLOCKS):
+        keys += (_unit(_load(base, state_n, block * KEYS, NUM, KEYS, DIM)).to(dtype),)
+    if TAIL > 0:
+        keys += (_unit(_load(base, state_n, BLOCKS * KEYS, NUM, TAIL, DIM)).to(dtype),)
+    for first in range(0, NUM, ROWS):
+        query = _unit(_load(base, state_n, first, NUM, ROWS, DIM)).to(dtype)
+        weighted = tl.zeros((ROWS, DIM), tl.float32)
+        for block in tl.static_range(BLOCKS):
+            share = _shares(query, keys[block], scale, 0, NUM, KEYS, True)
+            weighted = tl.dot(share.to(dtype), keys[block], weighted)
+        if TAIL > 0:
+            share = _shares(query, keys[BLOCKS], scale, BLOCKS * KEYS, NUM, TAIL, False)
+            weighted = tl.dot(share.to(dtype), keys[BLOCKS], weighted)
+        row = first + tl.arange(0, ROWS)[:, None]
+        column = tl.arange(0, DIM)[None, :]
+        tl.store(to + row * out_n + column, _unit(weighted).to(dtype), mask=row < NUM)
+
+
+@triton.jit
+def _streamed(
     states,
     values,
     beta,
     out,
-    num_tokens,
     num_rows,
     num_heads,
     first_row,  # kept row r > 0 is token first_row + (r - 1) * row_step; row 0 is token 0
@@ -30,6 +107,7 @@ def _attend(
     state_b,
     state_h,
     state_n,
+    value_p,
     value_b,
     value_h,
     value_n,
@@ -39,58 +117,120 @@ def _attend(
     out_n,
     UNIT_PASS: tl.constexpr,
     PROJECTIONS: tl.constexpr,
+    NUM: tl.constexpr,
     ROWS: tl.constexpr,
     KEYS: tl.constexpr,
+    BLOCKS: tl.constexpr,
+    TAIL: tl.constexpr,
     DIM: tl.constexpr,
 ):
-    """UNIT_PASS: normalised softmax(beta P P^T) P of each projection; else their mean on values."""
+    """The mean over projections of softmax(beta P P^T) V, P of unit length.
+
+    UNIT_PASS: of one projection each, V its own P; the result is normalised.
+    """
     batch, head = tl.program_id(1) // num_heads, tl.program_id(1) % num_heads
     own = tl.program_id(2)
-    # 64-bit: long videos in large batches pass 2^31 elements.
     batch64 = batch.to(tl.int64)
-    scale = tl.load(beta + batch) * 1.4426950408889634  # log2(e): exp2 is the hardware's own
+    dtype = states.dtype.element_ty
+    scale = tl.load(beta + batch) * 1.4426950408889634
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     token = tl.where(row == 0, 0, first_row + (row - 1) * row_step)
     inside = row[:, None] < num_rows
-    column, key = tl.arange(0, DIM), tl.arange(0, KEYS)
+    column = tl.arange(0, DIM)[None, :]
     total = tl.zeros((ROWS, DIM), tl.float32)
     for index in range(PROJECTIONS):
         projection = own if UNIT_PASS else index
         base = states + projection * state_p + batch64 * state_b + head * state_h
-        query = tl.load(base + token[:, None] * state_n + column[None, :], mask=inside, other=0.0)
-        query = query.to(tl.float32)
-        if UNIT_PASS:
-            query = query * tl.rsqrt(tl.maximum(tl.sum(query * query, 1), 1e-24))[:, None]
-        query = (query * scale).to(states.dtype.element_ty)
+        source = values + own * value_p + batch64 * value_b + head * value_h
+        query = tl.load(base + token[:, None] * state_n + column, mask=inside, other=0.0)
         weighted = tl.zeros((ROWS, DIM), tl.float32)
         weights = tl.zeros((ROWS,), tl.float32)
-        for start in range(0, num_tokens, KEYS):
-            place = start + key
-            there = place[:, None] < num_tokens
-            keys = tl.load(base + place[:, None] * state_n + column[None, :], mask=there, other=0.0)
-            if UNIT_PASS:
-                wide = keys.to(tl.float32)
-                norm = tl.rsqrt(tl.maximum(tl.sum(wide * wide, 1), 1e-24))
-                keys = (wide * norm[:, None]).to(states.dtype.element_ty)
-                content = keys
-            else:
-                source = values + batch64 * value_b + head * value_h
-                content = tl.load(
-                    source + place[:, None] * value_n + column[None, :], mask=there, other=0.0
-                )
-            share = tl.exp2(tl.dot(query, tl.trans(keys)) - scale)
-            share = tl.where(place[None, :] < num_tokens, share, 0.0)
+        for block in range(BLOCKS):
+            keys = _load(base, state_n, block * KEYS, NUM, KEYS, DIM)
+            content = _load(source, value_n, block * KEYS, NUM, KEYS, DIM)
+            share = _shares(query, keys, scale, 0, NUM, KEYS, True)
             weights += tl.sum(share, 1)
-            weighted += tl.dot(share.to(content.dtype), content)
-        mean = weighted / weights[:, None]
-        if UNIT_PASS:
-            mean = mean * tl.rsqrt(tl.maximum(tl.sum(mean * mean, 1), 1e-24))[:, None]
-        total += mean
-    if not UNIT_PASS:
-        total = total / PROJECTIONS
+            weighted = tl.dot(share.to(dtype), content, weighted)
+        if TAIL > 0:
+            keys = _load(base, state_n, BLOCKS * KEYS, NUM, TAIL, DIM)
+            content = _load(source, value_n, BLOCKS * KEYS, NUM, TAIL, DIM)
+            share = _shares(query, keys, scale, BLOCKS * KEYS, NUM, TAIL, False)
+            weights += tl.sum(share, 1)
+            weighted = tl.dot(share.to(dtype), content, weighted)
+        total += _unit(weighted) if UNIT_PASS else weighted / weights[:, None]
+    total = total / PROJECTIONS
     to = out + own * out_p + batch64 * out_b + head * out_h
-    to = to + row[:, None] * out_n + column[None, :]
-    tl.store(to, total.to(out.dtype.element_ty), mask=inside)
+    tl.store(to + row[:, None] * out_n + column, total.to(dtype), mask=inside)
+
+
+@triton.jit
+def _normalise(
+    states, out, num_heads, num_tokens, state_p, state_b, state_h, state_n,
+    out_p, out_b, out_h, out_n, ROWS: tl.constexpr, DIM: tl.constexpr,
+):  # fmt: skip
+    """Vectors of unit length."""
+    batch, head = tl.program_id(1) // num_heads, tl.program_id(1) % num_heads
+    own = tl.program_id(2)
+    batch64 = batch.to(tl.int64)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    column = tl.arange(0, DIM)[None, :]
+    inside = row < num_tokens
+    base = states + own * state_p + batch64 * state_b + head * state_h
+    to = out + own * out_p + batch64 * out_b + head * out_h
+    vectors = _unit(tl.load(base + row * state_n + column, mask=inside, other=0.0))
+    tl.store(to + row * out_n + column, vectors.to(out.dtype.element_ty), mask=inside)
+
+
+def _cut(num_tokens: int, keys: int) -> tuple[int, int]:
+    """Whole blocks of keys, and the size of the last one, which the rest does not fill."""
+    blocks, rest = divmod(num_tokens, keys)
+    return blocks, triton.next_power_of_2(max(16, rest)) if rest else 0
+
+
+def _by_token(qkv: Tensor, projections: int, num_rows: int) -> Tensor:
+    """Room for [projections B heads rows d] that joining the heads leaves where it is."""
+    _, batch, heads, _, dim = qkv.shape
+    return qkv.new_empty((projections, batch, num_rows, heads, dim)).transpose(2, 3)
+
+
+def _unit_pass_resident(states: Tensor, beta: Tensor) -> Tensor:
+    _, batch, heads, tokens, dim = states.shape
+    out = _by_token(states, 3, tokens)
+    blocks, tail = _cut(tokens, UNIT_KEYS)
+    _resident[(batch * heads, 3)](
+        states, beta, out, heads, *states.stride()[:4], *out.stride()[:4],
+        NUM=tokens, ROWS=UNIT_ROWS, KEYS=UNIT_KEYS, BLOCKS=blocks, TAIL=tail, DIM=dim,
+        num_warps=WARPS, num_stages=2,
+    )  # fmt: skip
+    return out
+
+
+def _normalised(states: Tensor) -> Tensor:
+    _, batch, heads, tokens, dim = states.shape
+    out = _by_token(states, 3, tokens)
+    _normalise[(triton.cdiv(tokens, 128), batch * heads, 3)](
+        states, out, heads, tokens, *states.stride()[:4], *out.stride()[:4],
+        ROWS=128, DIM=dim, num_warps=WARPS,
+    )  # fmt: skip
+    return out
+
+
+def _stream(
+    states: Tensor, values: Tensor, beta: Tensor, rows: tuple[int, int, int], *, unit_pass: bool
+) -> Tensor:
+    _, batch, heads, tokens, dim = states.shape
+    first_row, row_step, num_rows = rows
+    programs = 3 if unit_pass else 1
+    out = _by_token(states, programs, num_rows)
+    blocks, tail = _cut(tokens, KEYS)
+    _streamed[(triton.cdiv(num_rows, ROWS), batch * heads, programs)](
+        states, values, beta, out, num_rows, heads, first_row, row_step,
+        *states.stride()[:4], *values.stride()[:4], *out.stride()[:4],
+        UNIT_PASS=unit_pass, PROJECTIONS=1 if unit_pass else 3, NUM=tokens,
+        ROWS=ROWS, KEYS=KEYS, BLOCKS=blocks, TAIL=tail, DIM=dim,
+        num_warps=WARPS, num_stages=2 if tokens <= SHORT else 3,
+    )  # fmt: skip
+    return out
 
 
 @torch.library.custom_op("videogem::self_self", mutates_args=())
@@ -98,39 +238,16 @@ def self_self(
     qkv: Tensor, beta: Tensor, iterations: int, first_row: int, row_step: int, num_rows: int
 ) -> Tensor:
     """[3 B heads N d] and one inverse temperature a sample -> [B heads rows d]."""
-    _, batch, heads, tokens, dim = qkv.shape
-    values = qkv[2]
-    state = qkv
-    for step in range(iterations + 1):
-        last = step == iterations
-        kept = num_rows if last else tokens
-        # Token by token in memory, so that joining the heads copies nothing.
-        shape = (1 if last else 3, batch, kept, heads, dim)
-        out = torch.empty(shape, dtype=qkv.dtype, device=qkv.device).transpose(2, 3)
-        grid = (triton.cdiv(kept, BLOCK_ROWS), batch * heads, 1 if last else 3)
-        _attend[grid](
-            state,
-            values,
-            beta,
-            out,
-            tokens,
-            kept,
-            heads,
-            first_row if last else 1,
-            row_step if last else 1,
-            *state.stride()[:4],
-            *values.stride()[:3],
-            *out.stride()[:4],
-            UNIT_PASS=not last,
-            PROJECTIONS=3 if last else 1,
-            ROWS=BLOCK_ROWS,
-            KEYS=BLOCK_KEYS,
-            DIM=dim,
-            num_warps=WARPS,
-            num_stages=STAGES,
-        )
-        state = out
-    return state[0]
+    tokens = qkv.shape[3]
+    short = tokens <= SHORT
+    states = qkv if short and iterations else _normalised(qkv)
+    for _ in range(iterations):
+        if short:
+            states = _unit_pass_resident(states, beta)
+        else:
+            states = _stream(states, states, beta, (1, 1, tokens), unit_pass=True)
+    rows = (first_row, row_step, num_rows)
+    return _stream(states, qkv[2:], beta, rows, unit_pass=False)[0]
 
 
 @self_self.register_fake

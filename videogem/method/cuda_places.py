@@ -1,20 +1,22 @@
 """Peaks and regions of many heatmaps on CUDA: one Triton program a map, no synchronisation.
 
-A map's level pixels are packed into words of 32, so that a whole map fits into registers, and a
-region grows from its first pixel by a ring of neighbours at a time until it stays as it is. The
-numbers are whole, so what comes out equals `peak_pixel` and `peak_region` exactly.
+Heatmaps are bilinear between patches, so a map's pixels are computed from them wherever they are
+looked at, and no map is ever in memory. Its level pixels are packed into words of 32, so that a
+whole map fits into registers, and a region grows along rows and columns as far as it goes, and a
+ring of neighbours further, until it stays as it is. The numbers are whole, so what comes out equals
+`peak_pixel` and `peak_region` exactly.
 """
 
 import torch
 import triton
 import triton.language as tl
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from videogem.method.heatmaps import LEVEL
 
 MAX_SIDE = 512  # pixels; a larger map does not fit into a program's registers
-STEPS = 4  # rings grown between two looks whether anything still grows
+WARPS = 8
 
 
 @triton.jit
@@ -52,19 +54,58 @@ def _sum_of_places(words):
 
 
 @triton.jit
-def _pack(heatmap, least, height, width, ROWS: tl.constexpr, WORDS: tl.constexpr):
-    """Words of the pixels that are at least so high, [ROWS, WORDS]."""
+def _between(pixels, cells, size):
+    """The two cells that pixels lie between, and their share of the second, as torch has it."""
+    source = tl.maximum((cells.to(tl.float32) / size) * (pixels + 0.5) - 0.5, 0.0)
+    first = tl.minimum(source.to(tl.int32), cells - 1)
+    return first, tl.minimum(first + 1, cells - 1), source - first
+
+
+@triton.jit
+def _values(patches, row, column, rows, columns, height, width):
+    """Upsampled values at pixels (rows [R, 1], columns [1, C]): [R, C]."""
+    top, bottom, down = _between(row, rows, height)
+    left, right, across = _between(column, columns, width)
+    # Steps from the first cell to the second: those of a constant map are 0, not rounding.
+    upper = tl.load(patches + top * columns + left)
+    upper += across * (tl.load(patches + top * columns + right) - upper)
+    lower = tl.load(patches + bottom * columns + left)
+    lower += across * (tl.load(patches + bottom * columns + right) - lower)
+    return upper + down * (lower - upper)
+
+
+@triton.jit
+def _range(patches, rows, columns, height, width, ROWS: tl.constexpr, WORDS: tl.constexpr):
+    """The lowest and the highest of a map's values."""
+    row = tl.minimum(tl.arange(0, ROWS), height - 1)[:, None]
+    word = 32 * tl.arange(0, WORDS)[None, :]
+    lowest = tl.full((ROWS, WORDS), float("inf"), tl.float32)
+    highest = tl.full((ROWS, WORDS), float("-inf"), tl.float32)
+    for bit in range(32):
+        column = tl.minimum(word + bit, width - 1)
+        values = _values(patches, row, column, rows, columns, height, width)
+        lowest, highest = tl.minimum(lowest, values), tl.maximum(highest, values)
+    return tl.min(tl.min(lowest, 1), 0), tl.max(tl.max(highest, 1), 0)
+
+
+@triton.jit
+def _pack(
+    patches, low, span, least, rows, columns, height, width,
+    ROWS: tl.constexpr, WORDS: tl.constexpr,
+):  # fmt: skip
+    """Words of the pixels whose value, from 0 to 1, is at least so high, [ROWS, WORDS]."""
     row = tl.arange(0, ROWS)[:, None]
-    bit = tl.arange(0, 32)[None, :]
-    place = tl.arange(0, WORDS)[None, :]
+    word = 32 * tl.arange(0, WORDS)[None, :]
     words = tl.zeros((ROWS, WORDS), tl.uint32)
-    for word in range(WORDS):
-        column = 32 * word + bit
+    for bit in range(32):
+        column = word + bit
         inside = (row < height) & (column < width)
-        values = tl.load(heatmap + row * width + column, mask=inside, other=0.0)
-        bits = ((values >= least) & inside).to(tl.uint32) << bit.to(tl.uint32)
-        packed = tl.sum(bits, 1).to(tl.uint32)
-        words = tl.where(place == word, packed[:, None], words)
+        values = _values(
+            patches, tl.minimum(row, height - 1), tl.minimum(column, width - 1),
+            rows, columns, height, width,
+        )  # fmt: skip
+        values = tl.div_rn(values - low, span + tl.zeros_like(values))
+        words |= ((values >= least) & inside).to(tl.uint32) << bit
     return words
 
 
@@ -78,7 +119,26 @@ def _pixel(row, column, ROWS: tl.constexpr, WORDS: tl.constexpr):
 
 
 @triton.jit
-def _grow(seed, level, ROWS: tl.constexpr, WORDS: tl.constexpr, STEPS: tl.constexpr):
+def _along(region, level):
+    """A region filled along each word, both ways."""
+    up, upward = region, level
+    down, downward = region, level
+    for power in tl.static_range(5):
+        up |= upward & (up << (1 << power))
+        upward &= upward << (1 << power)
+        down |= downward & (down >> (1 << power))
+        downward &= downward >> (1 << power)
+    return up | down
+
+
+@triton.jit
+def _through(before, open_before, here, open_here):
+    """What two rows in turn pass on: the seed of the first goes on where the second is open."""
+    return here | (open_here & before), open_before & open_here
+
+
+@triton.jit
+def _grow(seed, level, ROWS: tl.constexpr, WORDS: tl.constexpr):
     """All level pixels that are connected with the seed, corners included."""
     rows = tl.arange(0, ROWS)[:, None] + tl.zeros((ROWS, WORDS), tl.int32)
     words = tl.arange(0, WORDS)[None, :] + tl.zeros((ROWS, WORDS), tl.int32)
@@ -88,40 +148,47 @@ def _grow(seed, level, ROWS: tl.constexpr, WORDS: tl.constexpr, STEPS: tl.conste
     growing = 1
     while growing > 0:
         last = region
-        for _ in range(STEPS):
-            carried = tl.where(words > 0, tl.gather(region, before, 1) >> 31, 0)
-            borrowed = tl.where(words < WORDS - 1, tl.gather(region, after, 1) << 31, 0)
-            wide = region | (region << 1) | carried | (region >> 1) | borrowed
-            wide = wide | tl.gather(wide, above, 0) | tl.gather(wide, below, 0)
-            region = (wide & level).to(tl.uint32)
+        region = _along(region, level)
+        carried = tl.where(words > 0, tl.gather(region, before, 1) >> 31, 0)
+        borrowed = tl.where(words < WORDS - 1, tl.gather(region, after, 1) << 31, 0)
+        wide = region | (region << 1) | carried | (region >> 1) | borrowed
+        wide = wide | tl.gather(wide, above, 0) | tl.gather(wide, below, 0)
+        region = (wide & level).to(tl.uint32)
+        region = tl.associative_scan((region, level), 0, _through)[0]
+        region = tl.associative_scan((region, level), 0, _through, reverse=True)[0]
         growing = tl.sum((region != last).to(tl.int32))
     return region
 
 
 @triton.jit
 def _find(
-    heatmaps,
-    levels,
+    patches,
     out,
+    grid_rows,
+    grid_columns,
     height,
     width,
     threshold,
+    tolerance,
     ROWS: tl.constexpr,
     WORDS: tl.constexpr,
-    STEPS: tl.constexpr,
 ):
-    """Row and column of a map's peak; left, top, right, bottom of the region round it."""
+    """Lowest and highest value of a map; row and column of its peak; the region round that."""
     number = tl.program_id(0)
-    heatmap = heatmaps + number.to(tl.int64) * height * width
+    patches = patches + number.to(tl.int64) * grid_rows * grid_columns
     rows = tl.arange(0, ROWS)[:, None] + tl.zeros((ROWS, WORDS), tl.int32)
     words = tl.arange(0, WORDS)[None, :] + tl.zeros((ROWS, WORDS), tl.int32)
     far = 2147483647
 
-    level = _pack(heatmap, tl.load(levels + number), height, width, ROWS, WORDS)
+    low, high = _range(patches, grid_rows, grid_columns, height, width, ROWS, WORDS)
+    flat = high == low  # a constant map is 0 everywhere
+    span = tl.where(flat, 1.0, high - low)
+    least = tl.where(flat, 0.0, 1.0 - tolerance)
+    level = _pack(patches, low, span, least, grid_rows, grid_columns, height, width, ROWS, WORDS)
     first = tl.where(level != 0, rows * width + 32 * words + _lowest(level), far)
     first = tl.minimum(tl.min(tl.min(first, 1), 0), height * width - 1)
     seed = _pixel(first // width, first % width, ROWS, WORDS)
-    plateau = _grow(seed, level, ROWS, WORDS, STEPS)
+    plateau = _grow(seed, level, ROWS, WORDS)
 
     # The pixel nearest to the centre, in whole numbers: distances times the number of pixels.
     count = _count(plateau)
@@ -143,44 +210,49 @@ def _find(
     peak = tl.minimum(peak, height * width - 1)
     seed = _pixel(peak // width, peak % width, ROWS, WORDS)
 
-    level = _pack(heatmap, threshold, height, width, ROWS, WORDS) | seed
-    region = _grow(seed, level, ROWS, WORDS, STEPS)
+    level = seed | _pack(
+        patches, low, span, threshold, grid_rows, grid_columns, height, width, ROWS, WORDS
+    )
+    region = _grow(seed, level, ROWS, WORDS)
     there = region != 0
     left = tl.min(tl.min(tl.where(there, 32 * words + _lowest(region), far), 1), 0)
     right = tl.max(tl.max(tl.where(there, 32 * words + _highest(region), -1), 1), 0) + 1
     top = tl.min(tl.min(tl.where(there, rows, far), 1), 0)
     bottom = tl.max(tl.max(tl.where(there, rows, -1), 1), 0) + 1
 
-    to = out + number * 6
-    tl.store(to, peak // width)
-    tl.store(to + 1, peak % width)
-    tl.store(to + 2, left)
-    tl.store(to + 3, top)
-    tl.store(to + 4, right)
-    tl.store(to + 5, bottom)
+    to = out + number * 8
+    tl.store(to, low)
+    tl.store(to + 1, high)
+    tl.store(to + 2, (peak // width).to(tl.float32))
+    tl.store(to + 3, (peak % width).to(tl.float32))
+    tl.store(to + 4, left.to(tl.float32))
+    tl.store(to + 5, top.to(tl.float32))
+    tl.store(to + 6, right.to(tl.float32))
+    tl.store(to + 7, bottom.to(tl.float32))
 
 
-def peaks_and_regions(heatmaps: Float[Tensor, "M H W"], threshold: float) -> Int[Tensor, "M 6"]:
-    """Row and column of each peak, then left, top, right and bottom of the region round it.
+def peaks_and_regions(
+    patches: Float[Tensor, "M h w"], size_hw: tuple[int, int], threshold: float
+) -> Float[Tensor, "M 8"]:
+    """Of each map, upsampled from its patches: what `_find` says.
 
-    The maps lie in [0, 1]; a constant one is 0.
+    Numbers of pixels are far below 2^24, up to which fp32 holds whole numbers exactly.
     """
-    number, height, width = heatmaps.shape
-    heatmaps = heatmaps.float().contiguous()
-    # As numpy computes them in `peak_pixel`, in fp32.
-    top = heatmaps.amax(dim=(1, 2))
-    levels = top - LEVEL * (top - heatmaps.amin(dim=(1, 2)))
-    out = torch.empty((number, 6), dtype=torch.int32, device=heatmaps.device)
+    number, grid_rows, grid_columns = patches.shape
+    height, width = size_hw
+    out = torch.empty((number, 8), dtype=torch.float32, device=patches.device)
     _find[(number,)](
-        heatmaps,
-        levels,
+        patches.float().contiguous(),
         out,
+        grid_rows,
+        grid_columns,
         height,
         width,
         threshold - LEVEL,
+        LEVEL,
         ROWS=triton.next_power_of_2(height),
         WORDS=triton.next_power_of_2(triton.cdiv(width, 32)),
-        STEPS=STEPS,
+        num_warps=WARPS,
     )
     return out
 

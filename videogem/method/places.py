@@ -171,19 +171,11 @@ def find_packed(
     threshold: float,
     bring: Float[Tensor, "B P n"] | None = None,
 ) -> Float[Tensor, "B P m"]:
-    """All of `Places` as one tensor on the device, so that one copy brings it back.
-
-    The whole numbers in it are far below 2^24, up to which fp32 holds them exactly.
-    """
+    """All of `Places` as one tensor on the device, so that one copy brings it back."""
     from videogem.method.cuda_places import peaks_and_regions
 
-    maps = upsample(similarities, size_hw)
-    low = maps.amin(dim=(2, 3), keepdim=True)
-    high = maps.amax(dim=(2, 3), keepdim=True)
-    span = high - low
-    heatmaps = (maps - low) / torch.where(span > 0, span, 1)
-    found = peaks_and_regions(heatmaps.flatten(0, 1), threshold).unflatten(0, maps.shape[:2])
-    parts = [low.flatten(2), high.flatten(2), found.float(), similarities.flatten(2)]
+    found = peaks_and_regions(similarities.flatten(0, 1), size_hw, threshold)
+    parts = [found.unflatten(0, similarities.shape[:2]), similarities.flatten(2)]
     return torch.cat(parts if bring is None else [*parts, bring.float()], dim=2)
 
 

@@ -1,9 +1,11 @@
 """Cosines between patches and prompts: the weighted GEM of Section 3.3, and the baselines."""
 
+from importlib.util import find_spec
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.baselines import baseline_tokens
@@ -73,9 +75,24 @@ def _weighted_gem(
         depth=settings.depth,
         static_weights=settings.static_weights,
         inverse_temperature=settings.dynamic_inverse_temperature,
-    ).to(terms.dtype)
+    )
+    if final := _kernel_layers(backbone, terms):
+        from videogem.method.cuda_similarity import weighted_similarities
+
+        return weighted_similarities(terms, weights, *final, embeddings)
+    weights = weights.to(terms.dtype)
     if settings.weights in ("none", "static"):  # equal for all prompts: project once
         features = backbone.project(torch.einsum("k,kbnd->bnd", weights[0, 0], terms))
         return embeddings @ F.normalize(features.float(), dim=-1).mT
     features = backbone.project(torch.einsum("bpk,kbnd->bpnd", weights, terms))
     return torch.einsum("bpne,bpe->bpn", F.normalize(features.float(), dim=-1), embeddings)
+
+
+def _kernel_layers(backbone: Backbone, terms: Tensor) -> tuple[nn.LayerNorm, Tensor] | None:
+    """The layers of `Backbone.project` where kernels stand for them; see `cuda_similarity`."""
+    layers: tuple[nn.LayerNorm, Tensor] | None = getattr(backbone, "final_layers", None)
+    if layers is None or not terms.is_cuda or find_spec("triton") is None:
+        return None
+    from videogem.method.cuda_similarity import fits
+
+    return layers if fits(terms, layers[0]) else None

@@ -91,24 +91,35 @@ from videogem.method.boxes import peak_region
 from videogem.method.heatmaps import peak_pixel
 
 def check(maps, threshold):
-    found = peaks_and_regions(torch.from_numpy(maps), threshold).tolist()
+    # Maps of their patches' size are those patches.
+    found = peaks_and_regions(torch.from_numpy(maps), maps.shape[1:], threshold).tolist()
     for heatmap, numbers in zip(maps, found, strict=True):
         pixel = peak_pixel(heatmap)
-        assert numbers == [*pixel, *peak_region(heatmap, pixel, threshold)]
+        assert numbers == [0, 1, *pixel, *peak_region(heatmap, pixel, threshold)]
 
 rng = np.random.default_rng(0)
 patches = torch.from_numpy(rng.choice([0, 0.13, 0.41, 0.77, 1], (2, 3, 4, 5)).astype(np.float32))
-patches[0, 0] = 0.3
+patches[0, 0] = 0
 bring = torch.from_numpy(rng.random((2, 3, 3), np.float32))
 expected = places.find_places(patches, (28, 40), 0.41, bring)
 found = places.unpack(places.find_packed(patches, (28, 40), 0.41, bring), (4, 5), (28, 40))
-for name in ("patches", "spans", "peaks", "regions", "brought"):
+for name in ("patches", "peaks", "regions", "brought"):
     np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+np.testing.assert_allclose(found.spans, expected.spans, rtol=1e-6)
 check((rng.random((2, 20, 70)) > 0.6).astype(np.float32), 0.5)
 snake = np.zeros((1, 8, 40), np.float32)
 snake[0, ::2] = 1
 snake[0, 1::4, 39] = snake[0, 3::4, 0] = 1
 check(snake, 0.5)
+# A spiral of one pixel's width that goes through corners, in maps of several words.
+spiral = np.zeros((1, 40, 70), np.float32)
+for turn in range(0, 18, 4):
+    spiral[0, turn, turn:70 - turn] = spiral[0, turn:40 - turn, 69 - turn] = 1
+    spiral[0, 39 - turn, turn:70 - turn] = 1
+    spiral[0, turn + 4:40 - turn, turn] = 1
+    spiral[0, turn + 3, turn + 1] = spiral[0, turn + 3, turn + 2] = 1
+spiral[0, 20:, 40] = 0
+check(spiral, 0.5)
 """
 
 
