@@ -74,11 +74,13 @@ def _resident(
     scale = tl.load(beta + batch) * 1.4426950408889634  # log2(e): exp2 is the hardware's own
     base = states + own * state_p + batch64 * state_b + head * state_h
     to = out + own * out_p + batch64 * out_b + head * out_h
-    keys = ()
+    keys = ()  # Triton unrolls what follows, so types change
     for block in tl.static_range(BLOCKS):
-        keys += (_unit(_load(base, state_n, block * KEYS, NUM, KEYS, DIM)).to(dtype),)
+        unit = _unit(_load(base, state_n, block * KEYS, NUM, KEYS, DIM)).to(dtype)
+        keys += (unit,)  # type: ignore[assignment]
     if TAIL > 0:
-        keys += (_unit(_load(base, state_n, BLOCKS * KEYS, NUM, TAIL, DIM)).to(dtype),)
+        unit = _unit(_load(base, state_n, BLOCKS * KEYS, NUM, TAIL, DIM)).to(dtype)
+        keys += (unit,)  # type: ignore[assignment]
     for first in range(0, NUM, ROWS):
         query = _unit(_load(base, state_n, first, NUM, ROWS, DIM)).to(dtype)
         weighted = tl.zeros((ROWS, DIM), tl.float32)
