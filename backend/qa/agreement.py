@@ -135,8 +135,39 @@ class Overlaps:
         return cls(columns)
 
 
-def agreement_matrix(annotations: Table, overlaps: Overlaps, *, servers_shown: bool) -> list[Row]:
-    """Share of common tasks on which two agree: annotators as "12", model versions as "model: v1".
+@dataclass(frozen=True)
+class Pairs:
+    """Two that speak of one task (num_pairs): the numbers of who they are, the smaller one first,
+    whether they agree, and the annotation of (one of) them. From ``people`` on a number is that of
+    a model version.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    agreed: np.ndarray
+    annotation: np.ndarray
+    people: int
+    vocabulary: Vocabulary
+
+    def name(self, number: int, *, servers_shown: bool) -> str:
+        """Annotators as "12", model versions as "model: v1"."""
+        if number >= self.people:
+            return f"model: {self.vocabulary['model_version'].values[number - self.people]}"
+        server, annotator = self.vocabulary["annotator"].values[number]
+        return f"{annotator}@{server}" if servers_shown else str(annotator)
+
+    def of(self, first: str, second: str, *, servers_shown: bool) -> np.ndarray:
+        """Mask of the pairs of two that are named so (num_pairs)."""
+        total = self.people + len(self.vocabulary["model_version"])
+        names = [self.name(n, servers_shown=servers_shown) for n in range(total)]
+        ones, others = ([n for n, name in enumerate(names) if name == w] for w in (first, second))
+        return (np.isin(self.low, ones) & np.isin(self.high, others)) | (
+            np.isin(self.low, others) & np.isin(self.high, ones)
+        )
+
+
+def pairs_of(annotations: Table, overlaps: Overlaps) -> Pairs:
+    """Everybody who speaks of one task, by two.
 
     ``annotations``: the rows of the annotations that are looked at, oldest first. Of several that
     one person gave for a task the newest counts.
@@ -164,27 +195,35 @@ def agreement_matrix(annotations: Table, overlaps: Overlaps, *, servers_shown: b
     known = ~np.isnan(overlaps["overlap"]) & np.where(
         between, speaks[overlaps["annotation"]], (sides[0] != NONE) & (sides[1] != NONE)
     )
-    total = people + len(vocabulary["model_version"])
-    low, high = np.minimum(*sides)[known], np.maximum(*sides)[known]
-    pairs, pair = np.unique(low * total + high, return_inverse=True)
+    return Pairs(
+        np.minimum(*sides)[known],
+        np.maximum(*sides)[known],
+        overlaps["overlap"][known] >= AGREE_IOU,
+        overlaps["annotation"][known],
+        people,
+        vocabulary,
+    )
+
+
+def agreement_matrix(annotations: Table, overlaps: Overlaps, *, servers_shown: bool) -> list[Row]:
+    """Share of common tasks on which two agree (`pairs_of`)."""
+    known = pairs_of(annotations, overlaps)
+    total = known.people + len(known.vocabulary["model_version"])
+    pairs, pair = np.unique(known.low * total + known.high, return_inverse=True)
     counts = np.bincount(pair, minlength=len(pairs))
-    agreed = np.bincount(pair, overlaps["overlap"][known] >= AGREE_IOU, minlength=len(pairs))
-
-    def name(number: int) -> str:
-        if number >= people:
-            return f"model: {vocabulary['model_version'].values[number - people]}"
-        server, annotator = vocabulary["annotator"].values[number]
-        return f"{annotator}@{server}" if servers_shown else str(annotator)
-
+    agreed = np.bincount(pair, known.agreed, minlength=len(pairs))
     found = []
     for key, count, same in zip(pairs.tolist(), counts.tolist(), agreed.tolist(), strict=True):
-        names = sorted((name(key // total), name(key % total)))
+        names = sorted(known.name(n, servers_shown=servers_shown) for n in divmod(key, total))
         found.append({"first": names[0], "second": names[1], **share(int(same), count)})
     return sorted(found, key=lambda row: (row["first"], row["second"]))
 
 
-def honeypots(annotations: Table, overlaps: Overlaps) -> dict[int, Row]:
-    """How often each annotator (by number) agrees with the ground truth that somebody else gave.
+def honeypot_reviews(
+    annotations: Table, overlaps: Overlaps
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Annotations of tasks that somebody else gave the ground truth for (num_reviews): their
+    number, that of their annotator, and whether they agree with it.
 
     ``annotations``: the rows of the annotations that are looked at.
     """
@@ -199,15 +238,25 @@ def honeypots(annotations: Table, overlaps: Overlaps) -> dict[int, Row]:
     others = usable.take(~usable["ground_truth"])
     who[others["annotation"]] = others["annotator"]
     agreed = ~(overlaps["overlap"] < AGREE_IOU)  # two that have no box agree
-    results: dict[int, list[bool]] = defaultdict(list)
+    found = []
     for truth, other in (("annotation", "other"), ("other", "annotation")):
         chosen = (overlaps["other"] != NONE) & is_truth[overlaps[truth]]
-        for person, same in zip(
-            who[overlaps[other][chosen]].tolist(), agreed[chosen].tolist(), strict=True
-        ):
-            if person != NONE:
-                results[person].append(same)
-    return {person: share(sum(same), len(same)) for person, same in results.items()}
+        chosen &= who[overlaps[other]] != NONE
+        reviews = overlaps[other][chosen]
+        found.append((reviews, who[reviews], agreed[chosen]))
+    first, second = found
+    return (
+        np.concatenate([first[0], second[0]]),
+        np.concatenate([first[1], second[1]]),
+        np.concatenate([first[2], second[2]]),
+    )
+
+
+def honeypots(annotations: Table, overlaps: Overlaps) -> dict[int, Row]:
+    """How often each annotator (by number) agrees with the ground truth that somebody else gave."""
+    _, people, agreed = honeypot_reviews(annotations, overlaps)
+    counts, same = np.bincount(people), np.bincount(people, agreed)
+    return {n: share(int(same[n]), int(counts[n])) for n in np.flatnonzero(counts).tolist()}
 
 
 def not_skipped(annotations: Table) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from backend.qa.agreement import Overlaps, honeypots
+from backend.qa.counted import regions_of
 from backend.qa.events import Row
 from backend.qa.figures import share
 from backend.qa.table import NONE, Table
@@ -25,7 +26,7 @@ def annotator_table(
         own = rows.take(people == number)
         given = own.take(own.where("kind", "annotation"))
         started = given.take(given.where("outcome", "accepted", "edited"))
-        regions = own.take(own["reviewed"] & ~own.where("outcome", "skipped", "bulk"))
+        regions = regions_of(own)
         skipped, bulk = (int(given.where("outcome", name).sum()) for name in ("skipped", "bulk"))
         server, annotator = names[number]
         found.append(

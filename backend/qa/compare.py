@@ -8,6 +8,7 @@ version hits a unit when at least half of its points do, for at least half of th
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +26,14 @@ MOST_TASKS = 200  # that differ, listed
 Unit = tuple[str, int, int, str]  # server, task, frame, label
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What each version did on a unit, and an annotation that judges all of them."""
+
+    hits: dict[str, bool]
+    annotation: int
+
+
 def versions_in_use(rows: Table) -> list[str]:
     """The model versions of the rows, the one that was judged last first."""
     used: dict[str, None] = {}
@@ -35,10 +44,13 @@ def versions_in_use(rows: Table) -> list[str]:
     return list(used)
 
 
-def side_by_side(selection: Selection, first: str = "", second: str = "") -> Row | None:
+def side_by_side(
+    selection: Selection, first: str = "", second: str = "", *, most: int = MOST_TASKS
+) -> Row | None:
     """How two versions compare; the two that were judged last where none are named.
 
-    None: fewer than two versions are known.
+    ``differing`` are up to ``most`` units that one version hits and the other misses, each with an
+    annotation that judges both. None: fewer than two versions are known.
 
     Raises:
         InputError: a version that is named is not known.
@@ -47,29 +59,29 @@ def side_by_side(selection: Selection, first: str = "", second: str = "") -> Row
     for named in (first, second):
         if named and named not in known:
             raise InputError(f"There is no model version {named!r}; known: {', '.join(known)}.")
-    chosen = [named for named in (first, second) if named]
+    chosen = list(dict.fromkeys(named for named in (first, second) if named))
     chosen += [name for name in known if name not in chosen]
     if len(chosen) < 2:
         return None
     names = chosen[0], chosen[1]
-    verdicts = _verdicts(selection.rows, names)
-    both = {unit: pair for unit, pair in verdicts.items() if len(pair) == 2}
+    both = _verdicts(selection.rows, names)
     videos = clusters_of_tasks(selection.rows)
     outcomes = [
         [
-            Outcome(repr(unit), unit[3], pair[name], None, videos[unit[0], unit[1]])
-            for unit, pair in both.items()
+            Outcome(repr(unit), unit[3], verdict.hits[name], None, videos[unit[0], unit[1]])
+            for unit, verdict in both.items()
         ]
         for name in names
     ]
     found = compare(*outcomes, names=names)
     differing = [
         {"server": server, "task_id": task, "item": item, "label": label,
-         "first": pair[names[0]], "second": pair[names[1]]}
-        for (server, task, item, label), pair in sorted(both.items())
-        if pair[names[0]] != pair[names[1]]
+         "annotation_id": verdict.annotation,
+         "first": verdict.hits[names[0]], "second": verdict.hits[names[1]]}
+        for (server, task, item, label), verdict in sorted(both.items())
+        if verdict.hits[names[0]] != verdict.hits[names[1]]
     ]  # fmt: skip
-    return {**_figures(found, both), "differing": differing[:MOST_TASKS]}
+    return {**_figures(found, both), "differing": differing[:most]}
 
 
 def compared(store: Store, filters: Filters, first: str = "", second: str = "") -> Row | None:
@@ -83,9 +95,9 @@ def compared(store: Store, filters: Filters, first: str = "", second: str = "") 
     return side_by_side(Selection.of(store.ledger.look(), filters, project), first, second)
 
 
-def _figures(found: Comparison, both: dict[Unit, dict[str, bool]]) -> Row:
+def _figures(found: Comparison, both: dict[Unit, Verdict]) -> Row:
     told = found.n > 0
-    hits = [sum(pair[name] for pair in both.values()) for name in (found.first, found.second)]
+    hits = [sum(v.hits[name] for v in both.values()) for name in (found.first, found.second)]
     return {
         "first": found.first,
         "second": found.second,
@@ -104,7 +116,7 @@ def _figures(found: Comparison, both: dict[Unit, dict[str, bool]]) -> Row:
     }
 
 
-def _verdicts(rows: Table, names: Sequence[str]) -> dict[Unit, dict[str, bool]]:
+def _verdicts(rows: Table, names: Sequence[str]) -> dict[Unit, Verdict]:
     """What each version did on each unit, where one annotation judges all of them."""
     judged = rows.take((rows["hit"] != NONE) & (rows["counted"] | (rows["compared"] == 1)))
     of_first, of_second = (judged["annotation"][judged.where("model_version", n)] for n in names)
@@ -123,14 +135,15 @@ def _verdicts(rows: Table, names: Sequence[str]) -> dict[Unit, dict[str, bool]]:
         server, task, _, _, item, _ = words["point"].values[point]
         unit = server, task, item or 0, "" if label == NONE else str(words["label"].values[label])
         found[unit][annotation][words["model_version"].values[version]].append(bool(hit))
-    verdicts: dict[Unit, dict[str, bool]] = {}
+    verdicts: dict[Unit, Verdict] = {}
     for unit, reviews in found.items():
-        of_both = [review for review in reviews.values() if len(review) == len(names)]
+        of_both = {a: review for a, review in reviews.items() if len(review) == len(names)}
         if of_both:
-            verdicts[unit] = {
-                name: holds_for_most([holds_for_most(review[name]) for review in of_both])
+            hits = {
+                name: holds_for_most([holds_for_most(review[name]) for review in of_both.values()])
                 for name in names
             }
+            verdicts[unit] = Verdict(hits, words["annotation"].values[next(iter(of_both))][1])
     return verdicts
 
 

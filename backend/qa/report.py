@@ -10,6 +10,7 @@ from backend.qa.agreement import agreement_matrix
 from backend.qa.annotators import annotator_table
 from backend.qa.audit_lists import AuditList, AuditLists, make_list
 from backend.qa.compare import side_by_side
+from backend.qa.counted import counted_rows, edited, free, judged_by_none, points_of
 from backend.qa.curve import SMALL_N, curve
 from backend.qa.events import Row
 from backend.qa.figures import NO_SHARE
@@ -89,11 +90,8 @@ def standing(store: Store, project: ProjectKey | None) -> Row:
 def figures(selection: Selection, filters: Filters, *, tolerance: float) -> Row:
     """The figures that follow from the selected rows alone."""
     rows, shown = selection.rows, selection.servers_shown
-    counted = rows.take(rows["counted"])
-    # Of one version: also what was drawn independently and is known to compare it with.
-    versions = rows.take(rows["counted"] | (rows["compared"] == 1))
-    if filters.model_version:
-        counted = versions
+    counted = counted_rows(rows, by_version=bool(filters.model_version))
+    versions = counted_rows(rows, by_version=True)
     verdicts = rows.take(rows.where("kind", "annotation"))
     boxes = counted.take(counted.where("kind", "box", "track") & ~counted.where("outcome", "added"))
     breakdowns = {
@@ -134,10 +132,9 @@ def figures(selection: Selection, filters: Filters, *, tolerance: float) -> Row:
 
 def subsets(counted: Table) -> dict[str, Row]:
     """The headline apart by how the reviewer came to the label: seeing a prediction biases."""
-    free = counted["independent"] | counted["ground_truth"]
     return {
-        "independent": pointing(counted.take(free)),
-        "edited": pointing(counted.take(~free & ~counted["accepted"])),
+        "independent": pointing(counted.take(free(counted))),
+        "edited": pointing(counted.take(edited(counted))),
     }
 
 
@@ -164,23 +161,16 @@ def breakdown(counted: Table, name: str, *, servers_shown: bool = False) -> list
     return sorted(rows, key=lambda row: (-row["n"], str(row["name"])))
 
 
-def points_of(rows: Table) -> Table:
-    """The rows of predicted points."""
-    return rows.take(rows.where("kind", "point") & ~rows.where("outcome", "added"))
-
-
 def keypoints_only(counted: Table, tolerance: float) -> Row:
     """Points that no box can judge: hits within a distance of the corrected point.
 
     A deleted one is none.
     """
     points = points_of(counted)
-    away = points["distance_diagonal"]
-    near = np.where(np.isnan(away), NONE, away <= tolerance)
-    deleted = np.where(points.where("outcome", "deleted"), 0, NONE)
-    verdict = np.where(points["hit"] == NONE, near, deleted)
-    by_none = np.where(points["judged_by_box"], NONE, verdict)
-    return {"tolerance": tolerance, **share_of_points(points, by_none)}
+    return {
+        "tolerance": tolerance,
+        **share_of_points(points, judged_by_none(points, tolerance)),
+    }
 
 
 def macro(by_label: list[Row]) -> float | None:

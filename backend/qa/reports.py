@@ -20,7 +20,7 @@ class Reports:
 
     def __init__(self, store: Store, *, tolerance: float) -> None:
         self._store = store
-        self._tolerance = tolerance
+        self.tolerance = tolerance
         self.audits = AuditLists(store)
         self._kept: OrderedDict[tuple[object, ...], Row] = OrderedDict()
         self._building = threading.Lock()  # readers of one page wait for one report
@@ -42,7 +42,7 @@ class Reports:
             found = self._kept.get(key)
             if found is None:
                 found = build_report(
-                    self._store, filters, tolerance=self._tolerance, audits=self.audits
+                    self._store, filters, tolerance=self.tolerance, audits=self.audits
                 )
                 key = filters, revision, self.audits.made
                 self._kept[key] = found

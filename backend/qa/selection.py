@@ -51,8 +51,7 @@ class Filters:
             wanted = getattr(self, name)
             if not wanted:
                 continue
-            shown = names_of(rows, name, servers_shown=servers_shown)
-            codes = [code for code, value in enumerate(shown) if str(value) == wanted]
+            codes = codes_named(rows, name, wanted, servers_shown=servers_shown)
             holds = np.isin(rows[name], codes)
             chosen &= holds | rows.where("kind", "annotation") if name == "label" else holds
         if self.since:
@@ -101,6 +100,19 @@ def selected_rows(store: Store, filters: Filters) -> list[Row]:
 def have_several_servers(rows: Table) -> bool:
     """Whether numbers of projects and annotators may mean several of them."""
     return len(np.unique(rows["server"])) > 1
+
+
+def codes_named(rows: Table, name: str, wanted: str, *, servers_shown: bool) -> list[int]:
+    """The numbers of a dimension's values that people call so; with its server, it is always
+    understood.
+    """
+    shown = names_of(rows, name, servers_shown=servers_shown)
+    whole = names_of(rows, name, servers_shown=True)
+    return [
+        code
+        for code, values in enumerate(zip(shown, whole, strict=True))
+        if wanted in map(str, values)
+    ]
 
 
 def names_of(rows: Table, name: str, *, servers_shown: bool) -> list[object]:

@@ -16,13 +16,15 @@ class Asked:
     """What somebody wants to see, and what a tab may use for it.
 
     ``args`` are the query of the address; ``report`` is `report.build_report` of the ``filters``.
-    ``task_link`` gives the address of a row's task in Label Studio, None where it is not known.
+    ``tolerance`` is in % of the diagonal. ``task_link`` gives the address of a row's task in Label
+    Studio, None where it is not known.
     """
 
     store: Store
     filters: Filters
     args: Mapping[str, str]
     report: Row
+    tolerance: float
     task_link: Callable[[Row], str | None]
 
 
@@ -49,6 +51,7 @@ class Tab:
     context: Callable[[Asked], Row] = nothing
     count: Callable[[Row], int | None] = no_count
     always: bool = False  # shown also where no annotation is selected
+    listed: bool = True  # in the navigation; the others are led to by what they are about
 
     @property
     def template(self) -> str:

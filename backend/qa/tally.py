@@ -32,6 +32,17 @@ def pointing(table: Table) -> Row:
     return share_of_points(table, table["hit"])
 
 
+def samples(table: Table, verdict: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The samples behind such a share: the last row of each point that has a verdict (num_points,)
+    and whether it holds for most of its reviews (num_points, bool).
+    """
+    chosen = np.flatnonzero(verdict != NONE)
+    holding, last = _each_point(table["point"][chosen], np.zeros(len(chosen), np.int64))
+    hits = holding(verdict[chosen].astype(np.int64))
+    reviews = holding(np.ones(len(chosen), np.int64))
+    return chosen[last], 2 * hits >= reviews
+
+
 def shares_of_points(table: Table, groups: np.ndarray, verdict: np.ndarray) -> dict[int, Row]:
     """The same of each group (num_rows, `NONE`: of none); groups without a verdict have none."""
     chosen = (verdict != NONE) & (groups != NONE)

@@ -16,10 +16,8 @@ def throughput(annotations: Table, *, servers_shown: bool) -> list[Row]:
     one; ``per_hour`` is how many of those make an hour. Skipped ones took time, too; those made in
     bulk are left out, as nobody looked at them.
     """
-    own = annotations.take(
-        (annotations["annotator"] != NONE) & ~annotations.where("outcome", "bulk")
-    )
-    days, day = np.unique(own["at"].astype(f"S{DAY}"), return_inverse=True)
+    own = own_annotations(annotations)
+    days, day = np.unique(days_of(own), return_inverse=True)
     names = names_of(own, "annotator", servers_shown=servers_shown)
     keys, group = np.unique(own["annotator"].astype(np.int64) * (len(days) + 1) + day,
                             return_inverse=True)  # fmt: skip
@@ -46,6 +44,18 @@ def throughput(annotations: Table, *, servers_shown: bool) -> list[Row]:
             }
         )
     return sorted(rows, key=lambda row: (_backwards(row["day"]), str(row["annotator"])))
+
+
+def own_annotations(annotations: Table) -> Table:
+    """Those that somebody looked at."""
+    return annotations.take(
+        (annotations["annotator"] != NONE) & ~annotations.where("outcome", "bulk")
+    )
+
+
+def days_of(rows: Table) -> np.ndarray:
+    """The day of each row, as ASCII (num_rows)."""
+    return rows["at"].astype(f"S{DAY}")
 
 
 def _backwards(day: str) -> tuple[int, ...]:

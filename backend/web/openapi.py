@@ -7,6 +7,7 @@ and real answers are of the forms that it promises.
 from collections.abc import Mapping
 from typing import Any
 
+from backend.qa.picks import PICKS
 from videogem import __version__
 
 Schema = dict[str, Any]
@@ -395,6 +396,17 @@ PAIR = (
     _query("first", "a model version; empty: one of the last two"),
     _query("second", "another one"),
 )
+NARROWED = {
+    "who": "an annotator, as the page names them",
+    "day": "of the last change, as `2026-11-23`",
+    "outcome": "of a region, as `moved`",
+    "among": "`independent`, `edited`, or `person`: all that somebody reviewed",
+    "least": "score",
+    "most": "score",
+    "first": "of two that are compared",
+    "second": "the other one",
+    "better": "the model version that hits",
+}
 SORT = _query("sort", "table and column, as `-annotators.annotations`; minus: largest first")
 PICTURE = (
     _in_path("annotation", COUNT),
@@ -471,6 +483,18 @@ def _paths() -> Schema:
         "/qa/people": {"get": _route("The annotators", html, parameters=(*FILTERS, SORT))},
         "/qa/models": {
             "get": _route("The model versions", html, parameters=(*FILTERS, SORT, *PAIR))
+        },
+        "/qa/pictures": {
+            "get": _route(
+                "What a number of the other pages counts, as pictures",
+                html,
+                parameters=(
+                    *FILTERS,
+                    _query("show", "what is counted", {"enum": list(PICKS)}),
+                    *(_query(name, about) for name, about in NARROWED.items()),
+                    _query("page", "from 1", {"type": "integer"}),
+                ),
+            )
         },
         "/qa/data": {"get": _route("Projects, jobs and exports", html, parameters=FILTERS)},
         "/qa/revision": {

@@ -35,7 +35,7 @@ def add_tabs(
         filters = Filters.of(request.args)
         revision = reports.revision(filters)
         report = reports.get(filters)
-        asked = Asked(store, filters, request.args, report, task_link)
+        asked = Asked(store, filters, request.args, report, reports.tolerance, task_link)
         return render_template(
             tab.template, **common(tab, filters, report, revision), **tab.context(asked)
         )
@@ -46,7 +46,10 @@ def add_tabs(
     @pages.app_context_processor
     def for_all_pages() -> dict[str, Any]:
         """What the navigation of pages without figures needs."""
-        return {"tabs": [(each, None) for each in tabs()], "link": partial(link, Filters())}
+        return {
+            "tabs": [(each, None) for each in tabs() if each.listed],
+            "link": partial(link, Filters()),
+        }
 
     @pages.get("/qa/revision")
     def revision() -> Response:
@@ -61,9 +64,14 @@ def add_tabs(
 def common(tab: Tab | None, filters: Filters, report: Row, revision: str) -> dict[str, Any]:
     """What every page of the quality pages needs."""
     active = filters.active()
+    kept = {
+        name: value
+        for name, value in request.args.items()
+        if name not in FILTER_NAMES and name != "page"
+    }
     return {
         "tab": tab,
-        "tabs": [(each, each.count(report)) for each in tabs()],
+        "tabs": [(each, each.count(report)) for each in tabs() if each.listed],
         "filters": filters,
         "report": report,
         "revision": revision,
@@ -71,11 +79,9 @@ def common(tab: Tab | None, filters: Filters, report: Row, revision: str) -> dic
         "sorting": Sorting.of(request.args.get("sort", "")),
         "webhooks": webhooks(filters.project),
         "link": partial(link, filters),
-        "kept_args": {
-            name: value
-            for name, value in request.args.items()
-            if name not in FILTER_NAMES and name != "page"
-        },
+        "pictures": lambda show, **only: link(filters, "pictures", show=show, **only),
+        "kept_args": kept,
+        "cleared": address(str(request.endpoint), kept),
         "export": lambda name: address(f"qa.{name}", active),
         "standalone": False,
     }

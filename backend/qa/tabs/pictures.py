@@ -1,0 +1,62 @@
+"""What a number of the other tabs counts, as pictures."""
+
+from backend.database import schema
+from backend.qa.events import Row
+from backend.qa.flat import flat
+from backend.qa.picks import Asking, pick_named
+from backend.qa.queries import resolve
+from backend.qa.selection import Selection
+from backend.qa.store import Store
+from backend.qa.tab import Asked, Tab, page_of
+from backend.qa.table import Table
+from backend.qa.views import PER_PAGE, thumbnail
+
+PLACES = ("who", "day", "outcome", "among", "least", "most", "first", "second", "better")
+
+
+def context(asked: Asked) -> Row:
+    """A page of the pictures that ``show`` asks for, the newest annotation first.
+
+    Raises:
+        InputError: nothing is shown by that name, or what narrows it is not of its form.
+    """
+    pick = pick_named(asked.args.get("show", "annotations"))
+    snapshot = asked.store.ledger.look()
+    selection = Selection.of(snapshot, asked.filters, resolve(asked.store, asked.filters.project))
+    asking = Asking(
+        selection,
+        snapshot.overlaps,
+        asked.args,
+        bool(asked.filters.model_version),
+        asked.tolerance,
+    )
+    rows = pick.find(asking)
+    listed = page_of(range(len(rows) - 1, -1, -1), asked.args, PER_PAGE)
+    cards = [_card(asked, row) for row in _stored(asked.store, rows, listed["rows"])]
+    narrowed = [(name, asking.text(name)) for name in PLACES if asking.text(name)]
+    return {"pick": pick, "narrowed": narrowed, "listed": listed, "cards": cards}
+
+
+def _stored(store: Store, rows: Table, places: Row) -> list[Row]:
+    """The rows of the database behind some rows of a table, flat."""
+    found = []
+    c = schema.scores.c
+    names = rows.vocabulary["annotation"].values
+    for place in places:
+        server, annotation = names[rows["annotation"][place]]
+        position = int(rows["position"][place])
+        where = c.server == server, c.annotation_id == annotation
+        stored = {row["position"]: row for row in store.rows(schema.scores, *where)}
+        if position in stored and (row := flat(stored[position])) is not None:
+            items = [flat(each) or {} for each in stored.values()]
+            known = (each["item"] for each in items if each.get("item") is not None)
+            item = row["item"] if row.get("item") is not None else next(known, 0)
+            found.append({**row, "item": item})
+    return found
+
+
+def _card(asked: Asked, row: Row) -> Row:
+    return {**row, **thumbnail(asked.store, row), "link": asked.task_link(row)}
+
+
+TAB = Tab("pictures", "Pictures", "/qa/pictures", 9, context, always=True, listed=False)
