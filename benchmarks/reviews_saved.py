@@ -1,6 +1,6 @@
 """How many reviews does the score save, and do the intervals cover? Simulated projects.
 
-    python -m benchmarks.reviews_saved [--runs 1000] [--seed 0] [--out docs/reviews_saved.png]
+    python -m benchmarks.reviews_saved [--runs 1000] [--seed 0] [--out docs/reviews_saved.svg]
 
 A project has tasks with a hit or a miss each, and a score of a given AUROC (two normal
 distributions). Reviews are drawn by the code of `videogem qa plan`, in rounds, and estimated by
@@ -26,7 +26,6 @@ ROUNDS = 3
 HALF = 0.02  # of the interval that is asked for
 NEEDED_TASKS, NEEDED_ACCURACY, NEEDED_STEP = 20_000, 0.65, 100
 AUROCS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-PICTURE_SCALE = 1.5
 
 
 @dataclass(frozen=True)
@@ -194,27 +193,35 @@ def simulate(setting: Setting, runs: int, seed: int) -> list[Outcome]:
 
 
 def picture(rows: Sequence[dict[str, object]], out: Path) -> None:
-    """Reviews needed by AUROC, by plan and uniformly, as a PNG."""
+    """Reviews needed by AUROC, by plan and uniformly, as SVG or PNG."""
     import altair as alt
 
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         x=alt.X("auroc:Q", title="AUROC of the score: hit against miss",
-                scale=alt.Scale(domain=[min(AUROCS), 1.0])),
-        y=alt.Y("reviews:Q", title="reviews for \u00b12 %", scale=alt.Scale(zero=True)),
+                scale=alt.Scale(domain=[0.48, 0.98])),
+        y=alt.Y("reviews:Q", title="reviews for \u00b12 %", scale=alt.Scale(domain=[0, 2300])),
         color=alt.Color("how:N", title=None, sort=["uniformly", "by plan"],
                         legend=alt.Legend(orient="bottom"),
-                        scale=alt.Scale(range=["#8a8a8a", "#1f6feb"])),
+                        scale=alt.Scale(range=["#6b6b6b", "#1f6feb"])),
     )  # fmt: skip
+    text = alt.Text("reviews:Q", format=",.0f")
+    planned = base.transform_filter("datum.how == 'by plan' && datum.auroc > 0.6")
+    uniform = base.transform_filter(f"datum.how == 'uniformly' && datum.auroc == {AUROCS[-1]}")
     title = f"{NEEDED_TASKS:,} tasks, accuracy {NEEDED_ACCURACY:.0%}"
-    labels = base.mark_text(dy=-10).encode(text=alt.Text("reviews:Q", format=",.0f"))
-    chart = (base.mark_line(point=True) + labels).properties(width=460, height=240, title=title)
-    chart.save(out, scale_factor=PICTURE_SCALE)
+    layers = alt.layer(
+        base.mark_line(point=True),
+        planned.mark_text(dy=15, dx=-12).encode(text=text),
+        uniform.mark_text(dy=-10).encode(text=text),
+    )
+    layers.properties(width=460, height=240, title=title, background="white").save(out)
 
 
 def main(
     runs: Annotated[int, typer.Option(help="Simulated projects of each kind.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="PNG of the reviews that are saved.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="SVG or PNG of the reviews that are saved.")
+    ] = None,
 ) -> None:
     """Coverage of nominal 95 % intervals, and reviews needed for +- 2 %."""
     typer.echo("| simulated project | covers | half an interval | bias |\n|---|---|---|---|")

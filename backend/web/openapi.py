@@ -256,6 +256,13 @@ def _schemas() -> Schema:
             needs="rules",
             rules=open_list,
         ),
+        "Annotators": _object(
+            "How reliable each annotator is, with intervals, or why that is unknown.",
+            needs="annotators honeypots not_counted",
+            annotators=open_list,
+            honeypots=COUNT,
+            not_counted=COUNT,
+        ),
         "Figures": _object(
             "What the quality page shows, of the annotations that the filters select.",
             is_open=True,
@@ -520,6 +527,11 @@ def _paths() -> Schema:
                 "Rules of bulk acceptance and their spot checks",
                 _json("Acceptance"),
                 parameters=(OF_PROJECT,),
+            )
+        },
+        "/qa/annotators.json": {
+            "get": _route(
+                "How reliable each annotator is", _json("Annotators"), parameters=(OF_PROJECT,)
             )
         },
         "/qa/figures.json": {"get": _route("All figures", _json("Figures"), parameters=FILTERS)},

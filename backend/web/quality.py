@@ -12,6 +12,7 @@ from backend.qa import exports
 from backend.qa.coco import coco_json
 from backend.qa.compare import compared
 from backend.qa.estimates.accepting import watch
+from backend.qa.estimates.annotators import rate_annotators
 from backend.qa.estimates.project import estimate_project
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import resolve, summary
@@ -82,6 +83,14 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
             raise InputError("Acceptance is of one project: say ?project=NUMBER.")
         reports.catch_up()
         return jsonify({"rules": watch(store, project)})
+
+    @pages.get("/qa/annotators.json")
+    def annotators_json() -> Response:
+        project = resolve(store, Filters.of(request.args).project)
+        if project is None:
+            raise InputError("Annotators are rated in one project: say ?project=NUMBER.")
+        reports.catch_up()
+        return jsonify(rate_annotators(store, project))
 
     @pages.get("/qa/figures.json")
     def figures_json() -> Response:

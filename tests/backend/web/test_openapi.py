@@ -94,6 +94,7 @@ def test_it_is_an_openapi_document(client: FlaskClient) -> None:
 OF_ONE_PROJECT = {
     "/qa/estimate.json": {"project": "1"},
     "/qa/acceptance.json": {"project": "1"},
+    "/qa/annotators.json": {"project": "1"},
 }
 
 
