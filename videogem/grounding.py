@@ -159,7 +159,7 @@ class VideoGEM(Grounder):
         self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
     ) -> list[list[Grounding]]:
         """Ground several clips; frames, texts and heatmaps are computed in batches."""
-        words = [[self._parse(text) for text in texts] for texts in narrations]
+        words = [[self.parse(text) for text in texts] for texts in narrations]
         fitted = self._fit(clips)
         found: dict[int, list[Grounding]] = {}
         for places, tokens in self._batches(fitted):
@@ -210,6 +210,20 @@ class VideoGEM(Grounder):
         words: Sequence[Sequence[Words]],
     ) -> list[list[Grounding]]:
         """Ground parsed narrations in clips whose tokens are at hand, as one batch."""
+        prompts, found = self.measure_tokens(clips, tokens, words)
+        return [
+            [
+                self._grounding(clips[place], narrations[place][index], prompts[place][index], each)
+                for index, each in enumerate(own)
+            ]
+            for place, own in enumerate(found)
+        ]
+
+    @torch.inference_mode()
+    def measure_tokens(
+        self, clips: Sequence[Clip], tokens: ImageTokens, words: Sequence[Sequence[Words]]
+    ) -> tuple[list[list[Prompts]], list[list[Measured]]]:
+        """The prompts of each clip's narrations, and what maps and frame say of them."""
         prompts = self._select_prompts(tokens, words)
         counts = [len(each) for each in words]
         found: list[list[Measured]] = [[] for _ in clips]
@@ -229,13 +243,7 @@ class VideoGEM(Grounder):
             measured = measure(places, self.settings.prompt_weights)
             for sample, place in enumerate(members):
                 found[place] += measured[sample][: counts[place] - start]
-        return [
-            [
-                self._grounding(clips[place], narrations[place][index], prompts[place][index], each)
-                for index, each in enumerate(compared(own))
-            ]
-            for place, own in enumerate(found)
-        ]
+        return prompts, [compared(own) for own in found]
 
     def _grounding(
         self, clip: Clip, narration: str, prompts: Prompts, measured: Measured
@@ -305,7 +313,8 @@ class VideoGEM(Grounder):
                 self._cache.put(key, found[key])
         return ImageTokens.joined([found[key] for key in keys])
 
-    def _parse(self, text: str) -> Words:
+    def parse(self, text: str) -> Words:
+        """The words of a narration, cut as the settings say."""
         settings = self.settings
         return parse(
             text,
