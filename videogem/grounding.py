@@ -89,6 +89,11 @@ class VideoGEM(Grounder):
         return self._version
 
     @property
+    def scoring(self) -> Scoring | None:
+        """What makes the scores; None: they are uncalibrated."""
+        return self._scoring
+
+    @property
     def num_frames(self) -> int:
         return self.backbone.num_frames
 

@@ -23,6 +23,7 @@ from backend.prediction.batch import Batches, places
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import BackgroundModel, Models
 from backend.prediction.old_jobs import take_over
+from backend.prediction.profiles import profile_of, settings_of
 from backend.prediction.runner import Runner
 from backend.qa.store import Store
 from backend.settings import MEGABYTE, Settings
@@ -139,13 +140,14 @@ def _import_sdk(model: BackgroundModel) -> None:
 def configured_model(settings: Settings) -> BackgroundModel:
     """The model of the settings: its version now, its weights later."""
     numerics = numerics_of(settings)
-    version = planned_version(settings.model, settings.method, **numerics)
+    own = settings_of(profile_of(settings))  # read once: a version holds from start to end
+    version = planned_version(settings.model, settings.method, **numerics, **own)
 
     def load() -> Grounder:
         from videogem.grounding import load_grounder  # imports torch: seconds
 
         grounder = load_grounder(
-            settings.model, settings.method, device=settings.device, **numerics
+            settings.model, settings.method, device=settings.device, **numerics, **own
         )
         warm_up(grounder)
         return grounder
@@ -189,6 +191,8 @@ def project_models(
                 "(VIDEOGEM_PROJECT_MODELS)."
             )
         method = method or settings.method
+        if (name, method) == (settings.model, settings.method):
+            return default  # with its profile
         # The configured weights are in memory; their file may have been replaced since.
         own = identity if name == settings.model else None
         version = planned_version(name, method, identity=own, **numerics)

@@ -18,6 +18,7 @@ from videogem.confidence.quality import (
     risk_coverage,
 )
 from videogem.confidence.shipped import shipped_scoring
+from videogem.evaluation.calibration_picture import reliability_picture
 from videogem.grounding import load_grounder
 from videogem.method.settings import MethodSettings
 
@@ -59,7 +60,10 @@ def report(num_scenes: int, seed: int, out: Path | None = None) -> None:
         ]
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        _reliability(bins).save(out / "confidence_reliability.png", scale_factor=1.5)
+        names = list(dict.fromkeys(each["split"] for each in bins))
+        reliability_picture(bins, "split", names).save(
+            out / "confidence_reliability.png", scale_factor=1.5
+        )
         _risk(curves).save(out / "confidence_risk.png", scale_factor=1.5)
 
 
@@ -83,18 +87,6 @@ def _row(name: str, found: Outcomes, scores: np.ndarray, presence: np.ndarray) -
     ]
     sys.stdout.write(f"| {' | '.join(cells)} |\n")
     sys.stdout.flush()
-
-
-def _reliability(bins: list[dict[str, Any]]) -> Any:
-    scale = alt.Scale(domain=[0, 1])
-    data = alt.Data(values=bins)
-    even = alt.Chart(alt.Data(values=[{"score": 0, "right": 0}, {"score": 1, "right": 1}]))
-    diagonal = even.mark_line(strokeDash=[4, 4], color="grey")
-    points = alt.Chart(data).mark_line(point=True)
-    x = alt.X("score:Q", title="score", scale=scale)
-    y = alt.Y("right:Q", title="share of points that are right", scale=scale)
-    layers = diagonal.encode(x=x, y=y) + points.encode(x=x, y=y, color=_split())
-    return layers.properties(width=SIZE, height=SIZE)
 
 
 def _risk(curves: list[dict[str, Any]]) -> Any:
