@@ -65,6 +65,10 @@ class RowFile:
     ) -> None:
         self._out.close()
         self._failed.close()
+        if not self.done:
+            self._lines.unlink(missing_ok=True)
+        if not self.num_failures:
+            self.failures_path.unlink(missing_ok=True)
         self._lock.release()
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -80,8 +84,10 @@ class RowFile:
         self.num_failures += len(failures)
 
     def finish(self) -> None:
-        """Put all rows in their order, each once."""
+        """Put all rows in their order, each once; without rows there is no file."""
         self._out.close()
+        if not self.done:
+            return
         rows = sorted(_places(self._lines), key=lambda place: place[0])
         part = self.path.with_name(f".{self.path.name}.part")
         with self._lines.open("rb") as lines:
@@ -94,9 +100,6 @@ class RowFile:
         part.replace(self.path)
         if self._parquet:
             self._lines.unlink()
-        if not self.num_failures:
-            self._failed.close()
-            self.failures_path.unlink()
 
     def _resume(self) -> None:
         if self._parquet and self.path.exists() and not self._lines.exists():

@@ -173,6 +173,7 @@ def evaluate(
         predictions_folder=None if out is None else out / "predictions",
         tokens_folder=cache,
         spread=None if cluster is None else evaluate_on(cluster),
+        asks=steps.through_batcher,
     )
     if label_studio is None:
         demo = {"num_scenes": num_scenes, "actors": actors, "seed": seed}

@@ -127,9 +127,9 @@ def predict(
                 results = ground_here(units, chosen.load())
             _write(file, results, total)
         file.finish()
-        _tell(file, num_before)
         if not file.done:
-            raise InputError(f"Nothing could be grounded; '{file.failures_path}' has the reasons.")
+            raise InputError(_nothing(file))
+        _tell(file, num_before)
         if file.num_failures:
             raise typer.Exit(1)
 
@@ -182,6 +182,14 @@ def _write(file: "RowFile", results: "Iterable[Row | Failure]", total: int) -> N
                 ready, written_at = [], now
             update(done, total)
         file.add(ready)
+
+
+def _nothing(file: "RowFile") -> str:
+    if file.num_failures:
+        told = f"Nothing could be grounded; '{file.failures_path}' has the reasons."
+    else:
+        told = "The sources hold nothing to ground."
+    return f"{told} No '{file.path.name}' is written."
 
 
 def _tell(file: "RowFile", num_before: int) -> None:

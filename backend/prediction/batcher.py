@@ -57,13 +57,14 @@ Chooser = Callable[[Similarity | None], Sequence[str]]
 class Question:
     """What is asked about one clip.
 
-    ``sentences`` are grounded; a function chooses them by their similarity to the frame. ``texts``
+    ``sentences`` are grounded (or whatever else the grounder takes, as an evaluation's items and
+    methods); a function chooses them by their similarity to the frame. ``texts``
     are compared with the frame, where the model can; a function names those that the groundings
     leave open.
     """
 
     clip: Clip
-    sentences: Sequence[str] | Chooser = ()
+    sentences: Sequence[Any] | Chooser = ()
     texts: Sequence[str] | Callable[[Sequence[Grounding]], Sequence[str]] = ()
 
     @property
@@ -344,7 +345,7 @@ class Batcher:
             for question, each in zip(questions, groundings, strict=True)
         ]
 
-    def _sentences(self, question: Question) -> Sequence[str]:
+    def _sentences(self, question: Question) -> Sequence[Any]:
         if not callable(question.sentences):
             return question.sentences
         return question.sentences(self._compare(question.clip) if self.compares else None)

@@ -61,6 +61,9 @@ class Skipped:
     reason: str
 
 
+Answers = tuple[list[list[Prediction]], list[Skipped]]  # of each method; what was left out
+
+
 def read_clips(
     items: Sequence[Item], num_frames: int, skipped: list[Skipped], *, repeat_target: bool = False
 ) -> tuple[list[Item], list[Clip]]:
@@ -75,13 +78,13 @@ def read_clips(
         except InputError as error:
             return error
 
-    sources = {_source_key(item): item for item in items}
+    sources = {source_key(item): item for item in items}
     with ThreadPoolExecutor(max_workers=4) as pool:  # decoding releases the interpreter's lock
         found = dict(zip(sources, pool.map(read, sources.values()), strict=True))
     readable: list[Item] = []
     clips: list[Clip] = []
     for item in items:
-        clip = found[_source_key(item)]
+        clip = found[source_key(item)]
         if isinstance(clip, Clip):
             readable.append(item)
             clips.append(clip)
@@ -90,7 +93,7 @@ def read_clips(
     return readable, clips
 
 
-def _source_key(item: Item) -> tuple[object, ...]:
+def source_key(item: Item) -> tuple[object, ...]:
     """Equal for items whose clips are the same."""
     image = id(item.image) if isinstance(item.image, np.ndarray) else item.image
     return (image, item.window, item.video_path, item.time, item.step, item.missing)

@@ -6,6 +6,7 @@ ViT-B/16 at 224 pixels. The folder may be deleted at any time.
 
 import hashlib
 import os
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +24,7 @@ _FORM = 2  # what is stored; files of another form are not looked at
 
 
 class TokenFiles:
-    """One file per frame (or clip), tower and settings; safe between processes.
+    """One file per frame (or clip), tower and settings; safe between processes and threads.
 
     ``tower`` is `Backbone.fingerprint`: weights, precision, input size and normalisation.
     """
@@ -48,7 +49,7 @@ class TokenFiles:
         path = self._path(clip, settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = tokens.tensors | {"grid": torch.tensor(tokens.grid)}
-        unfinished = path.with_suffix(f".{os.getpid()}.part")
+        unfinished = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")
         save_file({name: value.cpu().contiguous() for name, value in stored.items()}, unfinished)
         unfinished.replace(path)
 

@@ -3,26 +3,26 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videogem.backbones.versions import planned_version
 from videogem.datasets.base import Item
 from videogem.errors import InputError
-from videogem.evaluation import Prediction, Row, Rule, Skipped, predict_all, score
+from videogem.evaluation import Answers, Prediction, Row, Rule, Skipped, score, source_key
 from videogem.evaluation.files import PredictionFiles
 from videogem.evaluation.methods import MethodSpec
 from videogem.method.settings import Dtype
 
 if TYPE_CHECKING:
-    from videogem.evaluation.tower import TowerPredictor
+    from videogem.evaluation.tower import Ground, TowerPredictor
 
 Advance = Callable[[int], None]
 
-
-Answers = tuple[list[list[Prediction]], list[Skipped]]  # of each method; what was left out
+PARTS = 4  # of a batch, each read in a thread of its own and told as done
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class RunOptions:
     predictions_folder: Path | None = None  # where predictions are kept, to resume a run
     tokens_folder: Path | None = None  # where the tower's output is kept
     spread: "Spread | None" = None  # who works on batches elsewhere, such as a cluster
+    asks: "Callable[[TowerPredictor], Ground] | None" = None  # who fills the tower's batches
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,9 @@ class Work:
     def start(self) -> Callable[[Sequence[Item]], Answers]:
         """Load the model; what is returned answers a batch."""
         predictor = _make_predictor(self.model, self.specs, self.options)
-
-        def answer(batch: Sequence[Item]) -> Answers:
-            answers = predictor.predict(batch)
-            skipped, predictor.skipped = predictor.skipped, []
-            return answers, skipped
-
-        return answer
+        asks = self.options.asks
+        ground = predictor.ground_batch if asks is None else asks(predictor)
+        return lambda items: predictor.answer(items, ground)
 
 
 Spread = Callable[[Work, Sequence[list[Item]]], Iterator[tuple[int, Answers]]]
@@ -182,13 +179,16 @@ def _predict(
         if plan.files is not None:
             plan.files.add(plan.dataset, plan.versions[name], fresh)
 
-    if options.spread is not None:
-        return _predict_elsewhere(options.spread, plan, model, options, keep, advance)
-    if options.processes > 1:
-        return _predict_in_processes(plan, model, options, keep, advance)
-    predictor = _make_predictor(model, plan.specs, options)
-    predict_all(plan.pending, predictor, batch_size=options.batch_size, keep=keep, advance=advance)
-    return predictor.skipped
+    work = Work(model, plan.specs, replace(options, spread=None))
+    spread = options.spread or (_in_processes if options.processes > 1 else _in_threads)
+    skipped: list[Skipped] = []
+    for count, (answers, left_out) in spread(work, list(_split(plan.pending, options.batch_size))):
+        for spec, predictions in zip(plan.specs, answers, strict=True):
+            keep(spec.name, predictions)
+        skipped.extend(left_out)
+        if advance is not None:
+            advance(count)
+    return skipped
 
 
 def _make_predictor(
@@ -201,50 +201,47 @@ def _make_predictor(
         model, device=options.device, image_size=options.image_size, dtype=options.dtype
     )
     return TowerPredictor(
-        backbone, specs, tokens_folder=options.tokens_folder, image_size=options.image_size
+        backbone,
+        specs,
+        tokens_folder=options.tokens_folder,
+        image_size=options.image_size,
+        batch_size=options.batch_size,
     )
 
 
-def _predict_elsewhere(
-    spread: Spread,
-    plan: _Plan,
-    model: str,
-    options: RunOptions,
-    keep: Callable[[str, Sequence[Prediction]], None],
-    advance: Advance | None,
-) -> list[Skipped]:
-    work = Work(model, plan.specs, replace(options, spread=None, processes=1))
-    skipped: list[Skipped] = []
-    for count, (answers, left_out) in spread(work, list(_split(plan.pending, options.batch_size))):
-        for spec, predictions in zip(plan.specs, answers, strict=True):
-            keep(spec.name, predictions)
-        skipped.extend(left_out)
-        if advance is not None:
-            advance(count)
-    return skipped
+def _in_threads(work: Work, batches: Sequence[list[Item]]) -> Iterator[tuple[int, Answers]]:
+    """Where somebody else fills the batches, what comes next is read meanwhile."""
+    answer = work.start()
+    if work.options.asks is None:
+        yield from ((len(batch), answer(batch)) for batch in batches)
+        return
+    parts = [part for batch in batches for part in _parts(batch, len(batch) // PARTS)]
+    pool = ThreadPoolExecutor(2 * PARTS, "read")
+    try:
+        for part, found in zip(parts, pool.map(answer, parts), strict=True):
+            yield len(part), found
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _predict_in_processes(
-    plan: _Plan,
-    model: str,
-    options: RunOptions,
-    keep: Callable[[str, Sequence[Prediction]], None],
-    advance: Advance | None,
-) -> list[Skipped]:
+def _parts(batch: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """So many items at least, those of one frame together: it is read and encoded once."""
+    part: list[Item] = []
+    for _, same in groupby(batch, source_key):
+        part += same
+        if len(part) >= size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _in_processes(work: Work, batches: Sequence[list[Item]]) -> Iterator[tuple[int, Answers]]:
     # Spawned, not forked: a forked child cannot use CUDA, nor OpenMP threads of its parent.
     context = multiprocessing.get_context("spawn")
-    skipped: list[Skipped] = []
-    with ProcessPoolExecutor(
-        options.processes, context, _start_worker, (model, plan.specs, options)
-    ) as pool:
-        batches = list(_split(plan.pending, options.batch_size))
-        for batch, (answers, left_out) in zip(batches, pool.map(_work, batches), strict=True):
-            for spec, predictions in zip(plan.specs, answers, strict=True):
-                keep(spec.name, predictions)
-            skipped.extend(left_out)
-            if advance is not None:
-                advance(len(batch))
-    return skipped
+    with ProcessPoolExecutor(work.options.processes, context, _start_worker, (work,)) as pool:
+        for batch, found in zip(batches, pool.map(_work, batches), strict=True):
+            yield len(batch), found
 
 
 def _split(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
@@ -255,12 +252,12 @@ def _split(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 _answer: Callable[[Sequence[Item]], Answers] | None = None  # one per process, by _start_worker
 
 
-def _start_worker(model: str, specs: Sequence[MethodSpec], options: RunOptions) -> None:
+def _start_worker(work: Work) -> None:
     global _answer
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.processes))
-    _answer = Work(model, tuple(specs), options).start()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // work.options.processes))
+    _answer = work.start()
 
 
 def _work(batch: list[Item]) -> Answers:

@@ -1,16 +1,18 @@
 """Many methods from one pass of the image tower."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from videogem.confidence.shipped import shipped_scoring
 from videogem.datasets.base import Item
-from videogem.evaluation import Prediction, Skipped, read_clips
+from videogem.evaluation import Answers, Prediction, Skipped, read_clips
 from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import MethodSpec
+from videogem.grounder import Grounder
 from videogem.grounding import VideoGEM
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.settings import AttentionSettings, MethodSettings
@@ -20,10 +22,25 @@ from videogem.structures import Clip
 _Pass = tuple[AttentionSettings, bool]  # what needs a pass of its own: settings, target repeated
 
 
-class TowerPredictor:
+@dataclass(frozen=True)
+class Wanted:
+    """An item that is to be grounded in a clip, by the methods that look at such clips."""
+
+    item: Item
+    repeat_target: bool
+
+
+Found = Mapping[str, Prediction]  # by method
+Ground = Callable[[Sequence[Clip], Sequence[Sequence[Wanted]]], Sequence[Sequence[Found]]]
+"""Answers what is wanted of some clips, in the order given."""
+
+
+class TowerPredictor(Grounder):
     """Several methods on one backbone; methods that use the same tokens share the tower's pass.
 
-    ``tokens`` keeps the tower's output in a folder, so that further methods cost no pass.
+    A `Grounder` that is asked for items instead of sentences, so that whoever fills batches for
+    grounders does so for it too. ``tokens_folder`` keeps the tower's output, so that further
+    methods cost no pass.
     ``image_size`` is that of the backbone where it is not the weights' own: no fit holds for it.
     """
 
@@ -34,6 +51,7 @@ class TowerPredictor:
         *,
         tokens_folder: Path | None = None,
         image_size: int | None = None,
+        batch_size: int = 16,
     ) -> None:
         self.backbone = backbone
         self.specs = tuple(specs)
@@ -49,35 +67,90 @@ class TowerPredictor:
             )
             for spec in self.specs
         ]
+        self._batch_size = batch_size
 
     @property
     def methods(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.specs)
 
-    @torch.inference_mode()
+    @property
+    def version(self) -> str:
+        return " ".join(grounder.version for grounder in self._grounders)
+
+    @property
+    def num_frames(self) -> int:
+        return self.backbone.num_frames
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    @property
+    def num_lanes(self) -> int:
+        return self._grounders[0].num_lanes
+
+    @property
+    def favours_full_batches(self) -> bool:
+        return self._grounders[0].favours_full_batches
+
+    def share_cores(self, num_lanes: int) -> None:
+        self._grounders[0].share_cores(num_lanes)
+
     def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
-        predictions: dict[str, list[Prediction]] = {spec.name: [] for spec in self.specs}
-        read: dict[bool, tuple[list[Item], list[Clip]]] = {}
-        for (settings, repeat_target), members in self._passes().items():
-            if repeat_target not in read:
-                read[repeat_target] = read_clips(
-                    items, self.backbone.num_frames, self.skipped, repeat_target=repeat_target
-                )
-            readable, clips = read[repeat_target]
-            different = list({id(clip): clip for clip in clips}.values())
-            encoded = self._encode(different, settings) if different else []
-            tokens = {id(clip): t for clip, t in zip(different, encoded, strict=True)}
-            for item, clip in zip(readable, clips, strict=True):
-                sample = tokens[id(clip)]
-                for spec, grounder in members:
-                    words = words_of(item, spec.settings)
-                    ((found,),) = grounder.ground_tokens(
-                        [clip], sample, [[item.narration]], [[words]]
-                    )
-                    predictions[spec.name].append(
-                        Prediction(item.id, found.point, found.box, found.score)
-                    )
-        return [predictions[spec.name] for spec in self.specs]
+        """Predictions per method; ``skipped`` grows by the items whose frames cannot be read."""
+        answers, skipped = self.answer(items, self.ground_batch)
+        self.skipped.extend(skipped)
+        return answers
+
+    def answer(self, items: Sequence[Item], ground: Ground) -> Answers:
+        """Read items, have them grounded, and give their predictions by method."""
+        skipped: list[Skipped] = []
+        clips: dict[int, Clip] = {}
+        wanted: dict[int, list[Wanted]] = {}
+        for repeat in dict.fromkeys(spec.repeat_target for spec in self.specs):
+            readable, read = read_clips(items, self.num_frames, skipped, repeat_target=repeat)
+            for item, clip in zip(readable, read, strict=True):
+                clips[id(clip)] = clip
+                wanted.setdefault(id(clip), []).append(Wanted(item, repeat))
+        found: dict[tuple[str, str], Prediction] = {}
+        answers = ground(list(clips.values()), list(wanted.values()))
+        for each, predictions in zip(wanted.values(), answers, strict=True):
+            for one, by_method in zip(each, predictions, strict=True):
+                found.update(((name, one.item.id), each) for name, each in by_method.items())
+        return [
+            [found[name, item.id] for item in items if (name, item.id) in found]
+            for name in self.methods
+        ], skipped
+
+    def ground(self, clip: Clip, narrations: Sequence[Any]) -> list[Any]:
+        return self.ground_batch([clip], [narrations])[0]
+
+    @torch.inference_mode()
+    def ground_batch(self, clips: Sequence[Clip], narrations: Sequence[Sequence[Any]]) -> list[Any]:
+        """For each `Wanted` of each clip, the predictions of its methods by their names."""
+        found: list[list[dict[str, Prediction]]] = [[{} for _ in own] for own in narrations]
+        for (settings, repeat), members in self._passes().items():
+            places = [
+                place
+                for place, own in enumerate(narrations)
+                if any(one.repeat_target == repeat for one in own)
+            ]
+            if not places:
+                continue
+            asked = [clips[place] for place in places]
+            tokens = self._encode(asked, settings)
+            items = [[one.item for one in narrations[place]] for place in places]
+            said = [[item.narration for item in own] for own in items]
+            for spec, grounder in members:
+                words = [[words_of(item, spec.settings) for item in own] for own in items]
+                for place, own, groundings in zip(
+                    places, items, grounder.ground_tokens(asked, tokens, said, words), strict=True
+                ):
+                    for index, (item, one) in enumerate(zip(own, groundings, strict=True)):
+                        found[place][index][spec.name] = Prediction(
+                            item.id, one.point, one.box, one.score
+                        )
+        return found
 
     def _passes(self) -> dict[_Pass, list[tuple[MethodSpec, VideoGEM]]]:
         """Methods by the pass they need; one that also serves baselines serves all."""
@@ -90,10 +163,9 @@ class TowerPredictor:
             for (settings, repeat), members in groups.items()
         }
 
-    def _encode(self, clips: Sequence[Clip], settings: AttentionSettings) -> list[ImageTokens]:
+    def _encode(self, clips: Sequence[Clip], settings: AttentionSettings) -> ImageTokens:
         if self._files is None:
-            tokens = self.backbone.encode_frames(self.backbone.preprocess(clips), settings)
-            return [tokens.sample(index) for index in range(len(clips))]
+            return self.backbone.encode_frames(self.backbone.preprocess(clips), settings)
         stored = [self._files.get(clip, settings, self.backbone.device) for clip in clips]
         missing = [clip for clip, tokens in zip(clips, stored, strict=True) if tokens is None]
         fresh: Iterator[ImageTokens] = iter(())
@@ -107,7 +179,7 @@ class TowerPredictor:
                 sample = next(fresh)
                 self._files.put(clip, settings, sample)
             found.append(sample)
-        return found
+        return ImageTokens.joined(found)
 
 
 def _any_baseline(members: Sequence[tuple[MethodSpec, VideoGEM]]) -> bool:

@@ -15,8 +15,8 @@ from backend.prediction.predict import Outcome, predict_many
 from backend.prediction.task_fields import Project, Task
 from backend.settings import Settings
 from videogem.datasets.base import Item
-from videogem.evaluation import Skipped
-from videogem.evaluation.run import Answers, Work
+from videogem.evaluation import Answers, Skipped
+from videogem.evaluation.run import Work
 
 TASKS_TOGETHER = 8
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,6 +20,10 @@ from videogem.evaluation.methods import MethodSpec, parse_method
 from videogem.evaluation.paper import paper_table, table_methods
 from videogem.evaluation.report import write_report
 from videogem.evaluation.run import Advance, RunOptions, RunResult, count_pending, run
+from videogem.structures import Clip
+
+if TYPE_CHECKING:
+    from videogem.evaluation.tower import Found, Ground, TowerPredictor, Wanted
 
 DEFAULT_METHODS = ("clip", "maskclip", "gem", "videogem")
 
@@ -78,6 +82,26 @@ def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
         items=tuple(item for item in dataset.items if item.id in drawn),
         deviations=(*dataset.deviations, f"{limit} of {len(dataset.items)} items"),
     )
+
+
+def through_batcher(predictor: "TowerPredictor") -> "Ground":
+    """Have the batcher ask the tower, as everywhere in the service: in lanes, and in halves where
+    memory runs out."""
+    from backend.prediction.batcher import Batcher, Priority, Question
+
+    batcher = Batcher(predictor)
+
+    def ground(
+        clips: Sequence[Clip], wanted: Sequence[Sequence["Wanted"]]
+    ) -> list[Sequence["Found"]]:
+        asked = [
+            batcher.ask_with_room(Question(clip, own), Priority.JOBS)
+            for clip, own in zip(clips, wanted, strict=True)
+        ]
+        found: list[Any] = [future.result().groundings for future in asked]
+        return found
+
+    return ground
 
 
 def run_all(

@@ -244,6 +244,19 @@ def test_what_cannot_be_done_is_told(
     assert code == 2
     assert told in err
     assert (frames / "a.txt.jsonl").read_text() == '{"id": 3}\n'
+    assert not Path("rows.jsonl").exists()
+    assert Path("rows.jsonl.failed.jsonl").exists() == ("has the reasons" in err)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
+def test_a_run_that_finds_nothing_leaves_no_file(
+    videogem: Videogem, frames: Path, grounder: FakeGrounder, name: str
+) -> None:
+    Path("none.jsonl").touch()
+    code, _, err = videogem("predict", "none.jsonl", "--out", name)
+    assert code == 2
+    assert "nothing to ground" in err and f"No '{name}' is written" in err
+    assert not list(Path().glob("rows*"))
 
 
 def test_without_pyarrow_the_extra_is_named(
