@@ -137,16 +137,22 @@ class TowerPredictor(Grounder):
             ]
             if not places:
                 continue
-            asked = [clips[place] for place in places]
-            tokens = self._encode(asked, settings)
-            items = [[one.item for one in narrations[place]] for place in places]
-            said = [[item.narration for item in own] for own in items]
-            for spec, grounder in members:
-                words = [[words_of(item, spec.settings) for item in own] for own in items]
-                for place, own, groundings in zip(
-                    places, items, grounder.ground_tokens(asked, tokens, said, words), strict=True
-                ):
-                    for index, (item, one) in enumerate(zip(own, groundings, strict=True)):
+            tokens = self._encode([clips[place] for place in places], settings)
+            # One item of each clip at a time: the score of an item must not depend on which others
+            # of its frame came with it.
+            for index in range(max(len(narrations[place]) for place in places)):
+                rows = [n for n, place in enumerate(places) if len(narrations[place]) > index]
+                own = [places[n] for n in rows]
+                part = tokens if len(own) == len(places) else tokens.samples(rows)
+                items = [narrations[place][index].item for place in own]
+                for spec, grounder in members:
+                    groundings = grounder.ground_tokens(
+                        [clips[place] for place in own],
+                        part,
+                        [[item.narration] for item in items],
+                        [[words_of(item, spec.settings)] for item in items],
+                    )
+                    for place, item, [one] in zip(own, items, groundings, strict=True):
                         found[place][index][spec.name] = Prediction(
                             item.id, one.point, one.box, one.score
                         )

@@ -12,9 +12,12 @@ from backend import cli
 from backend.commands.support.evaluation_steps import through_batcher
 from tests.towers import tiny_backbone
 from videogem.backbones import zoo
+from videogem.backbones.zoo import load_backbone
 from videogem.datasets.base import Item
+from videogem.evaluation.demo import demo_dataset
 from videogem.evaluation.methods import parse_method
 from videogem.evaluation.run import PARTS, RunOptions, run
+from videogem.evaluation.tower import TowerPredictor
 
 METHODS = ("clip", "gem", "videogem", "videogem:inverse_temperature=15")
 NUM_ITEMS = 16
@@ -70,6 +73,17 @@ def test_the_batcher_gives_what_the_methods_give_alone(items, tower) -> None:
     assert {thread for thread, _ in tower.asked} == {"tower"}
     assert sum(done) == NUM_ITEMS
     assert len(done) == PARTS  # of one batch: the bar moves within it
+
+
+def test_an_items_answer_does_not_depend_on_what_else_is_asked_of_its_frame() -> None:
+    drawn = demo_dataset("unseen-pairs", num_scenes=2).items
+    predictor = TowerPredictor(load_backbone("demo", device="cpu"), [parse_method("videogem")])
+    [together] = predictor.predict(drawn)
+    alone = [predictor.predict([item])[0][0] for item in drawn]
+    assert len(drawn) > len({item.video for item in drawn}) == 2
+    for one, other in zip(together, alone, strict=True):
+        assert one.point == pytest.approx(other.point, abs=1e-6)
+        assert one.score == pytest.approx(other.score, abs=1e-4)
 
 
 def test_an_evaluation_goes_on_where_memory_runs_out(items, tower, caplog) -> None:
