@@ -207,8 +207,8 @@ def _look_lines(seen: "Look") -> list[str]:
 def _rule_lines(row: "Row", accepted: int) -> list[str]:
     tasks, checks = row["tasks"], row["checks"]
     lines = [
-        f"Rule {row['rule']}, {row['state']}: at least {row['precision']:.0%} right with "
-        f"{row['confidence']:.0%} confidence from a score of {row['least_score']:.3f} on."
+        f"Rule {row['rule']}, {row['state']}: at least {100 * row['precision']:g} % right with "
+        f"{100 * row['confidence']:g} % confidence from a score of {row['least_score']:.3f} on."
     ]
     if row["reason"]:
         lines.append(f"{row['reason'][0].upper()}{row['reason'][1:]}.")

@@ -1,11 +1,15 @@
 """What a tab of the quality page is, and what it gets to answer with."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from backend.database.keys import ProjectKey, read_project
 from backend.qa.events import Row
+from backend.qa.queries import resolve
 from backend.qa.selection import Filters
 from backend.qa.store import Store
 from videogem.modules import modules_of
@@ -26,6 +30,35 @@ class Asked:
     report: Row
     tolerance: float
     task_link: Callable[[Row], str | None]
+
+    def one_project(self) -> ProjectKey | None:
+        """The project that is chosen, or the only one that there is; None where it is not clear."""
+        chosen = resolve(self.store, self.filters.project)
+        known = self.report["projects"]
+        if chosen is None and len(known) == 1:
+            chosen = resolve(self.store, read_project(known[0]["value"]))
+        return chosen
+
+
+class Kept:
+    """What was worked out of a project, until its figures change. Safe to share among threads."""
+
+    def __init__(self, most: int = 8) -> None:
+        self._found: OrderedDict[tuple[object, ...], Row] = OrderedDict()
+        self._most, self._lock = most, threading.Lock()
+
+    def get(
+        self, store: Store, project: ProjectKey, work_out: Callable[[Store, ProjectKey], Row],
+        *, also: object = None,
+    ) -> Row:  # fmt: skip
+        """What ``work_out`` says now; ``also`` is what it depends on besides the figures."""
+        with self._lock:  # readers of one page wait for one working out
+            key = (store.url, project, store.revision(), also)
+            if key not in self._found:
+                self._found[key] = work_out(store, project)
+                while len(self._found) > self._most:
+                    self._found.popitem(last=False)
+            return self._found[key]
 
 
 def nothing(_asked: Asked) -> Row:

@@ -100,7 +100,7 @@ def accept_from(
     least = float(thresholds[nearest])
     reason = (
         f"of {counts[nearest]} reviews that count of tasks with a score of at least {least:.3f}, "
-        f"{wrong[nearest]} found a miss: not enough to say that {precision:.0%} are right"
+        f"{wrong[nearest]} found a miss: not enough to say that {100 * precision:g} % are right"
     )
     return Threshold(
         None, int(counts[nearest]), int(wrong[nearest]),

@@ -215,7 +215,7 @@ def watch(store: Store, project: ProjectKey) -> list[Row]:
 def _withdraw(store: Store, project: ProjectKey, rule: Rule, wrong: int, checked: int) -> Rule:
     reason = (
         f"{wrong} of {checked} spot checks found a miss, which contradicts that at least "
-        f"{rule.precision:.0%} are right"
+        f"{100 * rule.precision:g} % are right"
     )
     gone = replace(rule, state=WITHDRAWN, reason=reason)
     change_rule(store, gone)

@@ -23,7 +23,7 @@ STEPS = 200
 TOLERANCE = 1e-8  # of a step, in logarithms of variances
 LONGEST = 1.0  # step
 LEAST = 1e-4  # no scale is smaller, in units of the place: pixels are not finer
-WIDEST = 10.0  # half of an interval, in logarithms: nothing is known there
+WIDEST = 1.0  # half of an interval, in logarithms of variances; beyond, in variances
 KNOWABLE = 1e-6
 
 
@@ -63,19 +63,34 @@ def scales(
         if np.abs(step).max() < TOLERANCE:
             break
     scores, information = model.look(logs)
-    inverse = np.linalg.pinv(information)
-    known = np.abs(np.diag(inverse @ information) - 1) < KNOWABLE
+    variances = np.exp(logs)
+    # Of variances, not of their logarithms, where somebody's are as good as none.
+    usual = float(np.median(variances))
+    scores, information = scores / variances * usual, information / np.outer(variances, variances)
+    inverse = np.linalg.pinv(information * usual**2)
+    known = np.abs(np.diag(inverse @ information * usual**2) - 1) < KNOWABLE
     of = np.arange(len(scores)) if groups is None else np.asarray(groups)[model.shared]
     _, group = np.unique(of, return_inverse=True)
     count = int(group.max()) + 1
     sums = np.stack([np.bincount(group, column, minlength=count) for column in scores.T], axis=1)
     meat = sums.T @ sums * count / max(1, count - 1)
-    spread = np.sqrt(np.maximum(np.diag(inverse @ meat @ inverse), 0)) / 2  # of the scale's log
+    error = usual * np.sqrt(np.maximum(np.diag(inverse @ meat @ inverse), 0))
     drew = np.stack([np.bincount(group, d, minlength=count) > 0 for d in model.drew.T])
     quantile = stdtrit(np.maximum(drew.sum(axis=1) - 1, 1), (1 + confidence) / 2)
-    half = np.minimum(quantile * spread, WIDEST)
-    scale = np.where(known, np.exp(logs / 2), np.nan)
-    return Scales(scale, scale * np.exp(-half), scale * np.exp(half))
+    low, high = _ends(variances, quantile * error)
+    scale, low, high = (np.where(known, each, np.nan) for each in (np.sqrt(variances), low, high))
+    return Scales(scale, low, high)
+
+
+def _ends(variances: Floats, half: Floats) -> tuple[Floats, Floats]:
+    """Ends of the scales' intervals: symmetric in the logarithm, and in the variance itself where
+    that is so uncertain that it may be next to nothing.
+    """
+    ratio = np.minimum(half / variances, WIDEST)
+    is_sure = ratio < WIDEST
+    low = np.where(is_sure, variances * np.exp(-ratio), np.maximum(variances - half, 0))
+    high = np.where(is_sure, variances * np.exp(ratio), variances + half)
+    return np.sqrt(low), np.sqrt(high)
 
 
 class _Model:

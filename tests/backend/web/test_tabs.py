@@ -17,7 +17,7 @@ from tests.qa_events import annotation, box, created, point, prediction
 from tests.qa_world import team_events
 
 HTML = {"Accept": "text/html"}
-PATHS = ("/qa", "/qa/review", "/qa/people", "/qa/models", "/qa/data")
+PATHS = ("/qa", "/qa/review", "/qa/people", "/qa/models", "/qa/plan", "/qa/data")
 NEW_TAB = '''"""A tab of a test."""
 
 from backend.qa.tab import Asked, Tab

@@ -89,7 +89,7 @@ def test_it_is_a_walk_down_the_thresholds_by_the_exact_test():
 def test_that_none_can_be_given_is_an_answer_with_its_reason():
     few = accept_from(uniform_reviews(world(500, 0.9, 0.9, np.random.default_rng(0)), 20, 0))
     assert few.least_score is None
-    assert "not enough to say that 95% are right" in few.reason
+    assert "not enough to say that 95 % are right" in few.reason
     # All further ones right would do: then it passes at the second look's level.
     assert p_value(few.wrong, few.tested + few.needed, 0.05) <= 0.1 * spent_at(2)
     poor = accept_from(uniform_reviews(world(800, 0.5, 0.5, np.random.default_rng(0)), 400, 0))

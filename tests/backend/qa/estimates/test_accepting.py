@@ -274,7 +274,7 @@ def test_the_command_accepts_tells_and_takes_back(store, made, monkeypatch):
         assert row["accepted"] == row["rule"]["tasks"]["made"] == len(api.made()) > 100
         code, said = run()
         assert "in force" not in said
-        assert "Rule 2, active: at least 95% right with 90% confidence" in said
+        assert "Rule 2, active: at least 95 % right with 90 % confidence" in said
         refused = CliRunner().invoke(app, [*arguments, "--precision", "0.8"])
         assert "Switch it off with --off" in str(refused.exception)
         code, said = run("--undo", "--dry-run")

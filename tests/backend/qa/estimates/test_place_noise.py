@@ -53,7 +53,7 @@ def test_places_of_one_video_that_are_alike_say_less():
     alone = scales(repeated)
     alike = scales(repeated, groups=np.repeat(np.arange(20), 10))
     np.testing.assert_allclose(alone.scale, alike.scale)
-    assert np.log(alike.high / alike.low).mean() > 2 * np.log(alone.high / alone.low).mean()
+    assert (alike.high - alike.scale).mean() > 2 * (alone.high - alone.scale).mean()
 
 
 def test_of_two_alone_nothing_can_be_said_until_a_third_or_a_truth_tells():
@@ -69,6 +69,15 @@ def test_of_two_alone_nothing_can_be_said_until_a_third_or_a_truth_tells():
     chain[30:60] = np.nan
     chain[30:60, ::2] = full[30:60, ::2]
     np.testing.assert_allclose(scales(chain).scale, NOISE[:3], rtol=0.4)
+
+
+def test_who_draws_exactly_gets_an_interval_that_says_so():
+    places, _ = drawn(60, 4, np.array([0.0, 0.05, 0.1]))
+    found = scales(places)
+    assert found.scale[0] < 0.03
+    assert found.high[0] < 0.05
+    assert found.low[0] < 0.01
+    assert (found.low[1:] > 0.03).all()
 
 
 @pytest.mark.parametrize("places", [np.zeros((0, 2, 4)), np.full((5, 2, 4), np.nan)])
