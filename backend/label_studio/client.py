@@ -264,8 +264,8 @@ class LabelStudio:
             "value": sorted(tasks),
         }  # fmt: skip
         query = json.dumps({"filters": {"conjunction": "and", "items": [of_id]}})
-        fields = "id,annotations,predictions"
-        return self.task_pages(project, include=fields, query=query)
+        # `include` would choose the fields of the annotations, too: only their ids were left.
+        return self.task_pages(project, query=query)
 
     def project(self, project: int) -> dict[str, Any]:
         """A project with its labeling config."""
