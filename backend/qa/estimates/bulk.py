@@ -15,6 +15,7 @@ from backend.qa.store import Store
 
 AT_ONCE = 100  # tasks in one request
 ACTION = "predictions_to_annotations"
+NEEDED = {"id", "parent_prediction", "lead_time", "updated_at"}  # of an annotation
 
 Told = Callable[[int, int | None], None]  # done, of how many
 
@@ -57,7 +58,7 @@ def _accept(
         prediction = _prediction(tasks.get(id, {}), rule)
         if begun[id] is not None and _ours(tasks.get(id, {}), begun[id]) is not None:
             asked[id] = begun[id]  # made before something cut this off
-        elif prediction is None or tasks[id].get("annotations"):
+        elif prediction is None or _annotations(tasks[id]):
             left.append({"task_id": id, "state": Taken.left})
         else:
             asked[id] = prediction
@@ -148,4 +149,11 @@ def _is_untouched(annotation: Row) -> bool:
 
 
 def _annotations(task: Row) -> list[Row]:
-    return [a for a in task.get("annotations") or [] if isinstance(a, dict)]
+    found = task.get("annotations") or []
+    if not all(isinstance(a, dict) and a.keys() >= NEEDED for a in found):
+        raise LabelStudioError(
+            "Label Studio listed annotations in a form that is not known (without "
+            f"{', '.join(sorted(NEEDED))}), so what was accepted cannot be told from the rest; "
+            "nothing is lost, run it again with a Label Studio that lists them."
+        )
+    return list(found)

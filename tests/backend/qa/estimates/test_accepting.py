@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
+from backend.label_studio.client import LabelStudioError
 from backend.qa import sync
 from backend.qa.estimates import bulk
 from backend.qa.estimates.accepting import (
@@ -155,6 +156,27 @@ def test_cut_off_at_any_call_it_goes_on_to_the_same_end(tmp_path, monkeypatch, a
         a["id"] for a in api.made()
     }
     store.close()
+
+
+def test_annotations_in_an_unknown_form_are_never_taken_for_somebody_elses(store, made):
+    api = api_of(made)
+    whole = api.tasks_of
+
+    def bare(project, tasks):
+        for page in whole(project, tasks):
+            for task in page.tasks:
+                task["annotations"] = [{"id": a["id"]} for a in task["annotations"]]
+            yield page
+
+    api.tasks_of = bare
+    rule = ruled(store)
+    with pytest.raises(LabelStudioError, match="form that is not known"):
+        follow(store, api, PROJECT, rule, quiet)
+    assert len(api.made()) > 50
+    api.tasks_of = whole
+    rule = rules(store, PROJECT)[0]
+    follow(store, api, PROJECT, rule, quiet)
+    assert counts(store, rule)["made"] == len(api.made())
 
 
 def test_checks_that_contradict_withdraw_the_rule_and_say_so(store, made, caplog):
