@@ -144,6 +144,13 @@ class Grounding:
         vars(grounding)[_AtFirstUse.place] = heatmaps
         return grounding
 
+    def with_signals(self, signals: Signals | None) -> "Grounding":
+        """The same with other signals; its heatmaps stay as they are, computed or not."""
+        fields = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name != "heatmaps"
+        }
+        return Grounding.lazily(lambda: self.heatmaps, **(fields | {"signals": signals}))
+
 
 class _AtFirstUse:
     """The field ``heatmaps`` of a `Grounding`: an array, or the function that will make it."""

@@ -36,6 +36,9 @@ def ground(
         False, "--paper-words", help="Cut words as the paper does, not as people write."
     ),
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
+    stability: bool = typer.Option(
+        False, "--stability", help="Also look at the mirrored frame and the frames beside it."
+    ),
     step: float = typer.Option(0.25, help="Seconds between the frames a video model sees."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     dtype: str = typer.Option(
@@ -55,6 +58,7 @@ def ground(
     from videogem.grounding import load_grounder
     from videogem.media.video import read_clip
     from videogem.narration.prompts import parse
+    from videogem.stability import with_stability
 
     parse(narration)  # an empty narration is told before weights are loaded
     cut: dict[str, Any] = {"words": "paper", "action": "sentence"} if paper_words else {}
@@ -69,8 +73,11 @@ def ground(
         label_style=style,
         **cut,
     )
-    clip = read_clip(source, time=time, num_frames=grounder.backbone.num_frames, step=step)
+    num_frames = max(grounder.backbone.num_frames, 3 if stability else 1)
+    clip = read_clip(source, time=time, num_frames=num_frames, step=step)
     grounding = Batcher(grounder).ground(clip, [narration])[0]
+    if stability:
+        (grounding,) = with_stability(grounder, clip, [grounding])
     picture = None if out is None else _write_picture(out, source, clip, grounding)
     if as_json:
         typer.echo(json.dumps(grounding_json(grounding)))

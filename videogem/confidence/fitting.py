@@ -18,6 +18,7 @@ from videogem.confidence.model import (
 from videogem.errors import InputError
 from videogem.structures import Signals
 
+_RIDGE = 1e-12  # keeps the curvature invertible where a column is constant
 PENALTY = 1e-4  # of squared weights, beside the mean log loss: keeps separable data finite
 
 
@@ -93,5 +94,11 @@ def maximum_likelihood(
         wrong = np.exp(-np.logaddexp(0, margins))
         return value, penalised * weights - design.T @ (shares * signs * wrong)
 
-    found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="BFGS")
+    def curvature(weights: np.ndarray) -> np.ndarray:
+        chances = np.exp(-np.logaddexp(0, -(design @ weights)))
+        spread = shares * chances * (1 - chances)
+        return design.T @ (design * spread[:, None]) + np.diag(penalised + _RIDGE)
+
+    start = np.zeros(design.shape[1])
+    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact")
     return found.x[:-1], float(found.x[-1])

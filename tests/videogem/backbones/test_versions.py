@@ -16,6 +16,7 @@ from videogem import __version__
 from videogem.backbones import hub
 from videogem.backbones.manifest import hub_weights
 from videogem.backbones.versions import content_hash, planned_version, weights_identity
+from videogem.confidence.shipped import shipped_scoring
 from videogem.errors import InputError
 from videogem.method import settings as settings_module
 from videogem.method.settings import MethodSettings
@@ -117,7 +118,8 @@ def test_the_hub_is_asked_for_the_revision_it_would_send(hub_cache, monkeypatch)
 
 def test_what_is_as_ever_has_the_version_it_always_had():
     settings = MethodSettings()
-    expected = f"videogem-{__version__}/demo/videogem-{settings.digest}"
+    score = shipped_scoring("demo", settings).suffix
+    expected = f"videogem-{__version__}/demo/videogem-{settings.digest}{score}"
     assert planned_version() == planned_version("demo", dtype="fp32") == expected
 
 
@@ -162,7 +164,7 @@ def other_spacy(tmp_path, monkeypatch):
 
 
 def test_the_spacy_model_really_used_is_in_the_version(other_spacy):
-    assert planned_version().endswith("+en_core_web_sm-3.7.1")
+    assert "+en_core_web_sm-3.7.1+score-" in planned_version()
 
 
 def test_the_pinned_spacy_model_is_not_mentioned_and_folders_count_by_content(tmp_path):
