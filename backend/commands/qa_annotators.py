@@ -41,10 +41,10 @@ def annotators(
         typer.echo(f"  says so where it is not: {_rate(row['sees_absence'])}")
         typer.echo(f"  noise of boxes: {_noise(row['noise'])}")
     if not found["annotators"]:
-        typer.echo("Nobody has drawn anything here without a prediction in sight.")
+        typer.echo("No task was drawn by several people, or has ground truth: nothing can be said.")
     typer.echo(
         f"Ground truth is known of {found['honeypots']} tasks. Not counted: {found['not_counted']} "
-        "annotations that were made with a prediction in sight, or in bulk."
+        "annotations of shared tasks that were made with a prediction in sight, or in bulk."
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
@@ -24,6 +25,7 @@ from videogem.metrics import box_iou
 from videogem.structures import Box
 
 MIN_TASKS = 10  # that somebody did and others, too; below, nothing is said
+MOST_TASKS = 5000  # shared ones, the newest: more would tell little and take seconds
 SAME = 0.1  # boxes that overlap less are not of one thing
 
 
@@ -38,7 +40,7 @@ class Answers:
     true_places: Floats  # (num_places, 4)
     videos: np.ndarray  # (num_places)
     apart: Floats  # (num_people) places where somebody's box is of another thing
-    not_counted: int  # annotations that were made with a prediction in sight, or in bulk
+    not_counted: int  # annotations of these tasks made with a prediction in sight, or in bulk
 
 
 def rate_annotators(store: Store, project: ProjectKey) -> Row:
@@ -93,13 +95,12 @@ def _noise(scale: float, low: float, high: float, places: int) -> Row:
 
 
 def read_answers(store: Store, project: ProjectKey) -> Answers:
-    """Who said what of which task; of several annotations of one person the newest counts."""
-    table = schema.annotations
-    alive = [
-        row
-        for row in store.rows(table, *of_project(table, project), table.c.deleted_at.is_(None))
-        if not row["was_cancelled"] and row["task_id"] is not None
-    ]
+    """Who said what of the newest tasks that several people did or that have ground truth; of
+    several annotations of one person the newest counts.
+    """
+    table, tasks_table = schema.annotations, schema.tasks
+    shared = _shared_tasks(project)
+    alive = store.rows(table, table.c.task_id.in_(shared), *_submitted(project))
     truths = {row["task_id"]: row for row in alive if row["ground_truth"]}
     own = [row for row in alive if not row["ground_truth"] and row["annotator"] is not None]
     free = [row for row in own if is_independent(row) and not is_bulk(row)]
@@ -120,9 +121,8 @@ def read_answers(store: Store, project: ProjectKey) -> Answers:
             present[index, k] = bool(read_result(row["result"]).regions)
         if task in truths:
             truth[index] = bool(read_result(truths[task]["result"]).regions)
-    data = {row["id"]: row["data"] for row in store.rows(
-        schema.tasks, *of_project(schema.tasks, project)
-    )}  # fmt: skip
+    known = store.rows(tasks_table, *of_project(tasks_table, project), tasks_table.c.id.in_(shared))
+    data = {row["id"]: row["data"] for row in known}
     apart = np.zeros(len(people))
     places, true_places, videos = [], [], []
     names: dict[object, int] = {}
@@ -147,6 +147,22 @@ def read_answers(store: Store, project: ProjectKey) -> Answers:
         apart=apart,
         not_counted=len(own) - len(free),
     )
+
+
+def _submitted(project: ProjectKey) -> list[sa.ColumnElement[bool]]:
+    table = schema.annotations
+    return [
+        *of_project(table, project), table.c.deleted_at.is_(None), table.c.was_cancelled.is_(False)
+    ]  # fmt: skip
+
+
+def _shared_tasks(project: ProjectKey) -> sa.Select[tuple[int]]:
+    c = schema.annotations.c
+    truths = sa.func.sum(sa.case((c.ground_truth, 1), else_=0))
+    people = sa.func.count(sa.distinct(c.annotator))
+    shared = sa.select(c.task_id).where(*_submitted(project), c.task_id.is_not(None))
+    shared = shared.group_by(c.task_id).having(sa.or_(people > 1, truths > 0))
+    return shared.order_by(c.task_id.desc()).limit(MOST_TASKS)
 
 
 def _single_boxes(annotation: Row) -> dict[int, Box]:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from backend.cli import app
 from backend.database.keys import ProjectKey
+from backend.qa.estimates import annotators
 from backend.qa.estimates.annotators import rate_annotators
 from backend.qa.events import Changes, read_event
 from backend.qa.store import Store
@@ -72,8 +73,11 @@ def test_rates_and_noise_are_found_again(store):
 
 def test_ground_truth_rates_one_person_alone(store):
     put(store, [one for one in team(40) if one["completed_by"] == 3])
+    assert rows_of(store) == {}
+    put(store, [drawn(t, 9, [box(40, 40, 20, 20)], ground_truth=True) for t in (1, 3)])
     row = rows_of(store)[3]
-    assert "0 of at least 10 tasks" in row["sees"]["unknown"]
+    assert "2 of at least 10 tasks" in row["sees"]["unknown"]
+    assert "boxes that others drew" in row["noise"]["unknown"]
     put(store, [drawn(t, 9, [box(40, 40, 20, 20)], ground_truth=True) for t in range(1, 40, 2)])
     rows = rows_of(store)
     assert rows.keys() == {3}  # whose ground truth it is is not rated
@@ -100,6 +104,12 @@ def test_boxes_of_another_thing_are_no_noise(store):
     after = rows_of(store)[2]["noise"]
     assert (before["of_another_thing"], after["of_another_thing"]) == (0, 10)
     assert after["scale"] < 1.5 * before["scale"]
+
+
+def test_of_many_tasks_the_newest_count(store, monkeypatch):
+    put(store, team(60))
+    monkeypatch.setattr(annotators, "MOST_TASKS", 25)
+    assert [row["tasks"] for row in rows_of(store).values()] == [25, 25, 25]
 
 
 def test_two_people_alone_are_told_so(store):
