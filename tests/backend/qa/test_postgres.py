@@ -15,6 +15,7 @@ from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.backend.prediction.test_batch import wait_for
 from tests.postgres import MISSING, postgres, server_program
+from tests.qa_acceptance import check_migration_of_0010
 from tests.qa_events import all_recorded
 from tests.qa_marks import check_marks, check_migration_of_0009
 from tests.qa_servers import (
@@ -66,6 +67,10 @@ def test_marks_and_their_migration_up_and_down(empty_url):
     with closing(Store(empty_url)) as store:
         store.adopt("http://emptied.example")
         check_marks(store)
+
+
+def test_bulk_acceptance_and_the_rating_of_annotators(empty_url):
+    check_migration_of_0010(empty_url)
 
 
 def test_values_that_json_allows_and_postgresql_does_not(empty_url):

@@ -27,6 +27,7 @@ from backend.qa.queries import score_rows, summary
 from backend.qa.store import Store
 from tests.fake_acceptance import CutOffError, FakeBulk
 from tests.http_server import Answer, http_server
+from tests.qa_acceptance import check_migration_of_0010
 from tests.qa_events import point, prediction
 from tests.review_world import PROJECT, stored_project
 from videogem.errors import InputError
@@ -253,6 +254,10 @@ def test_what_cannot_be_asked_is_said(store, made):
         look(store, PROJECT, precision=95, confidence=0.9)
     with pytest.raises(InputError, match="--check must be a share"):
         ruled(store, share=0.0)
+
+
+def test_the_table_of_accepted_tasks_comes_and_goes(tmp_path):
+    check_migration_of_0010(f"sqlite:///{tmp_path}/old.db")
 
 
 def served(server, api):
