@@ -92,7 +92,7 @@ def look(
     )
     least = math.inf if found.least_score is None else found.least_score
     fresh = _fresh(store, project, population, least, earlier)
-    return Look(found, number, basis, population, fresh)
+    return Look(found, number, basis, population, sorted(fresh))
 
 
 def start_rule(
@@ -158,10 +158,11 @@ def follow(
     """
     population = read_population(store, project, rule.model_version)
     found = rules(store, project, rule.model_version)
-    fresh = _fresh(store, project, population, rule.least_score, found)
+    own = {row["task_id"] for row in taken(store, rule)}  # whatever became of them
+    fresh = _fresh(store, project, population, rule.least_score, found) - own
     states = {
         task: Taken.check if is_checked(rule.seed, task, rule.share) else Taken.wanted
-        for task in fresh
+        for task in sorted(fresh)
     }
     take(store, rule, states)
     checks = [row["task_id"] for row in taken(store, rule, Taken.check)]
@@ -258,16 +259,16 @@ def _is_right(task: Predicted) -> bool:
 def _fresh(
     store: Store, project: ProjectKey, population: Population, least: float,
     found: Sequence[Rule],
-) -> list[int]:  # fmt: skip
-    """Tasks with at least this score that nobody has annotated and no rule has taken."""
+) -> set[int]:  # fmt: skip
+    """Tasks with at least this score that nobody has annotated and no rule holds."""
     annotations = schema.annotations
     query = sa.select(annotations.c.task_id).where(
         *of_project(annotations, project), annotations.c.deleted_at.is_(None)
     )
     with store.read() as connection:
         busy = set(connection.execute(query).scalars()) | held(store, found)
-    return [
+    return {
         task.id
         for task in population.tasks
         if task.score is not None and task.score >= least and task.id not in busy
-    ]
+    }

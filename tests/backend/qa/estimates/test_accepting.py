@@ -128,6 +128,9 @@ def test_what_people_did_meanwhile_is_left_to_them(store, made):
         row["task_id"] for row in taken(store, rule, Taken.check)
     }
     assert not {a["task"] for a in api.made()} & left
+    # Once more: they stay with the people, and nothing is taken twice.
+    assert follow(store, api, PROJECT, rule, quiet)[1] == 0
+    assert {row["task_id"] for row in taken(store, rule, Taken.left)} == left
 
 
 @pytest.mark.parametrize("after", [False, True])
