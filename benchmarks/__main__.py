@@ -21,7 +21,9 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = (
         "auto"
     ),
-    models: Annotated[str, typer.Option(help="On a GPU: B, L and V (ViCLIP).")] = "B,L,V",
+    models: Annotated[str, typer.Option(help="On a GPU: B, Q (QuickGELU), L, V (ViCLIP).")] = (
+        "B,Q,L,V"
+    ),
     repeats: Annotated[int, typer.Option(help="On a CPU: repetitions.")] = 5,
 ) -> None:
     """Print this machine's figures."""

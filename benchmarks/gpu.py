@@ -1,6 +1,6 @@
 """Frames (or clips) a second on a GPU, stage by stage, against the literal formulation.
 
-    python -m benchmarks.gpu [--models B,L,V]
+    python -m benchmarks.gpu [--models B,Q,L,V]
 
 Random weights, three prompts a frame. "tower" is the image tower with the self-self branch, "all"
 adds layer weights, heatmaps, their peaks and the regions round them, in batches on the device;
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 import typer
 
 from benchmarks.literal import heatmaps as literal_heatmaps
+from benchmarks.operations import count as count_floats
 from videogem.backbones.family import set_precision
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.viclip import VICLIP_B_16, ViCLIP, ViCLIPBackbone
@@ -34,7 +35,12 @@ from videogem.method.settings import MethodSettings
 from videogem.method.similarity import patch_similarities, upsample
 from videogem.structures import Clip
 
-MODELS = {"B": ("ViT-B-16", 256), "L": ("ViT-L-14", 128), "V": ("ViCLIP-B-16", 32)}
+MODELS = {
+    "B": ("ViT-B-16", 256),
+    "Q": ("ViT-B-16-quickgelu", 256),
+    "L": ("ViT-L-14", 128),
+    "V": ("ViCLIP-B-16", 32),
+}
 PROMPTS = 3
 
 
@@ -92,7 +98,8 @@ def tokens_of(context_length: int) -> Callable[[list[str]], torch.Tensor]:
     return open_clip.SimpleTokenizer(context_length=context_length)
 
 
-def measure(model: str) -> None:
+def measure(model: str, peak: float) -> None:
+    """All figures of a model; ``peak`` is the card's own matrix product, in TFLOP/s."""
     name, batch = MODELS[model]
     module, make, shape = build(model)
     settings = MethodSettings()
@@ -125,6 +132,14 @@ def measure(model: str) -> None:
             low, high = heat.amin(-1, keepdim=True), heat.amax(-1, keepdim=True)
             return (heat - low) / (high - low)
 
+    @torch.inference_mode()
+    def counted() -> None:
+        # Plainly and in fp32, where every product is one that torch counts.
+        pixels, texts = sample(1)
+        tokens = make(module).encode_frames(pixels, settings.attention, target=target)
+        patch_similarities(make(module), tokens, texts, settings)
+
+    each = count_floats(counted)
     few = sample(8)
     exact = heatmaps(make(module), *few)
     if model == "B":
@@ -165,7 +180,9 @@ def measure(model: str) -> None:
             called = wall_milliseconds(call)
             write(
                 f"{name} bf16 {label} b={count}: tower {count / time * 1e3:.0f}/s, all "
-                f"{count / both * 1e3:.0f}/s, {both:.2f} ms, {memory:.1f} MiB a sample; "
+                f"{count / both * 1e3:.0f}/s, {both:.2f} ms, {memory:.1f} MiB a sample, "
+                f"{count * each / both / 1e9:.0f} TFLOP/s, {count * each / both / 1e9 / peak:.0%} "
+                f"of the matrix product; "
                 f"ground {count / called * 1e3:.0f}/s, {called:.2f} ms"
             )
     write(profile(lambda: everything(pixels, texts)))
@@ -215,7 +232,7 @@ def profile(run: Callable[[], Any]) -> str:
     total = sum(row.self_device_time_total for row in rows)
     return "\n".join(
         f"    {row.self_device_time_total / total:5.1%} {row.count:4d} x {row.key[:70]}"
-        for row in rows[:10]
+        for row in rows[:16]
     )
 
 
@@ -224,7 +241,7 @@ def literal_on_device(module: Any, pixels: torch.Tensor, tokens: torch.Tensor) -
         return literal_heatmaps(module, pixels, tokens)
 
 
-def main(models: str = "B,L,V") -> None:
+def main(models: str = "B,Q,L,V") -> None:
     """Print the figures of each model."""
     write(
         f"{date.today()}, {torch.cuda.get_device_name()}, torch {torch.__version__}, "
@@ -233,7 +250,7 @@ def main(models: str = "B,L,V") -> None:
     peak = peak_tflops()
     write(f"bf16 matrix product: {peak:.0f} TFLOP/s; kernel off by {kernel_error():.1e} (relative)")
     for model in models.split(","):
-        measure(model)
+        measure(model, peak)
 
 
 if __name__ == "__main__":
