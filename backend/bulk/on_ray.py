@@ -29,6 +29,21 @@ CLIPS_TOGETHER = 64  # results that one call of a model is asked for, about
 EXTRA = "--engine ray needs Ray: pip install 'videogem-label-studio[ray]'."
 
 
+START = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A busy machine takes longer than Ray gives it to start, and Ray would end.
+    "RAY_agent_register_timeout_ms": "180000",
+    "RAY_raylet_start_wait_time_s": "180",
+    "RAY_gcs_server_port_wait_time_s": "180",
+    # Fewer processes that have nothing to do take the time of those that must come up.
+    "RAY_enable_metrics_collection": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""Ray's own settings for a start that may take a while; what is set already stays."""
+STARTS = 3  # tries to start Ray on this machine
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Where a run goes, and what of it one model gets."""
@@ -85,27 +100,44 @@ def require_ray() -> None:
 @contextmanager
 def _connected(cluster: Cluster) -> Iterator[None]:
     """Ray, until the end of the block; quiet, and without telling anybody of its use."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # A busy machine takes longer than Ray gives it to start, and Ray would end.
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    os.environ.update(START | os.environ)
     require_ray()
     import ray
 
     _quieten()
-    options: dict[str, Any] = {} if cluster.address else {"include_dashboard": False}
-    try:
-        ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise InputError(
-            f"The Ray cluster at '{cluster.address or 'this machine'}' cannot be used "
-            f"({_first_line(error)}); is it running, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN "
-            "those of the cluster?"
-        ) from error
+    if cluster.address is None:
+        _start_here()
+    else:
+        try:
+            ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise InputError(
+                f"The Ray cluster at '{cluster.address}' cannot be used ({_first_line(error)}); is "
+                "it running, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN those of the cluster?"
+            ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here() -> None:
+    """Ray on this machine; what a start leaves behind that came too late ends before the next."""
+    import ray
+
+    for number in range(1, STARTS + 1):
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # a process that is late is no more than an Exception to Ray
+            ray.shutdown()
+            if number == STARTS:
+                raise InputError(
+                    f"Ray does not start on this machine ({_first_line(error)}); it was tried "
+                    f"{STARTS} times. Is the machine busy, or its memory or /dev/shm full?"
+                ) from error
+            logger.warning("Ray did not start (%s); tried again", _first_line(error))
+        else:
+            return
 
 
 def _quieten() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from backend import cli
-from backend.bulk.on_ray import Cluster, spread
+from backend.bulk.on_ray import START, Cluster, spread
 from tests.ray_jobs import Doubling
 from videogem.errors import InputError
 
@@ -28,11 +28,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.update(START | os.environ)
     utils = importlib.import_module("ray.cluster_utils")
-    head = {"num_cpus": 2, "include_dashboard": False}
+    little = {"num_cpus": 2, "object_store_memory": 150 * 2**20}
+    head = {**little, "include_dashboard": False}
     for attempt in range(3):
         try:
             cluster = utils.Cluster(initialize_head=True, head_node_args=head)
@@ -40,7 +39,7 @@ def nodes() -> Iterator[Any]:
         except Exception:  # Ray gives its own processes 15 s to start
             if attempt == 2:
                 raise
-    cluster.add_node(num_cpus=2)
+    cluster.add_node(**little)
     yield cluster
     cluster.shutdown()
 
@@ -86,7 +85,7 @@ def test_a_worker_says_why_nothing_can_be_done(nodes: Any, tmp_path: Path) -> No
 
 
 def test_a_machine_that_dies_loses_nothing(nodes: Any, tmp_path: Path) -> None:
-    nodes.add_node(num_cpus=1)
+    nodes.add_node(num_cpus=1, object_store_memory=150 * 2**20)
     found: dict[int, Any] = {}
     for number, value in spread(numbers(400), Doubling(tmp_path), Cluster(nodes.address)):
         if not found:

@@ -143,6 +143,28 @@ def test_a_cluster_that_does_nothing_is_not_waited_for_for_ever(
     assert len(rounds) == 2  # one more chance for what was under way
 
 
+@pytest.mark.parametrize("num_late", [2, 3])
+def test_a_start_that_comes_too_late_is_tried_again_three_times_in_all(
+    num_late: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def init(*_: Any, **__: Any) -> None:
+        started.append("init")
+        if started.count("init") <= num_late:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: started.append("shutdown"))
+    if num_late == 3:
+        with pytest.raises(InputError, match=r"timed out during startup.*tried 3 times"):
+            next(spread(numbers([0]), Doubling(tmp_path), Cluster()))
+        assert started == ["init", "shutdown"] * 3
+    else:
+        with on_ray._connected(Cluster()):
+            assert started == ["init", "shutdown"] * 2 + ["init"]
+
+
 def test_without_the_extra_one_sentence_says_which(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
