@@ -37,21 +37,22 @@ def heldout(
     heldout.report(num_scenes, seed, out)
 
 
-@app.command("pool")
-def pool(path: Path, style: int = 300, pairs: int = 110, seed: int = 41) -> None:
-    """Ground the scenes of the simulated projects under every choice (some four minutes)."""
-    from benchmarks.confidence import projects
-
-    grounder: Any = load_grounder("demo")
-    projects.make_pool(grounder, path, style, pairs, seed)
-
-
 @app.command("projects")
-def simulated(path: Path, runs: int = 100, seed: int = 0) -> None:
-    """Calibrate simulated projects drawn from a pool, half of them of the unseen style alone."""
+def simulated(
+    pool: Path = typer.Argument(help="Where the groundings are kept; made if it is not there."),
+    style: int = typer.Option(260, help="Scenes of the unseen style."),
+    pairs: int = typer.Option(90, help="Scenes of unseen pairs."),
+    layers: int = typer.Option(6, help="How many layer and temperature settings to choose from."),
+    runs: int = typer.Option(100, help="Projects of each kind."),
+    seed: int = 41,
+) -> None:
+    """Calibrate simulated projects, half of them of the unseen style alone."""
     from benchmarks.confidence import projects
 
-    both = projects.read_pool(path)
+    if not pool.exists():
+        grounder: Any = load_grounder("demo")
+        projects.make_pool(grounder, pool, style, pairs, seed, layers)
+    both = projects.read_pool(pool)
     strange = [i for i, name in enumerate(both.videos) if name.startswith("unseen-style")]
     projects.tell("unseen style", projects.simulate(both.take(strange), runs, seed))
     projects.tell("style and pairs", projects.simulate(both, runs, seed + 1))

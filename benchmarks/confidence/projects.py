@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.confidence.groundings import drawn
 from videogem.calibration.calibrate import Calibration, calibrate
-from videogem.calibration.candidates import Measurements, Sample, choices_of, measure
+from videogem.calibration.candidates import LAYERS, Measurements, Sample, choices_of, measure
 from videogem.calibration.choosing import compare
 from videogem.confidence.model import Logistic, Scoring
 from videogem.confidence.quality import calibration_error
@@ -25,8 +25,13 @@ CORRECTIONS = 200
 NAMES = tuple(Signals.__dataclass_fields__)[:9]
 
 
-def make_pool(grounder: VideoGEM, path: Path, style: int, pairs: int, seed: int) -> None:
-    """Ground scenes of the unseen style and of unseen pairs under every choice, and keep it."""
+def make_pool(
+    grounder: VideoGEM, path: Path, style: int, pairs: int, seed: int, layers: int
+) -> None:
+    """Ground scenes of the unseen style and of unseen pairs under every choice, and keep it.
+
+    ``layers`` is how many of `LAYERS` are among the choices, from the first.
+    """
     frames = [*drawn("unseen-style", style, seed), *drawn("unseen-pairs", pairs, seed)]
     found = measure(
         grounder,
@@ -35,6 +40,7 @@ def make_pool(grounder: VideoGEM, path: Path, style: int, pairs: int, seed: int)
             for frame in frames
             for text, box in zip(frame.said, frame.boxes, strict=True)
         ),
+        layers=LAYERS[:layers],
     )
     rows = [[[getattr(s, n) for n in NAMES] for s in own] for own in found.signals]
     np.savez_compressed(
@@ -43,6 +49,7 @@ def make_pool(grounder: VideoGEM, path: Path, style: int, pairs: int, seed: int)
         overlaps=found.overlaps.astype(np.float32),
         signals=np.array(rows, np.float32),
         videos=found.videos,
+        layers=layers,
     )
 
 
@@ -50,7 +57,7 @@ def read_pool(path: Path) -> Measurements:
     with np.load(path) as kept:
         signals = tuple(tuple(Signals(*map(float, row)) for row in own) for own in kept["signals"])
         return Measurements(
-            choices_of(MethodSettings()),
+            choices_of(MethodSettings(), LAYERS[: int(kept["layers"])]),
             kept["hits"],
             kept["overlaps"].astype(float),
             signals,

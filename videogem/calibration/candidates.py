@@ -83,9 +83,11 @@ class Measurements:
         return np.unique(np.asarray(self.videos), return_inverse=True)[1]
 
 
-def choices_of(settings: MethodSettings) -> tuple[Mapping[str, Any], ...]:
+def choices_of(
+    settings: MethodSettings, layers: Sequence[Mapping[str, Any]] = LAYERS
+) -> tuple[Mapping[str, Any], ...]:
     """All choices as changes of these settings, in the order of `Measurements`."""
-    layers, merges, thresholds = _lists(settings)
+    merges, thresholds = _lists(settings)
     return tuple(
         {**layer, "merge_weights": merge, "box_threshold": threshold}
         for layer, merge, threshold in product(layers, merges, thresholds)
@@ -96,9 +98,10 @@ def measure(
     grounder: VideoGEM,
     samples: Iterable[Sample],
     report: Callable[[int], None] = lambda done: None,
+    layers: Sequence[Mapping[str, Any]] = LAYERS,
 ) -> Measurements:
     """Ground every sample under every choice; ``samples`` may be lazy, one is held at a time."""
-    layers, merges, thresholds = _lists(grounder.settings)
+    merges, thresholds = _lists(grounder.settings)
     variants = [
         VideoGEM(grounder.backbone, replace(grounder.settings, **layer), cache_megabytes=0)
         for layer in layers
@@ -127,7 +130,7 @@ def measure(
         videos.append(sample.video)
         report(done)
     return Measurements(
-        choices_of(grounder.settings),
+        choices_of(grounder.settings, layers),
         np.array(hits, bool).reshape(len(hits), -1),
         np.array(overlaps, float).reshape(len(hits), -1),
         tuple(signals),
@@ -135,11 +138,11 @@ def measure(
     )
 
 
-def _lists(settings: MethodSettings) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-    """Layers, merge weights and thresholds, each with what is in use first."""
+def _lists(settings: MethodSettings) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Merge weights and thresholds, each with what is in use first."""
     merges = dict.fromkeys([settings.merge_weights, *MERGES])
     thresholds = dict.fromkeys([settings.box_threshold, *THRESHOLDS])
-    return LAYERS, list(merges), list(thresholds)
+    return list(merges), list(thresholds)
 
 
 @torch.inference_mode()
