@@ -122,6 +122,19 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
+def let_go(engine: sa.Engine) -> None:
+    """Close an engine's connections for good, and those that others use once they give them back.
+
+    ``dispose`` alone leaves the latter open until they are collected as garbage.
+    """
+    sa.event.listen(engine, "checkin", _close)
+    engine.dispose()
+
+
+def _close(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+    record.close()
+
+
 def _open_server(url: sa.URL) -> sa.Engine:
     given = {"connect_timeout": CONNECT_S, "tcp_user_timeout": int(1000 * SILENCE_S)}
     options = {}

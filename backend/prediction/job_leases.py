@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.database.engine import clock, migrate, open_engine, short, writer_lock
+from backend.database.engine import clock, let_go, migrate, open_engine, short, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.owners import Owners
 from backend.database.schema import job_configs, job_projects, jobs
@@ -73,7 +73,7 @@ class JobLeases:
             self._release(held)
         finally:
             self._owners.close()
-            self._engine.dispose()
+            let_go(self._engine)
 
     def notify(self) -> None:
         """Wake this process's own workers; those of others look every second."""

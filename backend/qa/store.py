@@ -18,6 +18,7 @@ from backend.database.engine import (
     DatabaseBusyError,
     current_patience,
     is_outage,
+    let_go,
     lock_writers,
     migrate,
     open_engine,
@@ -349,7 +350,7 @@ class Store:
         self._wake.set()
         self.sync_wanted.set()
         self._worker.join(timeout=10)
-        self.engine.dispose()
+        let_go(self.engine)
 
     def _work(self) -> None:
         while not self.closed.is_set():

@@ -1,5 +1,6 @@
 """Backends on one database know of each other."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,11 @@ class Connections:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
     engine = open_engine(f"sqlite:///{tmp_path}/quality.sqlite3")
     migrate(engine)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 def test_who_lives_and_who_has_the_model(engine: sa.Engine) -> None:
