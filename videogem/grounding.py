@@ -41,7 +41,7 @@ from videogem.method.settings import (
 )
 from videogem.method.signals import NEUTRAL_PROMPTS, Measured, compared, frame_signals, measure
 from videogem.method.similarity import frame_similarities, patch_similarities
-from videogem.narration.prompts import Words, parse
+from videogem.narration.prompts import Words, parse_all
 from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
 
 logger = logging.getLogger(__name__)
@@ -164,7 +164,8 @@ class VideoGEM(Grounder):
         self, clips: Sequence[Clip], narrations: Sequence[Sequence[str]]
     ) -> list[list[Grounding]]:
         """Ground several clips; frames, texts and heatmaps are computed in batches."""
-        words = [[self.parse(text) for text in texts] for texts in narrations]
+        parsed = iter(self.parse_all([text for texts in narrations for text in texts]))
+        words = [[next(parsed) for _ in texts] for texts in narrations]
         fitted = self._fit(clips)
         found: dict[int, list[Grounding]] = {}
         for places, tokens in self._batches(fitted):
@@ -320,9 +321,13 @@ class VideoGEM(Grounder):
 
     def parse(self, text: str) -> Words:
         """The words of a narration, cut as the settings say."""
+        return self.parse_all([text])[0]
+
+    def parse_all(self, texts: Sequence[str]) -> list[Words]:
+        """The same of several narrations, which are tagged together."""
         settings = self.settings
-        return parse(
-            text,
+        return parse_all(
+            texts,
             style=settings.label_style,
             words=settings.words,
             action=settings.action,

@@ -96,8 +96,8 @@ def as_row(text: str, words: "Words", *, spacy_model: str | None = None) -> dict
 def _notes(text: str, words: "Words", spacy_model: str | None) -> Iterable[str]:
     from videogem.narration.action_cues import why_no_action
     from videogem.narration.language import why_not_english
-    from videogem.narration.prompts import shared_spacy
     from videogem.narration.spoken import without_marks
+    from videogem.narration.tagging import shared_spacy
 
     foreign = why_not_english(text)
     if foreign is not None and spacy_model and shared_spacy(spacy_model).lang != "en":

