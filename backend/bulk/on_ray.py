@@ -31,6 +31,7 @@ EXTRA = "--engine ray needs Ray: pip install 'videogem-label-studio[ray]'."
 
 START = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",
     # A busy machine takes longer than Ray gives it to start, and Ray would end.
     "RAY_agent_register_timeout_ms": "180000",
     "RAY_raylet_start_wait_time_s": "180",
@@ -40,7 +41,7 @@ START = {
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
 }
-"""Ray's own settings for a start that may take a while; what is set already stays."""
+"""Ray's own settings: quiet, and a start that may take a while; what is set already stays."""
 STARTS = 3  # tries to start Ray on this machine
 
 
