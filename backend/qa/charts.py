@@ -10,12 +10,14 @@ Spec = dict[str, Any]
 MOST_BARS = 15
 
 
-def curve_chart(points: Sequence[Row]) -> Spec:
-    """Running accuracy with its interval band, and the rolling one."""
+def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
+    """Running accuracy with its interval band, and the rolling one; over dates, or over points."""
     import altair as alt  # a second of import, only where charts are drawn
 
     percent = alt.Axis(format=".0%")
-    x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
+    x = alt.X("at:T", title="time (UTC) of the last change", scale=alt.Scale(type="utc"))
+    if by_number:
+        x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
     y = alt.Scale(domain=[0, 1])
     tips = [
         alt.Tooltip("n:Q", title="points"),

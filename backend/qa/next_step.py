@@ -26,8 +26,10 @@ def next_step(report: Row) -> Step:
         )
     target, suspects = report["target"], len(report["audit"])
     if suspects:
-        what = "1 label that may be wrong" if suspects == 1 else f"{suspects} labels may be wrong"
-        return Step(f"{what.capitalize()}: look at them again.", "review", "Review them")
+        words = f"{suspects} labels may be wrong: look at them again."
+        if suspects == 1:
+            words = "1 label may be wrong: look at it again."
+        return Step(words, "review", "Review")
     if target and target["verdict"] == "failed":
         return Step(
             "The quality target is missed: look at where the model points wrong.",

@@ -372,6 +372,8 @@ def _route(
     answers: Schema = {str(status): {"description": summary, "content": answer}}
     for code, meaning in {**(more or {}), **DEFAULT_REFUSALS}.items():
         kinds = {**_json("Error"), **_kinds("text/plain")} if code >= 400 else {}
+        if code == 400:
+            kinds |= _kinds("text/html")  # the quality pages, for browsers
         answers[str(code)] = {"description": meaning, "content": kinds}
     route: Schema = {"summary": summary, "responses": answers}
     if parameters:
@@ -414,6 +416,16 @@ NARROWED = {
     "second": "the other one",
     "better": "the model version that hits",
 }
+FORM = "application/x-www-form-urlencoded"
+TARGET_FORM = _object(
+    "A target; without percent there is none any more.",
+    needs="project",
+    project=TEXT,
+    percent={**TEXT, "description": "of points that have to hit, as `90`"},
+    of={"enum": ["headline", "independent"]},
+    next={**TEXT, "description": "a page below /qa to go on to"},
+)
+AXIS = _query("axis", "of the chart over time: `number` of the point; else dates")
 SORT = _query("sort", "table and column, as `-annotators.annotations`; minus: largest first")
 PICTURE = (
     _in_path("annotation", COUNT),
@@ -472,7 +484,7 @@ def _paths() -> Schema:
             "get": _route(
                 "How good the predictions are, and what to do next",
                 html,
-                parameters=(*FILTERS, SORT),
+                parameters=(*FILTERS, SORT, AXIS),
                 more={302: "For links of before: on to /qa/review."},
             )
         },
@@ -504,6 +516,16 @@ def _paths() -> Schema:
             )
         },
         "/qa/data": {"get": _route("Projects, jobs and exports", html, parameters=FILTERS)},
+        "/qa/target": {
+            "post": {
+                **_route(
+                    "Set the quality target of a project; for browsers: on to the page they name",
+                    {},
+                    status=303,
+                ),
+                "requestBody": {"required": True, "content": {FORM: {"schema": TARGET_FORM}}},
+            }
+        },
         "/qa/revision": {
             "get": _route(
                 "Whether a page of a project is still as it was",

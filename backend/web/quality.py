@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, render_template, request
 from flask.blueprints import BlueprintSetupState
 
 from backend.database.keys import ProjectKey
@@ -23,8 +23,10 @@ from backend.qa.sync import keep_in_sync
 from backend.qa.views import template_filters
 from backend.settings import Settings
 from backend.web import service as backend_service
+from backend.web.accepts import wants_html
 from backend.web.quality_marks import add_mark_routes
 from backend.web.quality_tabs import add_tabs, service
+from backend.web.quality_target import add_target_routes
 from videogem.errors import InputError
 
 PLACE = f"<int(max={LARGEST_ID}):annotation>/<int(max={LARGEST_ID}):item>"  # whose picture
@@ -112,6 +114,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         text = coco_json(store, Filters.of(request.args))
         return _download(text, "application/json", "annotations_coco.json")
 
+    add_target_routes(pages, store)
     add_mark_routes(pages, store, settings, reports.audits)
 
     @pages.get("/qa/report.html")
@@ -141,7 +144,9 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         return Response(metrics_text(store), mimetype="text/plain")
 
     @pages.errorhandler(InputError)
-    def bad_request(error: InputError) -> tuple[Response, int]:
+    def bad_request(error: InputError) -> tuple[Response | str, int]:
+        if wants_html():
+            return render_template("qa/error.html", words=str(error)), 400
         return jsonify({"error": str(error)}), 400
 
     def _picture(make: Any, annotation: int, item: int, kind: str) -> Response:

@@ -33,6 +33,7 @@ def add_tabs(
             # The list of suspects was part of this page once.
             return redirect(url_for("qa.review", **request.args))  # type: ignore[arg-type]
         filters = Filters.of(request.args)
+        reports.catch_up()  # first, so that the page is not behind at its first look
         revision = reports.revision(filters)
         report = reports.get(filters)
         asked = Asked(store, filters, request.args, report, reports.tolerance, task_link)
@@ -78,6 +79,7 @@ def common(tab: Tab | None, filters: Filters, report: Row, revision: str) -> dic
         "follow_s": FOLLOW_S,
         "sorting": Sorting.of(request.args.get("sort", "")),
         "webhooks": webhooks(filters.project),
+        "hooks": parts.webhooks.states.all() if (parts := service()) else {},
         "link": partial(link, filters),
         "pictures": lambda show, **only: link(filters, "pictures", show=show, **only),
         "kept_args": kept,

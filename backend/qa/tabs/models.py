@@ -1,9 +1,13 @@
 """The model versions, two of them side by side, and whether scores tell what hits."""
 
+from backend.database import schema
 from backend.qa.charts import breakdown_chart, reliability_chart
 from backend.qa.compare import compared
 from backend.qa.events import Row
 from backend.qa.tab import Asked, Tab
+from backend.qa.views import thumbnail
+
+FIRST = 6  # tasks where two versions differ, shown at once
 
 
 def context(asked: Asked) -> Row:
@@ -23,7 +27,20 @@ def context(asked: Asked) -> Row:
     pair = report["versions"]
     if first or second:
         pair = compared(asked.store, asked.filters, first, second)
-    return {"charts": charts, "pair": pair}
+    differing = [_card(asked, row) for row in (pair["differing"][:FIRST] if pair else ())]
+    return {
+        "charts": charts,
+        "pair": pair,
+        "differing": differing,
+        "versions": report["choices"]["model_version"],
+    }
+
+
+def _card(asked: Asked, unit: Row) -> Row:
+    table = schema.annotations
+    where = table.c.server == unit["server"], table.c.id == unit["annotation_id"]
+    row = {**unit, "project_id": asked.store.rows(table, *where)[0]["project_id"]}
+    return {**row, **thumbnail(asked.store, row), "link": asked.task_link(row)}
 
 
 TAB = Tab("models", "Models", "/qa/models", 4, context)

@@ -162,6 +162,15 @@ def test_the_start_page_leads_on(fresh: FlaskClient) -> None:
     assert "Accept" in answer.headers["Vary"]
 
 
+def test_people_read_what_is_wrong_as_a_page_and_programs_as_json(fresh: FlaskClient) -> None:
+    for path in ("/qa?project=abc", "/qa/pictures?show=none"):
+        page = fresh.get(path, headers=HTML)
+        assert page.status_code == 400
+        assert "This cannot be shown" in page.text
+        assert "must be" in page.text
+        assert "must be" in fresh.get(path).json["error"]
+
+
 def test_nothing_of_a_task_is_markup(fresh: FlaskClient) -> None:
     evil = '<script>alert("x")</script>'
     guess = prediction([point(30, 30, label=evil)], id=7, version=evil)

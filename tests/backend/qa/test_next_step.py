@@ -1,0 +1,32 @@
+"""What a team lead is told to do next."""
+
+from typing import Any
+
+import pytest
+
+from backend.qa.next_step import next_step
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    plain = {"skipped": {"n": 20}, "audit": [], "target": None, "filters": {"project": "3"}}
+    return plain | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "tab", "words"),
+    [
+        ({"skipped": {"n": 0}, "audit": [{}]}, "", "submit the first task"),
+        ({"audit": [{}], "target": {"verdict": "failed"}}, "review", "1 label may be wrong"),
+        ({"audit": [{}] * 7}, "review", "7 labels may be wrong"),
+        ({"target": {"verdict": "failed"}}, "overview", "missed"),
+        ({"target": {"verdict": "unknown"}}, "", "review more tasks"),
+        ({"target": {"verdict": "passed"}}, "data", "Nothing waits"),
+        ({}, "overview", "set a quality target"),
+        ({"filters": {}}, "data", "Nothing waits"),
+    ],
+)
+def test_the_most_urgent_comes_first(changes: dict[str, Any], tab: str, words: str) -> None:
+    step = next_step(report(**changes))
+    assert step.tab == tab
+    assert words in step.words
+    assert bool(step.tab) == bool(step.link)
