@@ -515,6 +515,13 @@ def _paths() -> Schema:
                 ),
             )
         },
+        "/qa/plan": {
+            "get": _route(
+                "Accuracy of everything predicted, what to review next, what is accepted in bulk",
+                html,
+                parameters=FILTERS,
+            )
+        },
         "/qa/data": {"get": _route("Projects, jobs and exports", html, parameters=FILTERS)},
         "/qa/target": {
             "post": {
