@@ -84,6 +84,7 @@ def _calibrate(
     from backend.commands.support.progress import progress
     from backend.prediction.profiles import Profiles, profile_of, settings_of
     from backend.web.app import numerics_of
+    from videogem.calibration import candidates
     from videogem.calibration.calibrate import calibrate as run
     from videogem.calibration.candidates import measure
     from videogem.confidence.profile import Profile
@@ -115,7 +116,9 @@ def _calibrate(
     if first is None:
         raise InputError(f"There is no correction to learn from{_told(corrections.left_out)}.")
     with progress("corrections") as update:
-        measured = measure(grounder, chain([first], samples), lambda done: update(done, None))
+        measured = measure(
+            grounder, chain([first], samples), lambda done: update(done, None), candidates.LAYERS
+        )
     found = run(measured, grounder.settings, grounder.scoring, name)
     count, videos = len(measured.videos), len(set(measured.videos))
     typer.echo(f"{count} corrections of {videos} videos{_told(corrections.left_out)}")
