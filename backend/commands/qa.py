@@ -185,8 +185,10 @@ def report(
     from backend.qa.exports import plain
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
+    from backend.qa.views import address_of
     from backend.settings import load_settings
-    from backend.web.quality_report import report_file, task_link
+    from backend.web.names import Names
+    from backend.web.quality_report import report_file
 
     settings, as_pdf = load_settings(), out.suffix.lower() == ".pdf"
     if as_pdf and not as_json:
@@ -198,9 +200,13 @@ def report(
         if as_json:
             typer.echo(json.dumps(plain(found)))
             return
-        media = Media(settings, Connections(settings, ProjectServers(store.engine)))
+        connections = Connections(settings, ProjectServers(store.engine))
+        media, names = Media(settings, connections), Names(connections, store)
+        names.ask()
         address = settings.label_studio_url
-        text = report_file(store, media, found, lambda suspect: task_link(address, suspect))
+        text = report_file(
+            store, media, found, lambda suspect: address_of(address, suspect), names.person
+        )
     if as_pdf:
         print_pdf(text, out)
     else:

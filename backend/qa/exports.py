@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -27,6 +27,7 @@ MARK_COLUMNS = (
     "id", "project_id", "task_id", "annotation_id", "item", "verdict", "reasons", "marked_by",
     "marked_at", "note", "counts", "server",
 )  # fmt: skip
+INNER = ("choices", "suspects", "marked")  # only serve the pages
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
@@ -54,17 +55,21 @@ def marks_csv(marks: Sequence[Row]) -> str:
 
 def plain(report: Row) -> Row:
     """The report without what only serves the page."""
-    return {name: value for name, value in report.items() if name not in ("choices", "suspects")}
+    return {name: value for name, value in report.items() if name not in INNER}
 
 
-def report_html(report: Mapping[str, Any], cards: Sequence[Row] = ()) -> str:
+def report_html(
+    report: Mapping[str, Any],
+    cards: Sequence[Row] = (),
+    person: Callable[[object], str] | None = None,
+) -> str:
     """The report as one file with styles, scripts and data inside.
 
     ``cards`` are the first of its suspects with their drawing (`views.thumbnail`), ``link`` and
     ``picture``, an address that holds the picture itself; None where there is none.
     """
     environment = jinja2.Environment(loader=jinja2.PackageLoader("backend.qa"), autoescape=True)
-    environment.filters |= template_filters()
+    environment.filters |= template_filters(person)
     charts = {}
     if report["curve"]:
         charts["curve"] = curve_chart(report["curve"])

@@ -49,6 +49,10 @@ class ChangedError(InputError):
     """The annotation is no longer what was looked at."""
 
 
+class GoneError(InputError):
+    """There is no such annotation, or no longer."""
+
+
 def place_of(row: Row) -> Place:
     """The place of a suspect or of a mark."""
     return Place(row["server"], row["annotation_id"], row["item"])
@@ -143,17 +147,19 @@ def last_mark(store: Store) -> int:
 
 
 def reviewed(store: Store, suspects: Sequence[Row], project: ProjectKey | None) -> Row:
-    """What a report says of its suspects: those nobody has marked yet, how many by reason, and what
-    the marks say of the reasons.
+    """What a report says of its suspects: those nobody has marked yet and how many by reason, the
+    marked ones, and what the marks say of the reasons.
     """
     marks = all_marks(store, project)
     counting = {place_of(mark): mark for mark in marks if mark["counts"]}
     left = [suspect for suspect in suspects if place_of(suspect) not in counting]
+    marked = [{**s, "mark": counting[place_of(s)]} for s in suspects if place_of(s) in counting]
     by_reason = Counter(code for suspect in left for code in codes_of(suspect))
     verdicts = Counter(mark["verdict"] for mark in counting.values())
     return {
         "audit": left,
         "audit_counts": {code: by_reason[code] for code in audit_reasons() if by_reason[code]},
+        "marked": marked,
         "marks": {
             "fine": verdicts[Verdict.fine],
             "fix": verdicts[Verdict.fix],
@@ -209,7 +215,7 @@ def _annotation(connection: sa.Connection, place: Place) -> Row:
     if place.annotation <= LARGEST_ID:
         found = [dict(row) for row in connection.execute(sa.select(table).where(*where)).mappings()]
     if not found:
-        raise InputError(f"There is no annotation {place.annotation}: it may be deleted.")
+        raise GoneError(f"There is no annotation {place.annotation}: it may be deleted.")
     if len(found) > 1:
         named = ", ".join(sorted(row["server"] for row in found))
         raise InputError(

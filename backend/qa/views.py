@@ -1,11 +1,13 @@
 """What the templates need: numbers as people read them, and the drawing of a thumbnail."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from backend.database import schema
 from backend.qa.audit import audit_reasons
 from backend.qa.events import Row
+from backend.qa.marks import digest
 from backend.qa.regions import read_regions
 from backend.qa.store import Store
 
@@ -21,7 +23,22 @@ TITLES = {
 }
 
 
-def template_filters() -> dict[str, Callable[..., Any]]:
+def template_filters(
+    person: Callable[[object], str] | None = None,
+) -> dict[str, Callable[..., Any]]:
+    """What templates write values with; ``person`` names annotators."""
+    person = person or annotator_text
+
+    def named(value: object, dimension: str, projects: Sequence[Row] = ()) -> str:
+        """A value of a dimension as people call it."""
+        if dimension == "annotator":  # which its heading says already
+            name = person(value)
+            return str(value) if name == annotator_text(value) else name
+        if dimension == "project_id":
+            title = next((p["title"] for p in projects if p["value"] == str(value)), "")
+            return f"{title} ({value})" if title else str(value)
+        return file_name(str(value)) if dimension == "video" else str(value)
+
     return {
         "qa_percent": percent,
         "qa_interval": interval,
@@ -29,6 +46,8 @@ def template_filters() -> dict[str, Callable[..., Any]]:
         "qa_thin": thin,
         "qa_reason": lambda code: audit_reasons()[code].meaning,
         "qa_title": TITLES.__getitem__,
+        "qa_person": person,
+        "qa_named": named,
     }
 
 
@@ -60,6 +79,28 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def address_of(url: str | None, suspect: Row) -> str | None:
+    """Where Label Studio at an address shows a suspect's annotation; None: it is not known.
+
+    >>> address_of("http://ls", {"server": "", "project_id": 3, "task_id": 7, "annotation_id": 9})
+    'http://ls/projects/3/data?task=7&annotation=9'
+    """
+    url, project = url or suspect["server"], suspect["project_id"]
+    if not url or not project:
+        return None
+    task, annotation = suspect["task_id"], suspect["annotation_id"]
+    return f"{url}/projects/{project}/data?task={task}&annotation={annotation}"
+
+
+def file_name(video: str) -> str:
+    """A video's file without what Label Studio puts before the name of an upload.
+
+    >>> file_name("0f3a9c1e-kitchen.mp4"), file_name("kitchen.mp4")
+    ('kitchen.mp4', 'kitchen.mp4')
+    """
+    return re.sub(r"^[0-9a-f]{8}-(?=.)", "", video)
+
+
 def annotator_text(annotator: object) -> str:
     """An annotator of whom nothing but the number is known.
 
@@ -71,7 +112,9 @@ def annotator_text(annotator: object) -> str:
 
 
 def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
-    """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame."""
+    """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame, and
+    what tells whether the annotation is still the same (``seen``).
+    """
     server, annotation_id, item = suspect["server"], suspect["annotation_id"], suspect["item"]
     scores, annotations = schema.scores, schema.annotations
     predicted: list[dict[str, Any]] = []
@@ -89,10 +132,11 @@ def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
             x1, y1, x2, y2 = (100 * v for v in fact["box"])
             predicted.append({"corners": f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"})
     corrected: list[dict[str, Any]] = []
-    size = (16.0, 9.0)
+    size, seen = (16.0, 9.0), ""
     for annotation in store.rows(
         annotations, annotations.c.server == server, annotations.c.id == annotation_id
     ):
+        seen = digest(annotation)
         for region in read_regions(annotation["result"]):
             if region.canvas[1] != item:
                 continue
@@ -103,4 +147,4 @@ def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
                 corners = region.keys[0].corners if region.keys else region.corners
                 text = " ".join(f"{100 * x:.3f},{100 * y:.3f}" for x, y in corners)
                 corrected.append({"corners": text})
-    return {"predicted": predicted, "corrected": corrected, "size": size}
+    return {"predicted": predicted, "corrected": corrected, "size": size, "seen": seen}

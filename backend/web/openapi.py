@@ -494,6 +494,8 @@ def _paths() -> Schema:
                 html,
                 parameters=(
                     *FILTERS,
+                    _query("state", "`open` (default), `fix` or `fine`: as they were marked"),
+                    _query("view", "`one`: one large picture at a time"),
                     _query("reason", "only suspects of this reason"),
                     _query("page", "of the suspects, from 1", {"type": "integer"}),
                 ),
@@ -583,6 +585,9 @@ def _paths() -> Schema:
                 },
             )
         },
+        "/qa/reviewer": {
+            "post": _route("A browser's reviewer, by the form field `name`: on", {}, status=303)
+        },
         "/qa/marks.json": {
             "get": _route(
                 "Every mark, and what they say of the reasons",
@@ -599,7 +604,11 @@ def _paths() -> Schema:
         "/qa/coco.json": {"get": _route("The corrected labels", _json("Coco"), parameters=FILTERS)},
         "/qa/report.html": {"get": _route("The page as one file", html, parameters=FILTERS)},
         "/qa/audit/{annotation}/{item}/frame.jpg": {
-            "get": _route("The annotated frame", _kinds("image/jpeg"), parameters=PICTURE)
+            "get": _route(
+                "The annotated frame",
+                _kinds("image/jpeg"),
+                parameters=(*PICTURE, _query("size", "`large`: up to 1280 pixels, else 480")),
+            )
         },
         "/qa/audit/{annotation}/{item}/heatmap.png": {
             "get": _route("The model's heatmap of it", _kinds("image/png"), parameters=PICTURE)

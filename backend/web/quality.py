@@ -1,5 +1,6 @@
 """The quality pages: what the store knows, as HTML, JSON, downloads and metrics."""
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
@@ -20,7 +21,7 @@ from backend.qa.reports import Reports
 from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.qa.sync import keep_in_sync
-from backend.qa.views import template_filters
+from backend.qa.views import address_of, annotator_text, template_filters
 from backend.settings import Settings
 from backend.web import service as backend_service
 from backend.web.accepts import wants_html
@@ -38,7 +39,12 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         "qa", "backend.qa", template_folder="templates", static_folder="static",
         static_url_path="/qa/static",
     )  # fmt: skip
-    for name, template_filter in template_filters().items():
+
+    def person(annotator: object) -> str:
+        parts, emails = service(), settings.basic_auth_password is not None
+        return parts.names.person(annotator, emails=emails) if parts else annotator_text(annotator)
+
+    for name, template_filter in template_filters(person).items():
         pages.add_app_template_filter(template_filter, name)
 
     def start_sync(setup: BlueprintSetupState) -> None:
@@ -54,12 +60,11 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     pages.record_once(start_sync)
 
     def task_link(suspect: dict[str, Any]) -> str | None:
-        project, task = suspect["project_id"], suspect["task_id"]
         parts = service()
-        key = ProjectKey(suspect["server"], project or 0)
+        key = ProjectKey(suspect["server"], suspect["project_id"] or 0)
         server = parts.connections.get(key) if parts else None
-        url = server.url if server else suspect["server"] or settings.label_studio_url
-        return f"{url}/projects/{project}/data?task={task}" if url and project else None
+        known = server.url if server else suspect["server"]
+        return address_of(known or settings.label_studio_url, suspect)
 
     reports = Reports(store, tolerance=settings.qa_tolerance)
     add_tabs(pages, store, reports, task_link)
@@ -123,14 +128,16 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
         parts = service()
         found = reports.get(Filters.of(request.args))
-        text = report_file(store, parts.media if parts else None, found, task_link)
+        media, person = (parts.media, parts.names.person) if parts else (None, annotator_text)
+        text = report_file(store, media, found, task_link, person)
         return _download(text, "text/html; charset=utf-8", "quality_report.html")
 
     @pages.get(f"/qa/audit/{PLACE}/frame.jpg")
     def frame(annotation: int, item: int) -> Response:
         from backend.web.quality_pictures import frame_jpeg
 
-        return _picture(frame_jpeg, annotation, item, "image/jpeg")
+        large = request.args.get("size") == "large"
+        return _picture(partial(frame_jpeg, large=large), annotation, item, "image/jpeg")
 
     @pages.get(f"/qa/audit/{PLACE}/heatmap.png")
     def heatmap(annotation: int, item: int) -> Response:

@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, unquote
 
 from flask import Blueprint, Response, jsonify, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from backend.database.keys import ProjectKey, read_project
 from backend.qa.audit_lists import AuditLists
+from backend.qa.events import Row, clean
 from backend.qa.exports import marks_csv
 from backend.qa.marks import (
+    LONGEST_NAME,
     ChangedError,
+    GoneError,
     Place,
     Verdict,
     all_marks,
@@ -25,13 +29,41 @@ from backend.settings import Settings
 from backend.web.json_body import read_json
 from videogem.errors import InputError
 
+COOKIE = "videogem_reviewer"
+NAME_KEPT_S = 365 * 86400
+
 
 def add_mark_routes(pages: Blueprint, store: Store, settings: Settings, audits: AuditLists) -> None:
     """Routes of marks, on the blueprint of the quality pages."""
 
-    @pages.post("/qa/marks")
+    @pages.context_processor
+    def who_reviews() -> dict[str, Any]:
+        signed_in = user_name(settings)
+        return {"reviewer": signed_in or given_name(), "signed_in": bool(signed_in)}
+
+    @pages.post("/qa/reviewer")
+    def reviewer() -> BaseResponse:
+        """Keep the name of whoever marks, where nobody signs in."""
+        answer = redirect(local_address(request.form.get("next", "")), code=HTTPStatus.SEE_OTHER)
+        name = request.form.get("name", "").strip()[:LONGEST_NAME]
+        answer.set_cookie(
+            COOKIE, quote(name), max_age=NAME_KEPT_S, path="/qa", httponly=True, samesite="Strict"
+        )
+        return answer
+
+    @pages.post("/qa/marks", endpoint="put_mark")
     def put() -> BaseResponse | tuple[Response, int]:
-        values = _values()
+        if request.is_json:
+            return jsonify(keep(_values())), HTTPStatus.CREATED
+        onward = local_address(request.form.get("next", ""))
+        try:
+            keep(_values())
+        except (ChangedError, GoneError) as error:
+            said = "changed" if isinstance(error, ChangedError) else "gone"
+            onward += ("&" if "?" in onward else "?") + f"said={said}"
+        return redirect(onward, code=HTTPStatus.SEE_OTHER)
+
+    def keep(values: Mapping[str, Any]) -> Row:
         place = Place(
             _text(values, "server"), _number(values, "annotation"), _number(values, "item", 0)
         )
@@ -40,18 +72,15 @@ def add_mark_routes(pages: Blueprint, store: Store, settings: Settings, audits: 
             raise InputError(f"verdict must be {', '.join(Verdict)}, got {given[:50]!r}.")
         known = find_annotation(store, place)
         place = place._replace(server=known["server"])
-        row = put_mark(
+        return put_mark(
             store,
             place,
             Verdict(given),
-            by=user_name(settings) or _text(values, "by"),
+            by=user_name(settings) or _text(values, "by") or given_name(),
             reasons=audits.reasons(place, ProjectKey(known["server"], known["project_id"] or 0)),
             note=_text(values, "note"),
             seen=_text(values, "seen"),
         )
-        if request.is_json:
-            return jsonify(row), 201
-        return redirect(local_address(_text(values, "next")), code=HTTPStatus.SEE_OTHER)
 
     @pages.get("/qa/marks.json")
     def marks_as_json() -> Response:
@@ -79,6 +108,11 @@ def user_name(settings: Settings) -> str:
     """Who has signed in to this backend; empty where it asks for no password."""
     given = request.authorization
     return str(given.username or "") if given and settings.basic_auth_user else ""
+
+
+def given_name() -> str:
+    """The name that this browser was told; empty where it was not asked yet."""
+    return str(clean(unquote(request.cookies.get(COOKIE, "")))).strip()[:LONGEST_NAME]
 
 
 def local_address(text: str) -> str:

@@ -23,6 +23,7 @@ from videogem.media.video import probe
 from videogem.structures import Clip
 
 LONG_SIDE = 480  # pixels of a thumbnail
+LARGE_SIDE = 1280  # and of a picture that is looked at alone
 PROMPT_WEIGHTS = (0.2, 0.2, 0.6)  # verb, object, action, as the method merges them
 
 
@@ -34,7 +35,13 @@ class HasMedia(Protocol):
 
 
 def frame_jpeg(
-    store: Store, service: HasMedia, server: str, annotation_id: int, item: int
+    store: Store,
+    service: HasMedia,
+    server: str,
+    annotation_id: int,
+    item: int,
+    *,
+    large: bool = False,
 ) -> bytes:
     """The frame an annotation is about, as a small JPEG.
 
@@ -43,7 +50,8 @@ def frame_jpeg(
     """
     clip = _read(store, service, server, annotation_id, item, num_frames=1)[0]
     image = Image.fromarray(clip.target_frame)
-    image.thumbnail((LONG_SIDE, LONG_SIDE))
+    side = LARGE_SIDE if large else LONG_SIDE
+    image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from typing import Any
 from backend.media.media import Media
 from backend.qa.exports import report_html
 from backend.qa.store import Store
-from backend.qa.views import thumbnail
+from backend.qa.views import annotator_text, thumbnail
 from backend.web.quality_pictures import frame_jpeg
 from videogem.errors import InputError
 
@@ -31,10 +31,12 @@ def report_file(
     media: Media | None,
     found: dict[str, Any],
     link: Callable[[dict[str, Any]], str | None],
+    person: Callable[[object], str] = annotator_text,
 ) -> str:
     """The report as an HTML text that needs nothing else.
 
-    ``link`` gives the address of a suspect's task. Pictures that cannot be had are left out.
+    ``link`` gives the address of a suspect's task, ``person`` the name of an annotator.
+    Pictures that cannot be had are left out.
     """
     until = time.monotonic() + PICTURES_S
     cards = [
@@ -46,13 +48,7 @@ def report_file(
         }
         for suspect in found["audit"][:MOST_PICTURES]
     ]
-    return report_html(found, cards)
-
-
-def task_link(url: str | None, suspect: dict[str, Any]) -> str | None:
-    """Where Label Studio at an address shows a suspect's task; None: it is not known."""
-    url, project = url or suspect["server"], suspect["project_id"]
-    return f"{url}/projects/{project}/data?task={suspect['task_id']}" if url and project else None
+    return report_html(found, cards, person)
 
 
 def _picture(store: Store, media: Media | None, suspect: dict[str, Any]) -> str | None:

@@ -73,7 +73,7 @@ def test_the_page_shows_figures_charts_and_thumbnails_without_the_internet(tab, 
     assert first.locator("svg polygon").count() >= 4  # a halo and a line for box and label
     assert "zero-area" in first.inner_text()
     link = first.locator("a").get_attribute("href")
-    assert link == "http://labels.example/projects/7/data?task=1040"
+    assert link == "http://labels.example/projects/7/data?task=1040&annotation=40"
     tab.screenshot(path=artifacts / f"qa_audit_{tab.scheme}.png")
 
 

@@ -38,8 +38,8 @@ def test_suspects_have_their_frames_inside_and_lead_to_their_tasks(url, tmp_path
     suspects = json.loads(run("--json", "--database", url).output)["audit"]
     assert len(pictures) == len(suspects) > 1
     assert base64.b64decode(pictures[0])[:3] == b"\xff\xd8\xff"
-    first = suspects[0]["task_id"]
-    assert f'href="http://studio.example/projects/7/data?task={first}"' in text
+    first = f"task={suspects[0]['task_id']}&amp;annotation={suspects[0]['annotation_id']}"
+    assert f'href="http://studio.example/projects/7/data?{first}"' in text
 
 
 def test_without_chromium_a_pdf_is_refused_in_one_sentence(url, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from backend.web.names import FRESH_S, RETRY_S, Names
 from tests.backend.prediction.test_batch import wait_for
 from tests.fakes import FakeGrounder
 from tests.http_server import Answer, http_server
+from tests.qa_world import team_events
 
 USERS = [
     {"id": 1, "first_name": "Ana", "last_name": "Lima", "username": "ana", "email": "ana@x.org"},
@@ -183,3 +184,34 @@ def test_the_job_list_names_projects_by_title(studio, tmp_path):
         assert "Kitchen (8)" in page
     finally:
         parts.close()
+
+
+@pytest.mark.parametrize("password", [None, SecretStr("p")])
+def test_pages_and_report_call_people_by_name(studio, tmp_path, password):
+    user = {"basic_auth_user": "u", "basic_auth_password": password} if password else {}
+    settings = Settings(
+        data_dir=tmp_path,
+        label_studio_url=studio.url,
+        label_studio_api_key=SecretStr("k"),
+        qa_sync_minutes=0,
+        **user,
+    )
+    app = create_app(settings, FakeGrounder())
+    try:
+        for event in team_events(40):
+            app.extensions["videogem"].store.append_event(event)
+        known(app.extensions["videogem"].names, 3)
+
+        def text(path):
+            signed = ("u", "p") if password else None
+            return app.test_client().get(path, auth=signed).get_data(as_text=True)
+
+        for path in ("/qa/people", "/qa/review"):
+            shown = text(path)
+            assert '<option value="3">Eve &lt;b&gt;</option>' in shown
+            assert ("ben@x.org" in shown) == bool(password)
+        report = text("/qa/report.html")
+        assert "Eve &lt;b&gt;" in report
+        assert "ben@x.org" not in report and "annotator 2" in report
+    finally:
+        app.extensions["videogem"].close()

@@ -10,7 +10,7 @@ from backend.qa.marks import all_marks
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web.quality import create_blueprint
-from tests.qa_events import created
+from tests.qa_events import created, deleted
 from tests.qa_marks import SERVER, send, tiny
 
 
@@ -112,3 +112,57 @@ def test_a_mark_that_cannot_be_is_refused_in_words(client, store, values, named)
     assert answer.status_code == 400
     assert named in answer.json["error"]
     assert all_marks(store) == []
+
+
+def page(client, query=""):
+    return client.get(f"/qa/review{query}").get_data(as_text=True)
+
+
+def test_the_review_page_lists_by_what_was_said(client, store):
+    send(store, *(created(tiny(id)) for id in (1, 2, 3)))
+    form = {"item": "0", "server": SERVER}
+    client.post("/qa/reviewer", data={"name": " Zoë <b>\0 "})
+    client.post("/qa/marks", data={**form, "annotation": "1", "verdict": "fix", "note": "<i>"})
+    client.post("/qa/marks", data={**form, "annotation": "2", "verdict": "fine"})
+    shown = page(client)
+    assert ["card-1-0" in shown, "card-2-0" in shown, "card-3-0" in shown] == [False, False, True]
+    assert "To look at 1" in shown and "To fix 1" in shown and "Fine 1" in shown
+    assert "right 1 of 2, 9.5 to 90.5 %" in shown
+    assert "You are <strong>Zoë &lt;b&gt;</strong>" in shown
+    to_fix = page(client, "?state=fix")
+    assert "card-1-0" in to_fix and "card-3-0" not in to_fix
+    assert "says Zoë &lt;b&gt;" in to_fix and "&lt;i&gt;" in to_fix
+    assert "card-2-0" in page(client, "?state=fine")
+    assert "card-3-0" in page(client, "?state=<script>&said=<script>&view=one&page=99")
+    assert "card-3-0" not in page(client, "?reason=whole-frame")
+    assert "Everything suspicious was looked at" not in shown
+    client.post("/qa/marks", data={**form, "annotation": "3", "verdict": "fine"})
+    assert "Everything suspicious was looked at" in page(client)
+
+
+def test_a_form_that_comes_too_late_says_so_on_the_page(client, store):
+    send(store, created(tiny(1)))
+    form = {"annotation": "1", "server": SERVER, "verdict": "fix", "next": "/qa/review?page=2"}
+    answer = client.post("/qa/marks", data={**form, "seen": "of before"})
+    assert answer.location == "/qa/review?page=2&said=changed"
+    assert "was changed since you looked at it" in page(client, "?said=changed")
+    send(store, deleted(1))
+    assert client.post("/qa/marks", data=form).location == "/qa/review?page=2&said=gone"
+    assert client.post("/qa/marks", data={**form, "verdict": "x"}).status_code == 400
+    assert all_marks(store) == []
+
+
+def test_who_signed_in_is_not_asked_for_a_name(store, tmp_path):
+    signed = {"basic_auth_user": "lead", "basic_auth_password": SecretStr("p")}
+    client = client_of(store, tmp_path, **signed)
+    send(store, created(tiny(1)))
+    header = {"Authorization": "Basic " + base64.b64encode(b"lead:p").decode()}
+    shown = client.get("/qa/review", headers=header).get_data(as_text=True)
+    assert "You are <strong>lead</strong>" in shown
+    assert "Your name" not in shown and "not you?" not in shown
+    assert "Your name" in page(client_of(store, tmp_path))
+
+
+def test_a_card_leads_to_its_annotation(client, store):
+    send(store, created(tiny(1)))
+    assert f'href="{SERVER}/projects/1/data?task=1&amp;annotation=1"' in page(client)

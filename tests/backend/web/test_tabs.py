@@ -90,7 +90,7 @@ def test_links_of_before_lead_to_the_list(team: FlaskClient) -> None:
 def test_the_number_beside_review_is_that_of_the_list(team: FlaskClient) -> None:
     page = team.get("/qa/review?project=7").text
     badge = re.search(r'Review <span class="badge"[^>]*>(\d+)<', page)
-    listed = re.search(r">all (\d+)</a>", page)
+    listed = re.search(r">To look at (\d+)</a>", page)
     assert badge and listed and badge[1] == listed[1] != "0"
 
 
