@@ -133,6 +133,16 @@ def test_what_people_did_meanwhile_is_left_to_them(store, made):
     assert {row["task_id"] for row in taken(store, rule, Taken.left)} == left
 
 
+def test_where_nothing_is_left_to_accept_label_studio_is_not_asked(store, made):
+    # To Label Studio an empty list of tasks means all of them.
+    api = api_of(made)
+    rule = ruled(store)
+    for task in made.made.scores:
+        api.annotate(task)
+    assert follow(store, api, PROJECT, rule, quiet)[1] == 0
+    assert not api.made()
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_cut_off_at_any_call_it_goes_on_to_the_same_end(tmp_path, monkeypatch, after):
     monkeypatch.setattr(bulk, "AT_ONCE", 30)
