@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videogem.backbones.base import fit_clip
-from videogem.backbones.compiling import TowerGraphs
+from videogem.backbones.compiling import PlaceGraphs, TowerGraphs
 from videogem.backbones.token_cache import TokenCache, pixels_key
 from videogem.backbones.versions import planned_version
 from videogem.backbones.zoo import decode_on_device, load_backbone
@@ -31,7 +31,13 @@ from videogem.confidence.shipped import shipped_scoring
 from videogem.grounder import Grounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.confidence import agreement_score
-from videogem.method.places import Places, find_places
+from videogem.method.places import (
+    Places,
+    find_packed,
+    find_places,
+    has_kernel,
+    unpack,
+)
 from videogem.method.settings import (
     Dtype,
     JpegDecoder,
@@ -81,7 +87,7 @@ class VideoGEM(Grounder):
         self._num_lanes = GPU_LANES if self._on_gpu else min(self._threads, MAX_LANES)
         self._batch_size = batch_size or _usual_batch_size(backbone.device.type, self._num_lanes)
         # On a GPU telling frames apart by their pixels takes longer than another pass of the tower.
-        self._graphs = TowerGraphs()
+        self._graphs, self._place_graphs = TowerGraphs(), PlaceGraphs()
         self._prepared: WeakKeyDictionary[Clip, ImageTokens] = WeakKeyDictionary()
 
     @property
@@ -155,6 +161,8 @@ class VideoGEM(Grounder):
         if self._on_gpu:
             for size in (*self._graphs.sizes, self._batch_size):
                 self._graphs.prepare(encode, pixels[:size], (settings, target))
+            for size in self._graphs.sizes:
+                self._record_places(encode(pixels[:size]))
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]
@@ -190,9 +198,11 @@ class VideoGEM(Grounder):
         self, clips: Sequence[Clip], tokens: ImageTokens, embeddings: Float[Tensor, "B P E"]
     ) -> Places:
         """Peaks and regions in each clip's target frame for each of its prompts."""
-        similarities = patch_similarities(self.backbone, tokens, embeddings, self.settings)
         rows, columns, frames = tokens.grid
         patch = self.backbone.patch_size
+        if (packed := self._place_graphs.replay(tokens, embeddings)) is not None:
+            return unpack(packed, (rows, columns), (rows * patch, columns * patch))
+        similarities = patch_similarities(self.backbone, tokens, embeddings, self.settings)
         if frames > 1:
             target = torch.tensor([clip.target for clip in clips], device=similarities.device)
             target = target.view(-1, 1, 1, 1, 1).expand(*similarities.shape[:-1], 1)
@@ -200,6 +210,23 @@ class VideoGEM(Grounder):
         size_hw = (rows * patch, columns * patch)
         signals = frame_signals(self.backbone, tokens, embeddings, self._neutral)
         return find_places(similarities[..., 0], size_hw, self.settings.box_threshold, signals)
+
+    def _record_places(self, tokens: ImageTokens) -> None:
+        """Record `places` of one narration a clip, where all of it is computed on the device."""
+        rows, columns, frames = tokens.grid
+        size_hw = (rows * self.backbone.patch_size, columns * self.backbone.patch_size)
+        neutral = self._neutral
+        if frames > 1 or self.settings.attention.baselines or not has_kernel(neutral, size_hw):
+            return
+
+        def find(tokens: ImageTokens, embeddings: Tensor) -> Tensor:
+            similarities = patch_similarities(self.backbone, tokens, embeddings, self.settings)
+            signals = frame_signals(self.backbone, tokens, embeddings, neutral)
+            threshold = self.settings.box_threshold
+            return find_packed(similarities[..., 0].float(), size_hw, threshold, signals)
+
+        embeddings = neutral[: len(PROMPT_NAMES)].expand(tokens.batch_size, -1, -1)
+        self._place_graphs.prepare(find, tokens, embeddings)
 
     @cached_property
     def _neutral(self) -> Float[Tensor, "Q E"]:

@@ -75,6 +75,20 @@ class BlockForward:
             del self._compiling.seen
 
 
+def _record(run: Callable[[], Any], device: torch.device) -> tuple[Any, Any]:
+    """A CUDA graph of what a call launches, and the tensors that each replay writes anew."""
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        for _ in range(2):  # libraries set themselves up in the first pass
+            run()
+    torch.cuda.current_stream(device).wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        output = run()
+    return graph, output
+
+
 class TowerGraphs:
     """Passes over small and full batches as CUDA graphs: one launch in place of hundreds.
 
@@ -95,15 +109,7 @@ class TowerGraphs:
         """
         static = pixels.clone()
         try:
-            stream = torch.cuda.Stream(pixels.device)
-            stream.wait_stream(torch.cuda.current_stream(pixels.device))
-            with torch.cuda.stream(stream):
-                for _ in range(2):  # libraries set themselves up in the first pass
-                    encode(static)
-            torch.cuda.current_stream(pixels.device).wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                tokens = encode(static)
+            graph, tokens = _record(lambda: encode(static), pixels.device)
         except Exception as error:  # as above: nothing may stop the tower
             logger.warning("Small batches are not recorded: %s", " ".join(str(error).split())[:300])
             return
@@ -121,3 +127,45 @@ class TowerGraphs:
             static[:count].copy_(pixels)
             graph.replay()
             return tokens.samples(range(count))
+
+
+class PlaceGraphs:
+    """What follows the tower, for batches of one size and number of prompts, as CUDA graphs.
+
+    Some forty short kernels, each of which takes longer to be told than to run. Safe between
+    threads.
+    """
+
+    def __init__(self) -> None:
+        self._graphs: dict[Hashable, tuple[Any, tuple[Tensor, ...], Tensor]] = {}
+        self._lock = threading.Lock()
+
+    def prepare(
+        self, find: Callable[[ImageTokens, Tensor], Tensor], tokens: ImageTokens, embeddings: Tensor
+    ) -> None:
+        """Record ``find`` for tokens and embeddings of these shapes."""
+        inputs = (tokens.terms.clone(), tokens.class_path.clone(), embeddings.clone())
+        own = ImageTokens(*inputs[:2], tokens.grid)
+        try:
+            graph, found = _record(lambda: find(own, inputs[2]), embeddings.device)
+        except Exception as error:  # as above: nothing may stop the tower
+            logger.warning("Small batches are not recorded: %s", " ".join(str(error).split())[:300])
+            return
+        self._graphs[_shapes(inputs)] = (graph, inputs, found)
+
+    def replay(self, tokens: ImageTokens, embeddings: Tensor) -> Tensor | None:
+        """What was found, on the CPU; None where no graph was recorded for these shapes."""
+        given = (tokens.terms, tokens.class_path, embeddings)
+        recorded = self._graphs.get(_shapes(given))
+        if recorded is None:
+            return None
+        graph, inputs, found = recorded
+        with self._lock:  # until it is copied no other replay may write over it
+            for own, tensor in zip(inputs, given, strict=True):
+                own.copy_(tensor)
+            graph.replay()
+            return found.cpu()
+
+
+def _shapes(tensors: tuple[Tensor, ...]) -> Hashable:
+    return tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)

@@ -3,13 +3,16 @@
 python -m pytest tests/videogem/backbones/test_graphs.py    # on a machine with a GPU
 """
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.towers import tiny_backbone, tiny_viclip_backbone
 from videogem.backbones.compiling import TowerGraphs
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.viclip import ViCLIPBackbone
+from videogem.grounding import VideoGEM
 from videogem.method.settings import MethodSettings
 
 SETTINGS = MethodSettings().attention
@@ -61,3 +64,29 @@ def test_a_replayed_pass_gives_the_tokens_of_the_launched_one(make, dtype):
     kept = recorded.terms.clone()
     graphs.replay(torch.randn(1, *shape, device="cuda"), "key")
     assert torch.equal(recorded.terms, kept)  # a later replay does not write over them
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are CUDA's own")
+@pytest.mark.parametrize("make", [tiny_backbone, tiny_viclip_backbone])
+@torch.inference_mode()
+def test_recorded_places_are_those_that_are_launched(make):
+    backbone = make()
+    backbone._model.cuda()
+    grounder = VideoGEM(backbone)
+    target, count = backbone.num_frames // 2, backbone.num_frames
+    shape = (3, 64, 64) if count == 1 else (count, 3, 64, 64)
+    torch.manual_seed(0)
+    replays = 0
+    for size in (1, 4):
+        pixels = torch.randn(size, *shape, device="cuda")
+        grounder._record_places(backbone.encode_frames(pixels, SETTINGS, target=target))
+    for size in (1, 4, 1, 3):
+        pixels = torch.randn(size, *shape, device="cuda")
+        tokens = backbone.encode_frames(pixels, SETTINGS, target=target)
+        texts = F.normalize(torch.randn(size, 3, 24, device="cuda"), dim=-1)
+        replays += grounder._place_graphs.replay(tokens, texts) is not None
+        found = grounder.places([], tokens, texts)
+        expected = VideoGEM(backbone).places([], tokens, texts)
+        for name in ("patches", "spans", "peaks", "regions", "brought"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name)), (name, size)
+    assert replays == 3
