@@ -39,7 +39,9 @@ def next_step(report: Row) -> Step:
     if target and target["verdict"] == "unknown":
         return Step(
             "Whether the quality target is reached is not known yet: review more tasks, best ones "
-            "drawn by chance (videogem qa plan)."
+            "drawn by chance.",
+            "plan",
+            "Plan the reviews",
         )
     if target is None and report["filters"].get("project"):
         return Step("Say what accuracy is enough: set a quality target.", "overview", "Set it")

@@ -19,7 +19,7 @@ def report(**changes: Any) -> dict[str, Any]:
         ({"audit": [{}], "target": {"verdict": "failed"}}, "review", "1 label may be wrong"),
         ({"audit": [{}] * 7}, "review", "7 labels may be wrong"),
         ({"target": {"verdict": "failed"}}, "overview", "missed"),
-        ({"target": {"verdict": "unknown"}}, "", "review more tasks"),
+        ({"target": {"verdict": "unknown"}}, "plan", "review more tasks"),
         ({"target": {"verdict": "passed"}}, "data", "Nothing waits"),
         ({}, "overview", "set a quality target"),
         ({"filters": {}}, "data", "Nothing waits"),
