@@ -31,7 +31,7 @@ def address(tmp_path_factory):
     settings = Settings(data_dir=folder, label_studio_url="http://127.0.0.1:9", qa_sync_minutes=0)
     app = create_app(settings, FakeGrounder())
     for event in EVENTS[:60]:
-        app.extensions["videogem"].store.append_event(event)
+        app.test_client().post("/webhook", json=event)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
