@@ -4,6 +4,7 @@ import importlib
 import logging
 import pkgutil
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -52,5 +53,26 @@ def main() -> None:
     try:
         app()
     except (InputError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        _end(str(error))
+    except Exception as error:
+        if (told := _of_the_database(error)) is None:
+            raise
+        _end(told)
+
+
+def _end(told: str) -> NoReturn:
+    typer.echo(f"Error: {told}", err=True)
+    sys.exit(2)
+
+
+def _of_the_database(error: Exception) -> str | None:
+    """What the database, or the address given for it, says is wrong, as a sentence."""
+    if (sqlalchemy := sys.modules.get("sqlalchemy")) is None:  # too slow to import for this alone
+        return None
+    if not isinstance(error, sqlalchemy.exc.SQLAlchemyError):
+        return None
+    reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
+    return (
+        f"The database cannot be used: {reason}. Check VIDEOGEM_DATABASE_URL (or --database), and "
+        "that its server runs."
+    )

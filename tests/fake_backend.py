@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,15 @@ class Costly(FakeGrounder):
 
 
 class BackendProcess:
-    """Starts at once; ``wait`` until it answers."""
+    """Starts at once, by the command ``before`` it if any; ``wait`` until it answers."""
 
     def __init__(
-        self, settings: Mapping[str, Any], *, seconds: float = 0.0, lease: float = LEASE
+        self,
+        settings: Mapping[str, Any],
+        *,
+        seconds: float = 0.0,
+        lease: float = LEASE,
+        before: Sequence[str] = (),
     ) -> None:
         self.port = int(settings.get("port") or free_port(None))
         self.url = f"http://localhost:{self.port}"
@@ -46,7 +51,7 @@ class BackendProcess:
         environment |= {"FAKE_SECONDS": str(seconds), "FAKE_LEASE": str(lease)}
         environment |= {"PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
-            [sys.executable, __file__], cwd=ROOT, env={**os.environ, **environment}
+            [*before, sys.executable, __file__], cwd=ROOT, env={**os.environ, **environment}
         )
 
     def wait(self) -> None:

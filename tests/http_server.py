@@ -54,8 +54,8 @@ class Server:
 
 
 @contextmanager
-def http_server() -> Iterator[Server]:
-    """Run a server for the length of a test."""
+def http_server(port: int = 0) -> Iterator[Server]:
+    """Run a server for the length of a test, at a free port where none is given."""
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ def http_server() -> Iterator[Server]:
         def log_message(self, format: str, *args: Any) -> None:
             """Keep the test's output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     state.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

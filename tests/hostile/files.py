@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +75,19 @@ def images() -> Kind:
     return Kind("images", tuple(samples), lambda path: read_clip(path))
 
 
-def videos(folder: Path) -> Kind:
+def videos() -> Kind:
     from tests.clips import encode
 
-    made = [
-        encode(folder / "a.mp4", frames=12),
-        encode(folder / "a.mkv", frames=12),
-        encode(folder / "a.webm", "-c:v", "libvpx", frames=6),
-        encode(folder / "a.ts", "-f", "mpegts", frames=12),
-        encode(folder / "sound.mp4", frames=12, audio=0.4),
-    ]
-    samples = [(path.name, path.read_bytes()) for path in made]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = [
+            encode(folder / "a.mp4", frames=12),
+            encode(folder / "a.mkv", frames=12),
+            encode(folder / "a.webm", "-c:v", "libvpx", frames=6),
+            encode(folder / "a.ts", "-f", "mpegts", frames=12),
+            encode(folder / "sound.mp4", frames=12, audio=0.4),
+        ]
+        samples = [(path.name, path.read_bytes()) for path in made]
     return Kind("videos", tuple(samples), lambda path: read_clip(path, time=0.2, num_frames=2))
 
 

@@ -1,7 +1,9 @@
 """A disk that is really full: told, and nothing that was acknowledged is lost."""
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,3 +74,57 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
             process.kill()
         store = f"sqlite:///{tmp_path}/quality.sqlite3"
         assert sender.acknowledged - kept_in(store, tmp_path / "spool") == set()
+
+
+def obeying() -> list[str]:
+    """What a command is started by so that folders' permissions hold for it, also for root."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root heeds no permissions, and setpriv (util-linux) is not there")
+    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+def permit(folder: Path, *, writing: bool) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod((0o777 if path.is_dir() else 0o666) & (0o777 if writing else 0o555))
+
+
+def test_a_folder_that_becomes_read_only(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    process = BackendProcess({"data_dir": folder, "qa_sync_minutes": 0}, before=obeying())
+    try:
+        process.wait()
+        sender = Sender(process.url)
+        wait_for(lambda: len(sender.acknowledged) > 20, seconds=120)
+        permit(folder, writing=False)
+        wait_for(lambda: check_of(process, "data folder")["level"] == "failure", seconds=60)
+        assert "VIDEOGEM_DATA_DIR" in check_of(process, "data folder")["fix"]
+        assert requests.get(f"{process.url}/health", timeout=10).json()["status"] == "UP"
+        permit(folder, writing=True)
+        before = len(sender.acknowledged)
+        wait_for(lambda: len(sender.acknowledged) > before + 20, seconds=60)
+        wait_for(lambda: check_of(process, "data folder")["level"] != "failure", seconds=60)
+        sender.stop()
+    finally:
+        process.kill()
+    assert {status for status, _ in sender.refused} <= {503}
+    permit(folder, writing=True)
+    store = f"sqlite:///{folder}/quality.sqlite3"
+    assert sender.acknowledged - kept_in(store, folder / "spool") == set()
+
+
+def test_a_read_only_folder_at_the_start(tmp_path: Path) -> None:
+    """Nothing starts, and a sentence says why."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(0o555)
+    program = "from backend.cli import main; main()"
+    command = [*obeying(), sys.executable, "-c", program, "serve"]
+    given = {**os.environ, "VIDEOGEM_DATA_DIR": str(folder)}
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    folder.chmod(0o755)
+    assert done.returncode == 2
+    assert f"Nothing can be written to '{folder}'" in done.stderr
+    assert "VIDEOGEM_DATA_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
