@@ -180,10 +180,27 @@ class Settings(BaseSettings):
     def _check_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"must be an address like http://label-studio.example, got {value!r}")
+        form = f"must be an address like http://label-studio.example, got {value!r}"
+        try:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError
+        except ValueError:  # a port that is no number, half an IPv6 address
+            raise ValueError(form) from None
+        if parts.username is not None:
+            raise ValueError("must be an address without a user; the key goes into a setting")
+        if "\\" in value:
+            raise ValueError(form)
         return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str | None) -> str | None:
+        if value and not value.lower().startswith(("sqlite:", "postgresql:", "postgresql+")):
+            raise ValueError(
+                "must be a URL like sqlite:////path/qa.db or postgresql://user:password@host/name"
+            )
+        return value
 
     @field_validator("more_label_studios")
     @classmethod

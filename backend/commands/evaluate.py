@@ -10,6 +10,7 @@ import typer
 
 from backend.commands.support import dataset_options as option
 from backend.commands.support import engine_options as engines
+from backend.commands.support import numbers
 from backend.folders import check_folder
 from videogem.backbones.known import check_model
 from videogem.errors import InputError
@@ -88,7 +89,9 @@ def evaluate(
         "float32", help="Precision of the image tower: float32, bfloat16, or auto by the device."
     ),
     batch_size: int = typer.Option(16, min=1, help="Frames in one pass of the image tower."),
-    processes: int = typer.Option(1, min=1, help="Processes on this machine."),
+    processes: int = typer.Option(
+        1, min=1, callback=numbers.processes, help="Processes on this machine."
+    ),
     engine: engines.Engine = "local",
     address: engines.Address = None,
     cores: engines.Cores = 1,

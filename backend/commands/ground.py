@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from backend.commands.support.numbers import positive
 from backend.folders import check_folder
 from videogem.backbones.known import check_model
 from videogem.confidence.shipped import UNCALIBRATED
@@ -39,7 +40,9 @@ def ground(
     stability: bool = typer.Option(
         False, "--stability", help="Also look at the mirrored frame and the frames beside it."
     ),
-    step: float = typer.Option(0.25, help="Seconds between the frames a video model sees."),
+    step: float = typer.Option(
+        0.25, callback=positive, help="Seconds between the frames a video model sees."
+    ),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     dtype: str = typer.Option(
         "auto", help="auto (bfloat16 on a GPU, float32 on a CPU), float32 or bfloat16."

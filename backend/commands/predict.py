@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast, get_args
 import typer
 
 from backend.commands.support import engine_options as engines
+from backend.commands.support import numbers
 from backend.commands.support.progress import progress
 from videogem.errors import InputError
 from videogem.method.settings import JpegDecoder
@@ -38,8 +39,12 @@ def predict(
         None, help="What was said in the one video; default: the file beside each video."
     ),
     at: str = typer.Option("middle", help="Moment of a cue: start, middle or end."),
-    offset: float = typer.Option(0.0, help="Seconds added to that moment."),
-    every: float | None = typer.Option(None, help="Instead: every so many seconds in a cue."),
+    offset: float = typer.Option(
+        0.0, callback=numbers.finite, help="Seconds added to that moment."
+    ),
+    every: float | None = typer.Option(
+        None, callback=numbers.positive, help="Instead: every so many seconds in a cue."
+    ),
     actions_only: bool = typer.Option(
         False, "--actions-only", help="Leave out cues that tell of nothing to be seen."
     ),
@@ -69,7 +74,10 @@ def predict(
         "auto", "--compile", help="Compile the image tower meanwhile: auto (on a GPU), on or off."
     ),
     workers: int = typer.Option(
-        1, min=1, help="Processes that ground, for each GPU; on a CPU they share its cores."
+        1,
+        min=1,
+        callback=numbers.processes,
+        help="Processes that ground, for each GPU; on a CPU they share its cores.",
     ),
     devices: int = typer.Option(1, min=1, help="GPUs to use."),
     jpeg: JpegDecoder = typer.Option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from backend.commands.support.numbers import finite
 from backend.qa.measures import Measure
 
 if TYPE_CHECKING:
@@ -218,7 +219,9 @@ def report(
 def target(
     *,
     project: str = typer.Option(help="NUMBER or NUMBER@SERVER."),
-    at_least: float | None = typer.Option(None, help="Accuracy to reach, as 0.9 for 90 %."),
+    at_least: float | None = typer.Option(
+        None, callback=finite, help="Accuracy to reach, as 0.9 for 90 %."
+    ),
     of: Measure = typer.Option(
         Measure.headline, help="All reviewed annotations, or those drawn independently."
     ),

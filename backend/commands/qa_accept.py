@@ -7,6 +7,7 @@ import typer
 
 from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
 from backend.commands.qa_reviews import PROJECT, VERSION, label_studio_of
+from backend.commands.support.numbers import finite
 
 if TYPE_CHECKING:
     from backend.database.keys import ProjectKey
@@ -27,12 +28,16 @@ def accept(
     *,
     project: str = PROJECT,
     precision: float | None = typer.Option(
-        None, help=f"At least this share of what is accepted is right; default: {PRECISION}."
+        None,
+        callback=finite,
+        help=f"At least this share of what is accepted is right; default: {PRECISION}.",
     ),
     confidence: float | None = typer.Option(
-        None, help=f"How sure that is to be; default: {CONFIDENCE}."
+        None, callback=finite, help=f"How sure that is to be; default: {CONFIDENCE}."
     ),
-    check: float = typer.Option(0.1, help="Share, drawn at random, that people check instead."),
+    check: float = typer.Option(
+        0.1, callback=finite, help="Share, drawn at random, that people check instead."
+    ),
     model_version: str | None = VERSION,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show, change nothing."),
     off: bool = typer.Option(False, "--off", help="Switch the rule off; keep what it did."),

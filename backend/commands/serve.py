@@ -10,7 +10,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     *,
     host: str | None = typer.Option(None, help="Address to listen on [env: VIDEOGEM_HOST]."),
-    port: int | None = typer.Option(None, help="Port to listen on [env: VIDEOGEM_PORT]."),
+    port: int | None = typer.Option(
+        None, min=1, max=65535, help="Port to listen on [env: VIDEOGEM_PORT]."
+    ),
     server: str | None = typer.Option(None, hidden=True),
 ) -> None:
     """Run the machine-learning backend that Label Studio connects to."""

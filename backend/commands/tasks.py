@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import typer
 
+from backend.commands.support.numbers import finite, positive
 from backend.commands.support.quick_spacy import import_spacy_alone
 from backend.commands.support.sidecars import sidecar_of
 from backend.folders import check_folder
@@ -37,8 +38,10 @@ def tasks(
     kind: str = typer.Option("frame", help="One task a frame, a list of frames, or the video."),
     out: Path = typer.Option(Path("tasks"), help="Folder for tasks.json and the frames."),
     at: str = typer.Option("middle", help="Moment of a cue: start, middle, end or best."),
-    offset: float = typer.Option(0.0, help="Seconds added to that moment."),
-    every: float | None = typer.Option(None, help="Instead: every so many seconds in a cue."),
+    offset: float = typer.Option(0.0, callback=finite, help="Seconds added to that moment."),
+    every: float | None = typer.Option(
+        None, callback=positive, help="Instead: every so many seconds in a cue."
+    ),
     candidates: int = typer.Option(5, help="Frames a cue that --at best chooses from."),
     actions_only: bool = typer.Option(
         False, "--actions-only", help="Leave out cues that tell of nothing to be seen."

@@ -103,15 +103,20 @@ def open_engine(url: str) -> sa.Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise InputError(
             "The database URL must look like sqlite:///qa.db or "
             "postgresql+psycopg://user:password@host/name."
         ) from None
     if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")  # the driver this project installs
-    if parsed.get_backend_name() != "sqlite":
+    if parsed.get_backend_name() == "postgresql":
         return _open_server(parsed)
+    if parsed.get_backend_name() != "sqlite":
+        raise InputError(
+            "The quality store is in SQLite or PostgreSQL: the database URL must begin with "
+            f"sqlite:/// or postgresql://, not {parsed.drivername}://."
+        )
     if parsed.database in (None, "", ":memory:"):
         raise InputError("The quality store needs a file, such as sqlite:///qa.db, not memory.")
     Path(str(parsed.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -137,15 +142,18 @@ def _close(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
 
 def _open_server(url: sa.URL) -> sa.Engine:
     given = {"connect_timeout": CONNECT_S, "tcp_user_timeout": int(1000 * SILENCE_S)}
-    options = {}
-    if url.get_backend_name() == "postgresql":
-        options = {name: value for name, value in given.items() if name not in url.query}
-    engine = sa.create_engine(
-        url, pool_pre_ping=True, connect_args=options, pool_timeout=CONNECT_S, **COMMON
-    )
-    if url.get_backend_name() == "postgresql":
-        _never_wait_in_vain(engine)
-        sa.event.listen(engine, "begin", _begin_postgresql)
+    options = {name: value for name, value in given.items() if name not in url.query}
+    try:
+        engine = sa.create_engine(
+            url, pool_pre_ping=True, connect_args=options, pool_timeout=CONNECT_S, **COMMON
+        )
+    except (ImportError, sa.exc.NoSuchModuleError):
+        raise InputError(
+            f"{url.drivername} is no driver that is installed here; begin the database URL with "
+            "postgresql://."
+        ) from None
+    _never_wait_in_vain(engine)
+    sa.event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 

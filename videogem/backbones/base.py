@@ -33,6 +33,8 @@ from videogem.method.quirks import scoped_attention
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
+MOST_PATCHES = 96  # a side: attention of 12 heads over their square takes 4 GB
+
 
 @dataclass(frozen=True)
 class Part:
@@ -173,6 +175,11 @@ def check_image_size(image_size: int | None, patch_size: int, name: str) -> None
         raise InputError(
             f"The image size must be a multiple of the patch size of '{name}', "
             f"{patch_size}; got {image_size}."
+        )
+    if image_size is not None and image_size > MOST_PATCHES * patch_size:
+        raise InputError(
+            f"The image size of '{name}' may be at most {MOST_PATCHES * patch_size}, as memory "
+            f"grows with its fourth power; got {image_size}."
         )
 
 

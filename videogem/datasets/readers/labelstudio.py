@@ -57,7 +57,7 @@ def read(root: Path, options: ReadOptions) -> Annotations:
     for index, task in enumerate(tasks):
         try:
             found, task_findings = _read_task(task, root, fields)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
             findings.append(Finding(f"task[{index}]", UNREADABLE, True, repr(error)))
             continue
         entries.extend(found)
@@ -148,7 +148,7 @@ def stored_path(address: str, root: Path) -> str:
     """Where below the root a file of this address lies; its path where it is nowhere."""
     path = path_of(address).as_posix().lstrip("/")
     candidates = [path, *("/".join(path.split("/")[cut:]) for cut in range(1, path.count("/") + 1))]
-    return next((candidate for candidate in candidates if (root / candidate).is_file()), path)
+    return next((candidate for candidate in candidates if _is_file(root / candidate)), path)
 
 
 @dataclass
@@ -157,6 +157,13 @@ class _Frame:
 
     boxes: list[tuple[PixelBox, str]] = field(default_factory=list)
     keys: list[tuple[PixelBox, str, float]] = field(default_factory=list)  # of tracks, seconds
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no folder takes, such as one without end
+        return False
 
 
 def _frames(result: Sequence[Mapping[str, Any]]) -> dict[int, _Frame]:
