@@ -32,6 +32,7 @@ def address(tmp_path_factory):
     app = create_app(settings, FakeGrounder())
     for event in EVENTS[:60]:
         app.test_client().post("/webhook", json=event)
+    app.extensions["videogem"].store.process_pending()
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -21,6 +21,7 @@ def address(tmp_path_factory):
     store = Store(f"sqlite:///{folder}/qa.db")
     for event in team_events(images=True):
         store.append_event(event)
+    store.process_pending()  # a page waits 2 s for them only, which a busy machine may exceed
     settings = Settings(data_dir=folder, label_studio_url="http://labels.example")
     server = make_server("127.0.0.1", 0, create_app(settings, FakeGrounder(), store), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
