@@ -9,7 +9,7 @@ from backend.database.keys import ProjectKey, read_project
 from backend.web import start as start_page
 from backend.web.accepts import wants_html
 from backend.web.doctor import diagnose
-from backend.web.openapi import document
+from backend.web.openapi.document import document
 from backend.web.routes import health
 from backend.web.service import Service, current_service
 

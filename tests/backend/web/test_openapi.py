@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from backend.settings import Settings
 from backend.web.app import create_app
-from backend.web.openapi import document
+from backend.web.openapi.document import document
 from tests.backend.web.test_routes import exchanges, with_images
 from tests.fakes import FakeGrounder
 from tests.qa_world import team_events
