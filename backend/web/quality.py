@@ -69,6 +69,12 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     reports = Reports(store, tolerance=settings.qa_tolerance)
     add_tabs(pages, store, reports, task_link)
 
+    def one_project(what: str) -> ProjectKey:
+        project = resolve(store, Filters.of(request.args).project)
+        if project is None:
+            raise InputError(f"{what} one project: say ?project=NUMBER.")
+        return project
+
     @pages.get("/qa/summary.json")
     def summary_json() -> Response:
         reports.catch_up()
@@ -76,26 +82,20 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
     @pages.get("/qa/estimate.json")
     def estimate_json() -> Response:
-        project = resolve(store, Filters.of(request.args).project)
-        if project is None:
-            raise InputError("An estimate is of one project: say ?project=NUMBER.")
+        project = one_project("An estimate is of")
         reports.catch_up()
         version = request.args.get("model_version", "").strip() or None
         return jsonify(estimate_project(store, project, version).row())
 
     @pages.get("/qa/acceptance.json")
     def acceptance_json() -> Response:
-        project = resolve(store, Filters.of(request.args).project)
-        if project is None:
-            raise InputError("Acceptance is of one project: say ?project=NUMBER.")
+        project = one_project("Acceptance is of")
         reports.catch_up()
         return jsonify({"rules": watch(store, project)})
 
     @pages.get("/qa/annotators.json")
     def annotators_json() -> Response:
-        project = resolve(store, Filters.of(request.args).project)
-        if project is None:
-            raise InputError("Annotators are rated in one project: say ?project=NUMBER.")
+        project = one_project("Annotators are rated in")
         reports.catch_up()
         return jsonify(rate_annotators(store, project))
 
