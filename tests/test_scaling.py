@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scaling import (
+    WAYS,
     LabelStudioCosts,
     Prices,
     duration,
@@ -19,6 +20,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_the_page_has_the_script_s_tables() -> None:
     assert figures(Prices()) in (ROOT / "docs" / "scaling.md").read_text()
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.gpus], ids=lambda way: way.name)
+def test_rates_of_a_gpu_are_those_that_were_measured(way) -> None:
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    assert f"{way.frames_per_s:,}" in results
 
 
 def test_prices_count() -> None:

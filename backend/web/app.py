@@ -170,7 +170,10 @@ def _read_identities(settings: Settings) -> None:
 
 
 def warm_up(grounder: Grounder) -> None:
-    """Ground something once, so that spaCy and the kernels are there when somebody waits."""
+    """Ground something once, so that nobody waits for what the first sentence of a model costs.
+
+    That is spaCy, the kernels, and the embeddings of the score's neutral prompts.
+    """
     blank = np.zeros((64, 64, 3), np.uint8)
     grounder.ground(Clip.from_image(blank), ["cut the tomato"])
 
@@ -203,7 +206,9 @@ def project_models(
             from videogem.grounding import VideoGEM, load_grounder
 
             if name != settings.model:
-                return load_grounder(name, method, device=settings.device, **numerics)
+                grounder = load_grounder(name, method, device=settings.device, **numerics)
+                warm_up(grounder)
+                return grounder
             shared = default.get()  # the same weights serve every method
             if not isinstance(shared, VideoGEM):
                 raise InputError("model_method needs a model of this project.")

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.fakes import FakeGrounder
 from videogem import __version__
 from videogem.backbones.versions import planned_version
 from videogem.grounding import VideoGEM
+from videogem.method.signals import NEUTRAL_PROMPTS
 from videogem.structures import Clip
 
 
@@ -57,6 +59,19 @@ def test_precision_and_compiling_are_in_the_version_and_reach_the_tower(
     assert started == [grounder]
     plain = Settings(device="cpu", data_dir=tmp_path)
     assert configured_model(plain).version == planned_version()  # as it ever was on a CPU
+
+
+@pytest.mark.parametrize("weights", [None, "demo-viclip"])
+def test_a_loaded_model_knows_the_neutral_prompts_of_the_score(
+    tmp_path: Path, weights: str | None
+) -> None:
+    """So its first sentence costs what the next ones do, whoever chose the model."""
+    settings = Settings(device="cpu", data_dir=tmp_path, project_models=("demo-viclip",))
+    grounder = project_models(settings, configured_model(settings))(weights, None).get(timeout=120)
+    assert isinstance(grounder, VideoGEM)
+    encoded = Mock(side_effect=AssertionError("a text is encoded"))
+    with patch.object(type(grounder.backbone), "encode_tokens", encoded):
+        assert len(grounder.backbone.encode_texts(NEUTRAL_PROMPTS)) == len(NEUTRAL_PROMPTS)
 
 
 def test_the_sdk_is_imported_when_the_model_needs_the_processor_no_longer(
