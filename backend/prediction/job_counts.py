@@ -8,8 +8,23 @@ from backend.database.keys import ProjectKey
 from backend.database.schema import jobs
 from backend.prediction.job_leases import JobLeases
 from backend.prediction.job_rows import STATES, JobState, of_project, of_project_or_all
+from backend.prediction.writing import NOT_IN_FRAME
 
 SHOWN_FAILURES = 200
+
+
+def not_in_frame(
+    connection: sa.Connection, project: ProjectKey | None = None
+) -> dict[ProjectKey, int]:
+    """By project, failed tasks of which nothing said is shown (`model_presence_threshold`)."""
+    query = sa.select(jobs.c.server, jobs.c.project, sa.func.count())
+    query = query.where(
+        jobs.c.state == "failed",
+        jobs.c.reason.startswith(NOT_IN_FRAME, autoescape=True),
+        of_project_or_all(project),
+    )
+    rows = connection.execute(query.group_by(jobs.c.server, jobs.c.project))
+    return {ProjectKey(server, number): count for server, number, count in rows}
 
 
 class JobCounts(JobLeases):
@@ -37,6 +52,11 @@ class JobCounts(JobLeases):
                 key = ProjectKey(server, number)
                 counts.setdefault(key, dict.fromkeys(STATES, 0))[state] = count
         return counts
+
+    def not_in_frame(self, project: ProjectKey | None = None) -> dict[ProjectKey, int]:
+        """Of the failed jobs those that are none of a defect, see `not_in_frame`."""
+        with self._read() as connection:
+            return not_in_frame(connection, project)
 
     def waiting_since(self) -> float | None:
         """Seconds that the oldest queued or running job has not changed; None where none is."""

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from backend.prediction.job_counts import not_in_frame
 from backend.qa.figures import NO_SHARE
 from backend.qa.queries import num_predictions
 from backend.qa.store import Store
@@ -56,7 +57,15 @@ class _Quality(Collector):
             "Predictions known.",
             value=num_predictions(self._store),
         )
-        return [points, hits, accuracy, annotations, inbox, predictions]
+        absent = GaugeMetricFamily(
+            "videogem_tasks_not_in_frame",
+            "Tasks of the job list without a prediction: no frame shows what is said.",
+            labels=names,
+        )
+        with self._store.read() as connection:
+            for own, count in sorted(not_in_frame(connection).items()):
+                absent.add_metric([own.server, str(own.id)], count)
+        return [points, hits, accuracy, annotations, inbox, predictions, absent]
 
 
 def _projects(rows: Table) -> list[tuple[list[str], int]]:

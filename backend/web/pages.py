@@ -62,7 +62,14 @@ def for_other_pages() -> dict[str, Any]:
         rows: list[dict[str, Any]] = job_summary(current_service(), project)["projects"]
         return rows
 
-    return {"job_rows": job_rows, "first_steps": lambda: start_page.steps(current_service())}
+    def num_not_in_frame(project: ProjectKey | None = None) -> int:
+        return sum(current_service().jobs.not_in_frame(project).values())
+
+    return {
+        "job_rows": job_rows,
+        "num_not_in_frame": num_not_in_frame,
+        "first_steps": lambda: start_page.steps(current_service()),
+    }
 
 
 @pages.get("/doctor")
@@ -106,6 +113,7 @@ def _project() -> ProjectKey | None:
 def job_summary(service: Service, project: ProjectKey | None = None) -> dict[str, Any]:
     """Counts by state for every project, speed, seconds left, and the failures' reasons."""
     rate = service.runner.per_second()
+    absent = service.jobs.not_in_frame(project)
     projects = []
     for key, counts in service.jobs.counts(project).items():
         waiting = counts["queued"] + counts["running"]
@@ -116,6 +124,7 @@ def job_summary(service: Service, project: ProjectKey | None = None) -> dict[str
                 "server": key.server,
                 "title": service.names.title(key),
                 **{str(state): count for state, count in counts.items()},
+                "not_in_frame": absent.get(key, 0),
                 "progress": round(1 - waiting / total, 4) if total else 1.0,
                 "seconds_left": round(waiting / rate, 1) if rate and waiting else None,
                 "note": service.languages.note(key),

@@ -117,6 +117,7 @@ def _projects(service: Service) -> list[dict[str, Any]]:
     verdicts = rows["project_id"][rows.where("kind", "annotation")]
     annotations = np.bincount(verdicts[verdicts != NONE], minlength=1)
     hooks = service.webhooks.states.all()
+    absent = service.jobs.not_in_frame()
     find = rows.vocabulary["project_id"].find
     found = []
     listed = {each["value"]: each for each in listed_projects(service.store)}
@@ -142,6 +143,7 @@ def _projects(service: Service) -> list[dict[str, Any]]:
                 ),
                 "pointing": share if share.get("n") else None,
                 "webhook": hook.words if hook is not None and hook.state == "failed" else "",
+                "not_in_frame": absent.get(key, 0),
                 "label_studio": f"{server.url}/projects/{key.id}/data" if server else None,
             }
         )

@@ -118,6 +118,7 @@ def schemas() -> Schema:
             ready=COUNT,
             done=COUNT,
             failed=COUNT,
+            not_in_frame={**COUNT, "description": "of the failed: no frame shows what is said"},
             progress=SHARE,
             seconds_left=maybe(NUMBER),
             note=maybe(TEXT),
