@@ -29,7 +29,7 @@ def widths(threads: int) -> dict[str, Width]:
         "setup": Width(2, 16),
         "events": Width(4, 64),
         "predict": Width(threads, 32),
-        "pages": Width(4, 16),
+        "pages": Width(4, 64),  # twenty readers and what their pages fetch, with room to spare
         "pictures": Width(2, 16),  # of the quality page: each is fetched from Label Studio
     }
 

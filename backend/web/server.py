@@ -32,7 +32,7 @@ GRACE_SECONDS = 10.0  # before the speed at which an answer is taken counts
 LONGEST_SECONDS = 300.0  # for taking an answer
 LINGER_SECONDS = 10.0  # that a refused client is read from: else it would not see the answer
 STOP_SECONDS = 5.0  # for requests under way when the server is stopped
-IDLE_SECONDS = 0.5  # for threads without work to end
+THREADS_SECONDS = 0.5  # for threads without work to end, then
 RECEIVE_BYTES = 64 * 1024
 LARGE_AT_ONCE = 4
 ACCEPTED_AT_ONCE = 64
@@ -115,6 +115,7 @@ class Channel(HTTPChannel):
             self._lingers_until = time.monotonic() + LINGER_SECONDS
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001  # waitress's own
+        self._quiet_since = time.monotonic()  # answers may take longer than one may be idle
         sent = int(super().send(data, do_close))
         self._sent += sent
         return sent
@@ -290,7 +291,7 @@ class Servers:
             channel.requests or channel.total_outbufs_len for channel in self._channels.values()
         ):
             self._step(0.1)
-        self._lanes.shutdown(IDLE_SECONDS)
+        self._lanes.shutdown(THREADS_SECONDS)
 
     def _step(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, map=self._map, use_poll=True, count=1)

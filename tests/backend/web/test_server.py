@@ -1,12 +1,14 @@
 """The server by raw sockets: what is half sent, too large or misshapen holds nothing up."""
 
 import os
+import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -61,6 +63,8 @@ class App:
         if environ["PATH_INFO"] == "/predict":
             self.let_go.wait(20)
         start("200 OK", [("Content-Type", "text/plain")])
+        if environ["PATH_INFO"] == "/qa/slow":
+            time.sleep(0.1)
         if environ["PATH_INFO"] == "/qa/large":
             return (bytes(MEGABYTE) for _ in range(40))
         if environ["QUERY_STRING"] == "priority":
@@ -184,11 +188,13 @@ def test_a_full_lane_refuses_and_others_go_on(start: Callable[..., Running]) -> 
     running = start()
     lane = widths(4)["predict"]
     with ExitStack() as stack:
-        for _ in range(lane.threads + lane.waiting):
-            link = stack.enter_context(running.connect())
-            link.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
-        time.sleep(0.5)
-        refused = running.ask(HEAD + b"Content-Length: 0\r\n\r\n")
+        links = []
+        for _ in range(lane.threads + lane.waiting + 1):
+            links.append(stack.enter_context(running.connect()))
+            links[-1].sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        answered, _, _ = select.select(links, [], [], 15)
+        assert len(answered) == 1
+        refused = read(answered[0])
         assert refused.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in refused, refused
         for path in b"/health", b"/webhook", b"/setup", b"/qa", b"/qa/audit/1/0/frame.jpg":
             answer = running.ask(b"GET %s HTTP/1.0\r\n\r\n" % path)
@@ -253,6 +259,77 @@ def test_pipelined_requests_are_answered_in_their_order(start: Callable[..., Run
     answer = start().ask(body % (3, b"abc") + body % (1, b"a") + body % (2, b"ab") + last)
     lengths = [part.splitlines()[-1][-1:] for part in answer.split(b"HTTP/1.")[1:]]
     assert lengths == [b"3", b"1", b"2", b"0"]
+
+
+class Clock:
+    """The time that the server sees, which can leap."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(server, "time", clock)
+    return clock
+
+
+@contextmanager
+def staying(running: Running) -> Iterator[tuple[HTTPConnection, Callable[[str], int]]]:
+    """One connection, and what asks for a path on it and gives the answer's code."""
+    link = HTTPConnection("127.0.0.1", running.port, timeout=20)
+    link.connect()
+    link.auto_open = 0
+
+    def ask(path: str) -> int:
+        link.request("GET", path)
+        answer = link.getresponse()
+        answer.read()
+        return answer.status
+
+    with closing(link):
+        yield link, ask
+
+
+def test_a_connection_waits_a_minute_for_its_next_request(
+    start: Callable[..., Running], clock: Clock
+) -> None:
+    with staying(start()) as (link, ask):
+        assert ask("/setup") == 200
+        clock.ahead = 30
+        time.sleep(2.5)  # the server looks every second
+        assert ask("/setup") == 200
+        clock.ahead = 100
+        assert link.sock.recv(1) == b""  # closed
+
+
+def test_a_connection_lives_on_after_an_answer_that_took_minutes(
+    app: App, start: Callable[..., Running], clock: Clock
+) -> None:
+    with staying(start()) as (_, ask):
+
+        def leap() -> None:
+            clock.ahead = 200
+            app.let_go.set()
+
+        threading.Timer(0.5, leap).start()
+        assert ask("/predict") == 200
+        time.sleep(2.5)
+        assert ask("/setup") == 200
+
+
+def test_forty_people_may_ask_for_pages_at_once(start: Callable[..., Running]) -> None:
+    running = start()
+    with ExitStack() as stack:
+        links = [stack.enter_context(running.connect()) for _ in range(40)]
+        for link in links:
+            link.sendall(b"GET /qa/slow HTTP/1.0\r\n\r\n")
+        answers = [read(link) for link in links]
+    assert all(answer.startswith(b"HTTP/1.0 200") for answer in answers), answers
 
 
 @pytest.mark.parametrize(
