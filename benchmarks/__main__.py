@@ -12,7 +12,7 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks import cpu_frame, gpu
+from benchmarks import cpu_clip, cpu_curves, cpu_frame, gpu
 from benchmarks.gpu import write
 from benchmarks.operations import count_operations
 
@@ -38,7 +38,9 @@ def main(
     if device == "cuda":
         gpu.main(models)
     else:
+        cpu_clip.main(repeats=repeats)  # first, for its memory is what a process holds
         cpu_frame.main(repeats=repeats)
+        cpu_curves.main(repeats=repeats)
 
 
 if __name__ == "__main__":

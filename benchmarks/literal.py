@@ -1,15 +1,18 @@
 """VideoGEM written down literally: explicit N x N attention, full-length text, nothing kept.
 
 This is what the equations say step by step (combined weights, adaptive inverse temperature), for
-one frame of an open_clip ViT. It is slow on purpose; `cpu_frame.py` measures against it, and the
-tests compare numbers with it.
+one frame of an open_clip ViT or one clip of a ViCLIP. It is slow on purpose; `cpu_frame.py` and
+`cpu_clip.py` measure against it, and the tests compare numbers with it.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from open_clip import CLIP
 from torch import Tensor
 
+from videogem.backbones.viclip import ViCLIP
 from videogem.method.layer_weights import STATIC_WEIGHTS
 
 
@@ -23,11 +26,33 @@ def heatmaps(model: CLIP, pixels: Tensor, token_ids: Tensor, depth: int = 7) -> 
     visual = model.visual
     text = F.normalize(model.encode_text(token_ids), dim=-1)
     patches = visual.conv1(pixels)
-    rows, columns = patches.shape[-2:]
+    grid = (*patches.shape[-2:], 1)
     patches = patches.flatten(2).transpose(1, 2)
     class_token = visual.class_embedding.expand(1, 1, -1)
     x = visual.ln_pre(torch.cat([class_token, patches], dim=1) + visual.positional_embedding)
-    blocks = visual.transformer.resblocks
+    return _maps(visual, visual.transformer.resblocks, x, text, grid, 0, depth)
+
+
+def clip_heatmaps(
+    model: ViCLIP, video: Tensor, token_ids: Tensor, target: int, depth: int = 7
+) -> Tensor:
+    """Heatmaps [P, H, W] of the target frame of one clip [1, T, 3, H, W]."""
+    vision = model.vision_encoder
+    text = F.normalize(model.encode_text(token_ids), dim=-1)
+    patches = vision.conv1(video.transpose(1, 2))  # 1 D T h w
+    frames, *size = patches.shape[-3:]
+    patches = patches.permute(0, 3, 4, 2, 1).flatten(1, 2)  # 1 hw T D
+    positions = vision.positional_embedding
+    patches = patches + positions[1:, None] + vision.temporal_positional_embedding
+    class_token = (vision.class_embedding + positions[0]).expand(1, 1, -1)
+    x = vision.ln_pre(torch.cat([class_token, patches.flatten(1, 2)], dim=1))
+    return _maps(vision, vision.transformer.resblocks, x, text, (*size, frames), target, depth)
+
+
+def _maps(
+    tower: Any, blocks: Any, x: Tensor, text: Tensor, grid: tuple[int, ...], target: int, depth: int
+) -> Tensor:
+    """What both have in common: from the tokens that enter the first block to the heatmaps."""
     stack, contributions = [], []
     for index, block in enumerate(blocks):
         attention = block.attn
@@ -60,16 +85,16 @@ def heatmaps(model: CLIP, pixels: Tensor, token_ids: Tensor, depth: int = 7) -> 
     for embedding in text:
         similarities = torch.stack(
             [
-                F.normalize(visual.ln_post(x[0, 0] - c) @ visual.proj, dim=-1) @ embedding
+                F.normalize(tower.ln_post(x[0, 0] - c) @ tower.proj, dim=-1) @ embedding
                 for c in contributions[-3:]
             ]
         )
         weights = torch.tensor(STATIC_WEIGHTS)
         weights[-3:] += torch.softmax(-20 * similarities, dim=0) - 1 / 3
         merged = sum(w * s for w, s in zip(weights, stack, strict=True))
-        features = F.normalize(visual.ln_post(merged) @ visual.proj, dim=-1)
-        similarity = (features[0, 1:] @ embedding).view(1, 1, rows, columns)
-        size = (rows * visual.patch_size[0], columns * visual.patch_size[1])
+        features = F.normalize(tower.ln_post(merged) @ tower.proj, dim=-1)
+        similarity = (features[0, 1:] @ embedding).view(1, 1, *grid)[..., target]
+        size = [side * tower.conv1.kernel_size[-1] for side in grid[:2]]
         heat = F.interpolate(similarity, size=size, mode="bilinear", align_corners=False)[0, 0]
         maps.append((heat - heat.min()) / (heat.max() - heat.min()))
     return torch.stack(maps)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.literal import clip_heatmaps as literal_clip_heatmaps
 from benchmarks.literal import heatmaps as literal_heatmaps
 from tests.towers import tiny_backbone, tiny_clip, tiny_viclip_backbone
 from videogem.backbones.openclip import OpenCLIPBackbone
@@ -45,6 +46,18 @@ def test_heatmaps_are_those_of_the_literal_formulation(clip):
     with torch.inference_mode():
         token_ids = backbone._tokenizer(list(grounding.prompts.texts))
         expected = literal_heatmaps(model, backbone.preprocess([clip]), token_ids)
+    np.testing.assert_allclose(grounding.heatmaps, expected.numpy(), atol=1e-5)
+
+
+def test_heatmaps_of_a_clip_are_those_of_the_literal_formulation():
+    backbone = tiny_viclip_backbone()
+    frames = np.random.default_rng(0).integers(0, 256, (4, 60, 90, 3), dtype=np.uint8)
+    clip = Clip(frames, np.arange(4.0), np.arange(4), target=2)
+    grounding = VideoGEM(backbone).ground(clip, ["cut the tomato"])[0]
+    with torch.inference_mode():
+        token_ids = backbone._tokenizer(list(grounding.prompts.texts))
+        video = backbone.preprocess([clip])
+        expected = literal_clip_heatmaps(backbone._model, video, token_ids, clip.target)
     np.testing.assert_allclose(grounding.heatmaps, expected.numpy(), atol=1e-5)
 
 
