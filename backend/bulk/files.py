@@ -1,8 +1,9 @@
 """The file a bulk run writes, and the one beside it with what failed.
 
 Rows are appended as they come, whole lines at once, so a run may be killed at any moment; the next
-one does what is left. At the end the file is put into an order that does not depend on who was
-quicker. A Parquet file cannot be appended to: its rows wait in lines beside it until the end.
+one does what is left. Failures are appended too, and those of earlier runs go when a run has come
+to its end: it tried them again. At the end the file is put into an order that does not depend on
+who was quicker. A Parquet file cannot be appended to: its rows wait in lines beside it until then.
 """
 
 import dataclasses
@@ -41,6 +42,7 @@ class RowFile:
         self.done: set[str] = set()
         self.num_failures = 0
         self._version = version
+        self._finished = False
         self._parquet = path.suffix == ".parquet"
         self._lines = path.with_name(f"{path.name}.part.jsonl") if self._parquet else path
         self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
@@ -67,9 +69,10 @@ class RowFile:
         self._failed.close()
         if not self.done:
             self._lines.unlink(missing_ok=True)
-        if not self.num_failures:
-            self.failures_path.unlink(missing_ok=True)
-        self._lock.release()
+        try:
+            self._settle_failures()
+        finally:
+            self._lock.release()
 
     def add(self, rows: Sequence[Row]) -> None:
         """Append rows."""
@@ -84,10 +87,15 @@ class RowFile:
         self.num_failures += len(failures)
 
     def finish(self) -> None:
-        """Put all rows in their order, each once; without rows there is no file."""
+        """The run has come to its end: put all rows in their order, each once; without rows there
+        is no file. What failed in earlier runs was tried again, and goes.
+        """
         self._out.close()
-        if not self.done:
-            return
+        if self.done:
+            self._put_in_order()
+        self._finished = True
+
+    def _put_in_order(self) -> None:
         rows = sorted(_places(self._lines), key=lambda place: place[0])
         part = self.path.with_name(f".{self.path.name}.part")
         with self._lines.open("rb") as lines:
@@ -115,7 +123,30 @@ class RowFile:
                     )
                 self.done.add(row["id"])
         self._out = self._lines.open("ab")
-        self._failed = self.failures_path.open("wb")
+        if self.failures_path.exists():
+            _cut_unfinished_line(self.failures_path)
+        self._failed = self.failures_path.open("ab")
+        self._num_bytes_before = self._failed.tell()
+
+    def _settle_failures(self) -> None:
+        """Keep what failed in this run and, if it broke off, what it did not come to again."""
+        part = self.failures_path.with_name(f".{self.failures_path.name}.part")
+        with self.failures_path.open("rb") as failed, part.open("wb") as kept:
+            if not self._finished:
+                failed.seek(self._num_bytes_before)
+                tried = set(map(_moment, failed))
+                failed.seek(0)
+                while failed.tell() < self._num_bytes_before:
+                    line = failed.readline()
+                    moment = _moment(line)
+                    if moment not in tried and moment[1] not in self.done:
+                        kept.write(line)
+            failed.seek(self._num_bytes_before)
+            kept.writelines(failed)
+            empty = not kept.tell()
+        part.replace(self.failures_path)
+        if empty:
+            self.failures_path.unlink()
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -201,6 +232,15 @@ def _line_at(lines: Any, start: int) -> bytes:
 
 def _line(row: dict[str, Any]) -> str:
     return json.dumps(row) + "\n"
+
+
+def _moment(line: bytes) -> tuple[Any, Any]:
+    """Source and id of what failed; of a line that a run did not write, the line."""
+    try:
+        failure = json.loads(line)
+        return failure["source"], failure["id"]
+    except (ValueError, KeyError, TypeError):
+        return line, None
 
 
 def _cut_unfinished_line(path: Path) -> None:

@@ -8,17 +8,15 @@ the next one asks for no more than the machines that are left.
 """
 
 import logging
-import os
 import pickle
 import queue
 import threading
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from backend.bulk.jobs import BulkJob
+from backend.bulk.ray_start import Cluster, connected, first_line
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -26,32 +24,9 @@ logger = logging.getLogger(__name__)
 ROUNDS = 3  # the first as it comes, the others in the smallest parts
 RETRIES = 0  # of what a dead worker had in hand, within a round: the next round asks again
 CLIPS_TOGETHER = 64  # results that one call of a model is asked for, about
-EXTRA = "--engine ray needs Ray: pip install 'videogem-label-studio[ray]'."
 
 
-START = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",
-    # A busy machine takes longer than Ray gives it to start, and Ray would end.
-    "RAY_agent_register_timeout_ms": "180000",
-    "RAY_raylet_start_wait_time_s": "180",
-    "RAY_gcs_server_port_wait_time_s": "180",
-    # Fewer processes that have nothing to do take the time of those that must come up.
-    "RAY_enable_metrics_collection": "0",
-    "RAY_enable_worker_prestart": "0",
-    "RAY_prestart_worker_first_driver": "0",
-}
-"""Ray's own settings: quiet, and a start that may take a while; what is set already stays."""
-STARTS = 3  # tries to start Ray on this machine
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where a run goes, and what of it one model gets."""
-
-    address: str | None = None  # of a cluster that runs; None: one of this machine's own
-    cores: int = 1  # of one model; where there are GPUs, each model has one
-    patience: float = 600.0  # seconds without any result until machines count as lost
+ENDED_WITHIN = 10.0  # seconds for a round that is given up to let go
 
 
 def spread(
@@ -64,7 +39,7 @@ def spread(
         InputError: Ray is not installed, the cluster cannot be reached, or it does nothing any
             more; what came before counts.
     """
-    with _connected(cluster):
+    with connected(cluster):
         job = _prepared(job, cluster)
         left = list(items)
         per_call = max(1, CLIPS_TOGETHER * len(left) // max(1, num_results or len(left)))
@@ -90,67 +65,6 @@ def spread(
             yield from job.lost(item, reason)
 
 
-def require_ray() -> None:
-    """Raise InputError where the extra is not installed."""
-    try:
-        import ray.data  # noqa: F401  # whether it is there
-    except ImportError as error:
-        raise InputError(EXTRA) from error
-
-
-@contextmanager
-def _connected(cluster: Cluster) -> Iterator[None]:
-    """Ray, until the end of the block; quiet, and without telling anybody of its use."""
-    os.environ.update(START | os.environ)
-    require_ray()
-    import ray
-
-    _quieten()
-    if cluster.address is None:
-        _start_here()
-    else:
-        try:
-            ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise InputError(
-                f"The Ray cluster at '{cluster.address}' cannot be used ({_first_line(error)}); is "
-                "it running, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN those of the cluster?"
-            ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _start_here() -> None:
-    """Ray on this machine; what a start leaves behind that came too late ends before the next."""
-    import ray
-
-    for number in range(1, STARTS + 1):
-        try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # a process that is late is no more than an Exception to Ray
-            ray.shutdown()
-            if number == STARTS:
-                raise InputError(
-                    f"Ray does not start on this machine ({_first_line(error)}); it was tried "
-                    f"{STARTS} times. Is the machine busy, or its memory or /dev/shm full?"
-                ) from error
-            logger.warning("Ray did not start (%s); tried again", _first_line(error))
-        else:
-            return
-
-
-def _quieten() -> None:
-    """What workers lose is told as failures; Ray would print a traceback for each attempt."""
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Of a round in which everything was lost before it came to a model; and of the names of
-    # options, which 2.60 has no others for.
-    warnings.filterwarnings("ignore", "The minimum number of concurrent actors", UserWarning)
-    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
-
-
 def _prepared(job: BulkJob, cluster: Cluster) -> BulkJob:
     """The job as a worker makes it ready.
 
@@ -165,7 +79,7 @@ def _prepared(job: BulkJob, cluster: Cluster) -> BulkJob:
     except ray.exceptions.GetTimeoutError:
         raise InputError(_no_result(cluster)) from None
     except ray.exceptions.RayError as error:
-        raise InputError(f"The Ray cluster's worker died at once ({_first_line(error)}).") from None
+        raise InputError(f"The Ray cluster's worker died at once ({first_line(error)}).") from None
     if isinstance(found, str):
         raise InputError(found)
     return found
@@ -219,7 +133,8 @@ def _round(
         else:
             put(None)
 
-    threading.Thread(target=run, name="ray", daemon=True).start()
+    thread = threading.Thread(target=run, name="ray", daemon=True)
+    thread.start()
     try:
         while True:
             try:
@@ -238,6 +153,21 @@ def _round(
             yield one
     finally:
         stopped.set()
+        _let_go()
+        thread.join(ENDED_WITHIN)
+
+
+def _let_go() -> None:
+    """End what a round still has on the cluster: workers that hang would keep their place.
+
+    An iterator cannot be closed while a thread waits for its next batch, and Ray (2.60) offers no
+    other way than its executor, which is a thread of this process; one that is through stays so.
+    """
+    from ray.data._internal.execution.streaming_executor import StreamingExecutor
+
+    for thread in threading.enumerate():
+        if isinstance(thread, StreamingExecutor):
+            thread.shutdown(force=True)
 
 
 def _tell(error: BaseException) -> None:
@@ -246,11 +176,7 @@ def _tell(error: BaseException) -> None:
 
     if not isinstance(error, ray.exceptions.RayError):
         raise error
-    logger.warning("Ray broke a round off: %s", _first_line(error))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    logger.warning("Ray broke a round off: %s", first_line(error))
 
 
 def _dataset(
@@ -266,6 +192,8 @@ def _dataset(
     there: dict[str, float] = ray.cluster_resources()
     gpus, cores = int(there.get("GPU", 0)), int(there.get("CPU", 1))
     models = gpus or max(1, (cores - 1) // cluster.cores)
+    # Ray adds models where several batches wait for each: never, where there is one at a time.
+    at_once = min(models, len(items)) if alone else 1
     rows = [{"key": key, "data": pickle.dumps(item)} for key, item in enumerate(items)]
     blocks = max(1, min(len(rows), len(rows) // per_call))
     needs: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": cluster.cores}
@@ -284,7 +212,7 @@ def _dataset(
         batch_size=per_call,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=models, max_tasks_in_flight_per_actor=1 if alone else 2
+            min_size=at_once, max_size=models, max_tasks_in_flight_per_actor=1 if alone else 2
         ),
         max_restarts=-1,
         max_task_retries=RETRIES,
@@ -329,7 +257,7 @@ def _try(work: Callable[[Any], Any], what: Any) -> Any:
         return work(what)
     except Exception as error:
         logger.exception("a defect of the backend")
-        return _Defect(f"Defect in the backend ({type(error).__name__}: {_first_line(error)}).")
+        return _Defect(f"Defect in the backend ({type(error).__name__}: {first_line(error)}).")
 
 
 def _data(table: Any) -> list[bytes]:

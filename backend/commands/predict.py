@@ -179,17 +179,19 @@ def _write(file: "RowFile", results: "Iterable[Row | Failure]", total: int) -> N
     written_at = time.monotonic()
     with progress("moments") as update:
         update(0, total)
-        for done, result in enumerate(results, start=1):
-            if isinstance(result, Failure):
-                file.fail([result])
-            else:
-                ready.append(result)
-            now = time.monotonic()
-            if len(ready) >= WRITTEN_TOGETHER or now - written_at >= WRITTEN_EVERY:
-                file.add(ready)
-                ready, written_at = [], now
-            update(done, total)
-        file.add(ready)
+        try:
+            for done, result in enumerate(results, start=1):
+                if isinstance(result, Failure):
+                    file.fail([result])
+                else:
+                    ready.append(result)
+                now = time.monotonic()
+                if len(ready) >= WRITTEN_TOGETHER or now - written_at >= WRITTEN_EVERY:
+                    rows, ready, written_at = ready, [], now
+                    file.add(rows)
+                update(done, total)
+        finally:  # a run that breaks off keeps what came
+            file.add(ready)
 
 
 def _nothing(file: "RowFile") -> str:

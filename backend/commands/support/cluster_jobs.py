@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.bulk.jobs import BulkJob
-from backend.bulk.on_ray import Cluster, spread
+from backend.bulk.on_ray import spread
+from backend.bulk.ray_start import Cluster
 from backend.label_studio.connections import Connections
 from backend.labeling.targets import Labeling
 from backend.media.media import Media

@@ -7,7 +7,7 @@ import typer
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
-    from backend.bulk.on_ray import Cluster
+    from backend.bulk.ray_start import Cluster
 
 Engine = Annotated[str, typer.Option(help="local, or ray: many processes or machines.")]
 Address = Annotated[
@@ -34,7 +34,7 @@ def cluster_of(engine: str, address: str | None, cores: int, patience: float) ->
         if address is not None:
             raise InputError("--address belongs to --engine ray.")
         return None
-    from backend.bulk.on_ray import Cluster, require_ray
+    from backend.bulk.ray_start import Cluster, require_ray
 
     require_ray()
     return Cluster(address, cores, patience)

@@ -1,6 +1,7 @@
 """The bounds of a run on Ray, with what Ray does played by the test; `make soak` has real nodes."""
 
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -14,8 +15,9 @@ import pytest
 import ray
 from typer.testing import CliRunner
 
-from backend.bulk import on_ray
-from backend.bulk.on_ray import Cluster, spread
+from backend.bulk import on_ray, ray_start
+from backend.bulk.on_ray import spread
+from backend.bulk.ray_start import Cluster
 from backend.cli import app
 from tests.ray_jobs import Doubling
 from videogem.errors import InputError
@@ -41,9 +43,10 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Play], list[Items]]:
                 table = pa.table({"key": pa.array([one]), "data": data})
                 yield model(on_ray._read(table, job))
 
-        monkeypatch.setattr(on_ray, "_connected", lambda cluster: nullcontext())
+        monkeypatch.setattr(on_ray, "connected", lambda cluster: nullcontext())
         monkeypatch.setattr(on_ray, "_prepared", lambda job, cluster: job)
         monkeypatch.setattr(on_ray, "_dataset", dataset)
+        monkeypatch.setattr(on_ray, "ENDED_WITHIN", 0.1)
         return rounds
 
     return begin
@@ -161,8 +164,27 @@ def test_a_start_that_comes_too_late_is_tried_again_three_times_in_all(
             next(spread(numbers([0]), Doubling(tmp_path), Cluster()))
         assert started == ["init", "shutdown"] * 3
     else:
-        with on_ray._connected(Cluster()):
+        with ray_start.connected(Cluster()):
             assert started == ["init", "shutdown"] * 2 + ["init"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "auto"])
+def test_a_cluster_that_is_not_there_is_told_at_once(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # what `auto` means then
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("it would try for 14 minutes"))
+    with pytest.raises(InputError, match=f"The Ray cluster at '{re.escape(address)}' cannot be"):
+        next(spread(numbers([0]), Doubling(tmp_path), Cluster(address)))
+
+
+def test_without_an_address_the_machine_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    asked: list[Any] = []
+    monkeypatch.setattr(ray, "init", lambda *given, **_: asked.extend(given))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with ray_start.connected(Cluster()):
+        assert asked == ["local"]
 
 
 def test_without_the_extra_one_sentence_says_which(
@@ -172,8 +194,8 @@ def test_without_the_extra_one_sentence_says_which(
     given = ["predict", str(tmp_path), "--out", str(tmp_path / "r.jsonl"), "--engine", "ray"]
     result = CliRunner().invoke(app, given)
     assert isinstance(result.exception, InputError)
-    assert str(result.exception) == on_ray.EXTRA
-    assert "pip install 'videogem-label-studio[ray]'" in on_ray.EXTRA
+    assert str(result.exception) == ray_start.EXTRA
+    assert "pip install 'videogem-label-studio[ray]'" in ray_start.EXTRA
 
 
 def test_ray_is_imported_by_nobody_who_does_not_ask_for_it() -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from backend.bulk.jobs import BulkJob
-from backend.bulk.on_ray import Cluster
+from backend.bulk.ray_start import Cluster
 from backend.cli import app
 from backend.commands.support import cluster_jobs
 from backend.commands.support.cluster_jobs import OnCluster

@@ -13,6 +13,7 @@ from PIL import Image
 
 from backend import cli
 from backend.bulk.files import read_rows
+from backend.bulk.local import ground_here
 from backend.bulk.models import ModelChoice
 from backend.bulk.rows import FIELDS
 from backend.prediction.batcher import Batcher
@@ -106,6 +107,34 @@ def test_killed_at_any_moment_it_does_what_is_left(
         videogem("predict", "frames", "--out", "rows.jsonl")
         assert Path("rows.jsonl").read_bytes() == whole
         assert len(grounder.calls) == 4 - whole[:end].count(b"\n")
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_run_that_breaks_off_keeps_what_came_and_what_was_there(
+    engine: str, videogem: Videogem, frames: Path, grounder: FakeGrounder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    videogem("predict", "frames", "--out", "rows.jsonl")
+    [first, second] = rows(Path("rows.jsonl.failed.jsonl"))  # broken.jpg, silent.png
+    (frames / "silent.txt").write_text("peel banana")  # it would be found; nothing is said of it
+    picture(frames / "broken.jpg")
+    picture(frames / "late.png")
+    (frames / "late.txt").write_text("open door")
+    (frames / "mute.png").write_bytes((frames / "a.png").read_bytes())
+
+    def some(units: Any, *_: Any, **__: Any) -> Any:
+        [unit] = [unit for unit in units if unit.source == "frames/late.png"]
+        yield next(ground_here([unit], Batcher(grounder)))
+        raise InputError("The cluster is gone.")
+
+    monkeypatch.setattr("backend.bulk.on_ray.spread", some)
+    monkeypatch.setattr("backend.bulk.local.ground_here", some)
+    code, _, err = videogem("predict", "frames", "--out", "rows.jsonl", "--engine", engine)
+    assert (code, err.splitlines()[-1]) == (2, "Error: The cluster is gone.")
+    assert [row["narration"] for row in rows(Path("rows.jsonl"))][-1] == "open door"
+    assert len(rows(Path("rows.jsonl"))) == 5
+    third, fourth, new = rows(Path("rows.jsonl.failed.jsonl"))
+    assert ([third, fourth], new["source"]) == ([first, second], "frames/mute.png")
 
 
 def test_a_video_with_its_subtitles(
