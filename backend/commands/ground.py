@@ -30,13 +30,20 @@ def ground(
     method: str = typer.Option(
         "videogem", help="videogem, gem, gem6, clip_surgery, maskclip, clip."
     ),
-    weights: str = typer.Option("combined", help="none, static, dynamic or combined."),
-    merge: str = typer.Option("positions", help="positions, maps or product."),
+    weights: str | None = typer.Option(
+        None, help="none, static, dynamic or combined (the default)."
+    ),
+    merge: str | None = typer.Option(None, help="positions (the default), maps or product."),
     style: str = typer.Option("auto", help="How to read the text: auto, label, camel, narration."),
     paper_words: bool = typer.Option(
         False, "--paper-words", help="Cut words as the paper does, not as people write."
     ),
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
+    profile: str | None = typer.Option(
+        None,
+        help="Settings and score of `videogem calibrate`, or 'shipped'; default: the one in use, "
+        "where it is for this model and these options.",
+    ),
     stability: bool = typer.Option(
         False, "--stability", help="Also look at the mirrored frame and the frames beside it."
     ),
@@ -57,6 +64,8 @@ def ground(
     if out is not None:
         check_folder(out, "--out")
     from backend.prediction.batcher import Batcher
+    from backend.prediction.profiles import profile_named, settings_of
+    from backend.settings import load_settings
     from videogem.backbones.numerics import resolve_dtype
     from videogem.grounding import load_grounder
     from videogem.media.video import read_clip
@@ -64,17 +73,26 @@ def ground(
     from videogem.stability import with_stability
 
     parse(narration)  # an empty narration is told before weights are loaded
-    cut: dict[str, Any] = {"words": "paper", "action": "sentence"} if paper_words else {}
+    asked: dict[str, Any] = {"words": "paper", "action": "sentence"} if paper_words else {}
+    asked |= {} if weights is None else {"weights": weights}
+    asked |= {} if merge is None else {"merge": merge}
+    given = {
+        "--weights": weights is not None,
+        "--merge": merge is not None,
+        "--paper-words": paper_words,
+        "--image-size": image_size is not None,
+    }
+    unusual = [option for option, is_given in given.items() if is_given]
+    own = profile_named(load_settings().data_dir, profile, model, method, unusual=unusual)
     grounder = load_grounder(
         model,
         method,
         device=device,
         image_size=image_size,
         dtype=resolve_dtype(dtype, device),
-        weights=weights,
-        merge=merge,
         label_style=style,
-        **cut,
+        **asked,
+        **settings_of(own),
     )
     num_frames = max(grounder.backbone.num_frames, 3 if stability else 1)
     clip = read_clip(source, time=time, num_frames=num_frames, step=step)

@@ -62,6 +62,11 @@ def predict(
         "videogem", help="videogem, gem, gem6, clip_surgery, maskclip, clip."
     ),
     image_size: int | None = typer.Option(None, help="Input side in pixels; default: the model's."),
+    profile: str | None = typer.Option(
+        None,
+        help="Settings and score of `videogem calibrate`, or 'shipped'; default: the one in use, "
+        "where it is for this model and these options.",
+    ),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     dtype: str = typer.Option(
         "auto", help="auto (bfloat16 on a GPU, float32 on a CPU), float32 or bfloat16."
@@ -97,6 +102,8 @@ def predict(
     from backend.bulk.on_ray import spread
     from backend.bulk.processes import ground_in_processes, places
     from backend.commands.support.bulk_sources import Wanted
+    from backend.prediction.profiles import profile_named, settings_of
+    from backend.settings import load_settings
     from videogem.backbones.numerics import resolve
     from videogem.narration.action_cues import why_no_action
     from videogem.narration.reading import At
@@ -119,9 +126,15 @@ def predict(
             "--workers and --devices are for this machine; with --engine ray say --cores."
         )
     cluster = engines.cluster_of(engine, address, cores, patience)
-    chosen = ModelChoice(
-        model, method, device, image_size, **resolve(dtype, compiling, device, jpeg)
+    own = profile_named(
+        load_settings().data_dir,
+        profile,
+        model,
+        method,
+        unusual=["--image-size"] if image_size is not None else [],
     )
+    numerics = resolve(dtype, compiling, device, jpeg)
+    chosen = ModelChoice(model, method, device, image_size, **numerics, settings=settings_of(own))
     with RowFile(out, chosen.version) as file:
         num_before = len(file.done)
         units = _units_to_do(sources, wanted, file)

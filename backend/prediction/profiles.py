@@ -7,6 +7,7 @@ part of the model version, which Label Studio must find the same from start to e
 import json
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,37 @@ def profile_of(settings: Settings) -> Profile | None:
         )  # fmt: skip
         return None
     return profile
+
+
+def profile_named(
+    data_dir: Path, name: str | None, model: str, method: str, *, unusual: Sequence[str] = ()
+) -> Profile | None:
+    """The profile a command was asked for; without a name the one in use, where it is meant.
+
+    ``unusual`` are the options given that change what a profile's score was fitted for.
+
+    Raises:
+        InputError: the one named is not there, or is none for this model, method and options.
+    """
+    profiles = Profiles(data_dir)
+    if name == SHIPPED:
+        return None
+    profile = profiles.in_use() if name is None else profiles.get(name)
+    if profile is None:
+        return None
+    fits = (profile.model, profile.method) == (model, method)
+    if fits and not unusual:
+        return profile
+    if name is None:
+        return None
+    if not fits:
+        raise InputError(
+            f"The profile '{name}' is one of {profile.model} with {profile.method}, not of {model} "
+            f"with {method}."
+        )
+    raise InputError(
+        f"The profile '{name}' was not fitted for {', '.join(unusual)}; leave one of them out."
+    )
 
 
 def settings_of(profile: Profile | None) -> dict[str, Any]:

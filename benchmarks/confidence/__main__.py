@@ -58,5 +58,28 @@ def simulated(
     projects.tell("style and pairs", projects.simulate(both, runs, seed + 1))
 
 
+@app.command("before-after")
+def before_after(
+    out: Path = typer.Option(help="Folder for the picture."),
+    num_scenes: int = 110,
+    seed: int = 51,
+) -> None:
+    """Calibrate by the boxes of scenes of the unseen style, and draw the score before and after."""
+    from benchmarks.confidence import one_project
+
+    grounder: Any = load_grounder("demo")
+    one_project.draw(grounder, num_scenes, seed, out)
+
+
+@app.command("choices")
+def choices(
+    pool: Path = typer.Argument(help="Groundings that `projects` kept."),
+) -> None:
+    """Mean overlap and hits of every merge and box threshold on the whole pool, for the docs."""
+    from benchmarks.confidence import projects
+
+    projects.tell_choices(projects.read_pool(pool))
+
+
 if __name__ == "__main__":
     app()

@@ -124,3 +124,18 @@ def tell(name: str, rows: list[dict[str, Any]]) -> None:
     ]
     sys.stdout.write(f"| {' | '.join(cells)} |\n")
     sys.stdout.flush()
+
+
+def tell_choices(pool: Measurements) -> None:
+    """A line for every choice, the most overlap first: what choosing could give at best."""
+    for choice in np.argsort(-pool.overlaps.mean(axis=0), kind="stable").tolist():
+        overlap = compare(pool.overlaps[:, 0], pool.overlaps[:, choice], pool.clusters)
+        hits = compare(pool.hits[:, 0], pool.hits[:, choice], pool.clusters)
+        cells = [
+            ", ".join(f"{name} {value}" for name, value in pool.choices[choice].items()),
+            f"{overlap.after:.3f}",
+            f"{overlap.low:+.3f} to {overlap.high:+.3f}",
+            f"{100 * hits.after:.1f} %",
+            f"{100 * hits.low:+.1f} to {100 * hits.high:+.1f}",
+        ]
+        sys.stdout.write(f"| {' | '.join(cells)} |\n")

@@ -21,6 +21,14 @@ class Done:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def own_data_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Profiles of whoever runs the tests change no answer."""
+    monkeypatch.setenv("VIDEOGEM_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command's own entry point, in this process."""
