@@ -8,6 +8,7 @@ from backend.qa.events import Row
 
 Spec = dict[str, Any]
 MOST_BARS = 15
+ROW_PX = 22  # of the height of a chart, each group
 
 
 def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
@@ -63,7 +64,7 @@ def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
             alt.Tooltip("n:Q"),
         ],
     )
-    chart = (bars + dots).properties(width="container", height=alt.Step(22))
+    chart = (bars + dots).properties(width="container", height=ROW_PX * len(judged))
     return _spec(chart, judged)
 
 

@@ -180,3 +180,27 @@ def test_no_page_breaks_the_content_policy_and_it_holds(browser, address):
     assert tab.evaluate("window.inside") is None
     assert "Content Security Policy" in said[0]
     tab.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_captions_are_whole_filters_in_line_and_charts_drawn_as_said(browser, address, width):
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    said = []
+    tab.on("console", lambda line: said.append(line.text) if line.type == "warning" else None)
+    for name in ("", "/review", "/people", "/models", "/plan", "/data"):
+        tab.goto(f"{address}/qa{name}?project=7")
+        tab.wait_for_load_state("networkidle")
+        tab.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        ends = tab.evaluate(
+            "[...document.querySelectorAll('caption > *')]"
+            ".map(words => words.getBoundingClientRect().right)"
+        )
+        assert len(ends) == tab.locator("caption").count()
+        assert max(ends, default=0) <= width, name
+        heights = tab.evaluate(
+            "[...document.querySelectorAll('#filters select, #filters input:not([type=hidden])')]"
+            ".map(field => field.getBoundingClientRect().height)"
+        )
+        assert len(set(heights)) == 1, name
+    assert said == []
+    tab.close()

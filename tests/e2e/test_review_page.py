@@ -189,3 +189,24 @@ def test_nothing_is_cut(browser, address, artifacts, name, scheme):
         tab.screenshot(path=artifacts / f"review_{name}_{scheme}{view[6:]}.png", full_page=True)
     assert tab.trouble == []
     tab.context.close()
+
+
+def test_a_card_with_the_focus_follows_what_changes(tab, address):
+    card = tab.locator("#review .card").first
+    other = tab.context.new_page()
+    other.goto(address)
+    give_name(other)
+    card.focus()
+    tab.evaluate("htmx.trigger('#content', 'figures')")
+    expect(tab.locator(".who strong")).to_have_text("Ana")
+    expect(card.get_by_role("button", name="Fine")).to_have_count(1)
+    expect(card).to_be_focused()
+    other.close()
+
+
+def test_what_somebody_writes_stays_when_the_page_follows(tab):
+    tab.get_by_label("Your name").press_sequentially("An")
+    with tab.expect_response("**/qa/review?project=7"):
+        tab.evaluate("htmx.trigger('#content', 'figures')")
+    tab.get_by_label("Your name").press_sequentially("a")
+    expect(tab.get_by_label("Your name")).to_have_value("Ana")
