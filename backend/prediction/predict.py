@@ -179,9 +179,10 @@ class _Flight:
             else:
                 self._write(event, writing)
             read = writing.read
+            del event  # an answered moment holds its frames
             if read is not None and writing.num_written == read.num_moments:
-                del writings[event.place]
-                yield event.place, self._outcome(read, writing)
+                del writings[read.place]
+                yield read.place, self._outcome(read, writing)
 
     def _left(self) -> float:
         """Seconds until the deadline."""
@@ -231,17 +232,34 @@ class _Flight:
         error = None
         count = 0
         me = threading.get_ident()
+        room = self._batcher.room
+        taken: int | None = None  # room for what is being decoded
+
+        def make_room(num_bytes: int) -> None:
+            nonlocal taken
+            self._since.pop(me, None)  # waiting for room is not waiting for a host
+            room.take(num_bytes, self._priority)
+            taken = num_bytes
+            self._since[me] = time.monotonic()
+
         moments = read(
             task,
             self._project,
             media=self._media,
             batcher=self._batcher,
             priority=self._priority,
+            make_room=make_room,
         )
         try:
             for moment in moments:
-                self._since.pop(me, None)  # waiting for room is not waiting for a host
+                self._since.pop(me, None)
+                if taken is None:
+                    room.take(moment.question.num_bytes, self._priority)
+                else:
+                    room.change(taken, moment.question.num_bytes)
+                    taken = None
                 self._ask(place, task, moment)
+                del moment  # its room may be given to the next
                 self._since[me] = time.monotonic()
                 count += 1
                 if self._closed or place in self._failed:
@@ -250,10 +268,12 @@ class _Flight:
             error = problem
         finally:
             moments.close()
+            if taken is not None:
+                room.give(taken, self._priority)
         self._events.put(_Read(place, task, count, error))
 
     def _ask(self, place: int, task: Task, moment: Moment) -> None:
-        self._batcher.room.take(moment.question.num_bytes, self._priority)
+        """Ask about a moment that has its room."""
         future = self._batcher.ask(moment.question, self._priority)
         with self._closing:
             self._waiting.add(future)

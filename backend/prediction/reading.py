@@ -8,7 +8,7 @@ from backend.labeling.results import undecided_texts
 from backend.labeling.targets import Target, fill
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher, Priority, Question
-from backend.prediction.frames import read_frame_list, read_moment
+from backend.prediction.frames import MakeRoom, read_frame_list, read_moment
 from backend.prediction.moments import Moment, Still
 from backend.prediction.task_fields import (
     Project,
@@ -26,9 +26,17 @@ from videogem.structures import Clip
 
 
 def read(
-    task: Task, project: Project, *, media: Media, batcher: Batcher, priority: Priority
+    task: Task,
+    project: Project,
+    *,
+    media: Media,
+    batcher: Batcher,
+    priority: Priority,
+    make_room: MakeRoom | None = None,
 ) -> Generator[Moment]:
     """The moments of a task, each read when it is asked for; one file is open at a time.
+
+    ``make_room`` is asked before a still image is decoded, which a moment is made of then.
 
     Raises:
         InputError: the task's data cannot be used; the reason is for the person who owns them.
@@ -42,12 +50,19 @@ def read(
             continue
         sentences = None
         for index, clip in _stills(
-            task, target, project, media, batcher.num_frames, encoded=batcher.takes_encoded
+            task,
+            target,
+            project,
+            media,
+            batcher.num_frames,
+            encoded=batcher.takes_encoded,
+            make_room=make_room,
         ):
             if sentences is None:  # media that cannot be had are told before a missing narration
                 sentences = sentences_of(task, target)
             question = Question(clip, sentences, partial(undecided_texts, target.controls))
             yield Moment(Still(target, place, index), question)
+            del clip, question  # whoever took them holds them, and their room
 
 
 def read_still(
@@ -77,17 +92,20 @@ def _stills(
     *,
     only: int | None = None,
     encoded: bool = False,
+    make_room: MakeRoom | None = None,
 ) -> Iterator[tuple[int | None, Clip]]:
     reference = fill(target.source.value, data_of(task))
     if target.source.kind == "images":
         frames = [partial(_open, each, task, project, media) for each in frame_list(reference)]
         if only is not None and only >= len(frames):
             raise InputError(f"The task has no frame number {only}.")
-        yield from read_frame_list(frames, num_frames=num_frames, only=only)
+        yield from read_frame_list(frames, num_frames=num_frames, only=only, make_room=make_room)
         return
     time = time_of(task, target)
     with _open(reference, task, project, media) as file:
-        clip = read_moment(file, time=time, num_frames=num_frames, encoded=encoded)
+        clip = read_moment(
+            file, time=time, num_frames=num_frames, encoded=encoded, make_room=make_room
+        )
     yield None, clip
 
 

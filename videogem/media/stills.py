@@ -104,6 +104,27 @@ def _moves(file: BinaryFile) -> bool:
         file.seek(0)
 
 
+def decoded_bytes(file: BinaryFile) -> int | None:
+    """What decoding a still image takes in memory, by its header: the pixels, and as much again.
+
+    None where the file is no still image, or its header cannot be read; it is rewound.
+
+    Raises:
+        VideoReadError: an image of a kind that cannot be read.
+    """
+    if not is_image(file):
+        return None
+    try:
+        Image.init()
+        with Image.open(cast(IO[bytes], file), formats=_FORMATS) as image:
+            width, height = image.size
+    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None  # reading it says what is wrong
+    finally:
+        file.seek(0)
+    return 2 * 3 * width * height
+
+
 def read_image(source: PathOrFile, *, limits: Limits) -> UInt8[np.ndarray, "H W 3"]:
     """Read a still image as it is meant to be seen: EXIF orientation applied, RGB, 8 bits.
 

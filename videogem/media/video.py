@@ -226,7 +226,10 @@ def _window(
 def _clip(frames: list[Frame], target: int, info: VideoInfo) -> Clip:
     height, width, _ = frames[target].image.shape
     return Clip(
-        frames=np.stack([_resized(frame, width, height) for frame in frames]),
+        # A frame alone is not copied: one of 8K has 100 MB.
+        frames=frames[0].image[None]
+        if len(frames) == 1
+        else np.stack([_resized(frame, width, height) for frame in frames]),
         times=np.array([frame.time for frame in frames]),
         frame_indices=np.array([frame.index for frame in frames], dtype=np.int64),
         target=target,
