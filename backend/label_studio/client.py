@@ -23,6 +23,7 @@ from videogem.errors import InputError
 PAGE_SIZE = 100  # tasks; larger pages make Label Studio slow
 LOOK_UP_SIZE = 500  # tasks without their data: 0.2 s
 TIMEOUT = (5, 60)  # seconds to connect, and between bytes
+CHECK_URL = "; check VIDEOGEM_LABEL_STUDIO_URL."  # what to do, for who sees nothing else
 ANSWER_S = 120.0  # seconds one answer may take in all
 MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
 CHUNK = 1 << 16
@@ -163,8 +164,7 @@ class LabelStudio:
                 body = _read(response, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LabelStudioError(
-                f"Label Studio at {self.url} cannot be reached ({type(error).__name__}); "
-                "check VIDEOGEM_LABEL_STUDIO_URL."
+                f"Label Studio at {self.url} cannot be reached ({type(error).__name__}){CHECK_URL}"
             ) from None
         if not 200 <= response.status_code < 300:
             reason = _reason(response.status_code, path, self.url)

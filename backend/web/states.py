@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.engine import DatabaseBusyError, lock_writers, open_engine, patience
 from backend.database.replicas import Replica
-from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.client import CHECK_URL, LabelStudio, LabelStudioError
 from backend.label_studio.connections import Connections
 from backend.qa.spool import MEGABYTE, Spool
 from videogem.errors import InputError
@@ -193,12 +193,13 @@ def label_studio(name: str, server: LabelStudio) -> Check:
     ago = f"{max(0.0, time.time() - seen.at):.0f} s ago"
     numbers = {"seconds": round(seen.took, 3)}
     error = seen.error
+    words = f"{str(error).removesuffix(CHECK_URL).removesuffix('.')} ({ago})"  # the fix says it
     if error is not None and (error.status is None or error.status in (401, 403)):
         fix = "Check VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY."
-        return Check(title, "failure", f"{error} ({ago})", fix, numbers)
+        return Check(title, "failure", words, fix, numbers)
     if error is not None and error.status is not None and error.status >= 500:
         fix = "See Label Studio's own log; what it misses is delivered later."
-        return Check(title, "failure", f"{error} ({ago})", fix, numbers)
+        return Check(title, "failure", words, fix, numbers)
     if seen.took > SLOW_S:
         words = f"slow: the last answer took {seen.took:.1f} s ({ago})"
         return Check(title, "warning", words, "See Label Studio's own log.", numbers)

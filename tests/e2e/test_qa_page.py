@@ -156,6 +156,16 @@ def test_the_report_file_needs_nothing_else(tab, address, tmp_path, artifacts):
     assert "zero-area" in tab.locator("section:has(#audit)").inner_text()
     tab.trouble = [url for url in tab.trouble if not url.startswith("file:")]  # the file itself
     tab.screenshot(path=artifacts / f"qa_report_{tab.scheme}.png")
+    tab.emulate_media(media="print")
+    sheet, chart = tab.evaluate(
+        """() => {
+            const main = document.querySelector("main");
+            main.style.width = "600px"; // a sheet of paper: charts hear of no new width
+            const right = (node) => node.getBoundingClientRect().right;
+            return [right(main), right(document.querySelector("#chart-curve svg"))];
+        }"""
+    )
+    assert chart <= sheet + 1
 
 
 def test_figures_as_json_agree_with_the_page(tab, address):

@@ -148,6 +148,7 @@ def test_the_start_page_leads_on(fresh: FlaskClient) -> None:
 
     names = ["Label Studio", "Model", "Project", "Predictions", "First label"]
     assert steps() == dict(zip(names, ["to do", "done", "to do", "to do", "to do"], strict=True))
+    assert fresh.get("/", headers=HTML).text.count("VIDEOGEM_LABEL_STUDIO_URL") == 1
     guess = prediction([point(30, 30)], id=7)
     event = created(annotation(1, [box(20, 20, 20, 20)], prediction=guess))
     event["project"]["label_config"] = "<View/>"
