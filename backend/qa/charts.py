@@ -1,6 +1,11 @@
-"""Vega-Lite specifications of the page's charts, by Altair. Colours come from the page's theme."""
+"""Vega-Lite specifications of the page's charts, by Altair. Colours come from the page's theme.
+
+What a chart looks like does not depend on the figures in it, and Altair takes longer to put it
+together than all else on a page: so that is done once.
+"""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from backend.qa.curve import ROLLING
@@ -13,6 +18,11 @@ ROW_PX = 22  # of the height of a chart, each group
 
 def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
     """Running accuracy with its interval band, and the rolling one; over dates, or over points."""
+    return _with(_curve(by_number=by_number), points)
+
+
+@cache
+def _curve(*, by_number: bool) -> Spec:
     import altair as alt  # a second of import, only where charts are drawn
 
     percent = alt.Axis(format=".0%")
@@ -37,17 +47,20 @@ def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
         strokeWidth=alt.value(1.5),
         tooltip=[alt.Tooltip("rolling:Q", title=f"last {ROLLING}", format=".1%")],
     )
-    chart = (band + line + rolling).properties(width="container", height=240)
-    return _spec(chart, points)
+    return _spec((band + line + rolling).properties(width="container", height=240))
 
 
 def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
-    """Accuracy by one property, each with its interval; the largest groups."""
+    """Accuracy by one property, each with its interval; the largest groups, in the rows' order."""
+    judged = [{**row, "name": str(row["name"])} for row in rows if row["n"]][:MOST_BARS]
+    return {**_with(_breakdown(title), judged), "height": ROW_PX * len(judged)}
+
+
+@cache
+def _breakdown(title: str) -> Spec:
     import altair as alt
 
-    judged = [{**row, "name": str(row["name"])} for row in rows if row["n"]][:MOST_BARS]
-    order = [row["name"] for row in judged]
-    y = alt.Y("name:N", sort=order, title=title, axis=alt.Axis(labelLimit=180))
+    y = alt.Y("name:N", sort=None, title=title, axis=alt.Axis(labelLimit=180))
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart().encode(
         y=y, opacity=alt.condition("datum.small", alt.value(0.45), alt.value(1.0))
@@ -64,12 +77,16 @@ def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
             alt.Tooltip("n:Q"),
         ],
     )
-    chart = (bars + dots).properties(width="container", height=ROW_PX * len(judged))
-    return _spec(chart, judged)
+    return _spec((bars + dots).properties(width="container"))
 
 
 def reliability_chart(rows: Sequence[Row]) -> Spec:
     """Share of hits by mean score of each bin, with its interval."""
+    return _with(_reliability(), rows)
+
+
+@cache
+def _reliability() -> Spec:
     import altair as alt
 
     scale = alt.Scale(domain=[0, 1])
@@ -85,13 +102,16 @@ def reliability_chart(rows: Sequence[Row]) -> Spec:
             alt.Tooltip("n:Q"),
         ],
     )
-    chart = (bars + line + dots).properties(width="container", height=220)
-    return _spec(chart, rows)
+    return _spec((bars + line + dots).properties(width="container", height=220))
 
 
-def _spec(chart: Any, rows: Sequence[Row]) -> Spec:
+def _with(form: Spec, rows: Sequence[Row]) -> Spec:
+    return {**form, "data": {"values": list(rows)}}
+
+
+def _spec(chart: Any) -> Spec:
     spec: Spec = chart.to_dict()
     for layer in spec["layer"]:
         layer.pop("data", None)  # Altair's stand-in for the data that all layers share
     spec.pop("config", None)  # the page's theme decides
-    return {**spec, "data": {"values": list(rows)}, "autosize": {"type": "fit-x"}}
+    return {**spec, "autosize": {"type": "fit-x"}}

@@ -1,0 +1,33 @@
+"""Charts of the quality page: what they hold, and what making them costs."""
+
+import altair
+import pytest
+
+from backend.qa.charts import MOST_BARS, ROW_PX, breakdown_chart, curve_chart, reliability_chart
+
+GROUP = {"n": 12, "accuracy": 0.5, "low": 0.3, "high": 0.7, "small": False}
+
+
+def groups(*names: object) -> list[dict[str, object]]:
+    return [{**GROUP, "name": name} for name in names]
+
+
+def test_groups_stand_in_their_order_and_each_has_room() -> None:
+    rows = [*groups("z", "a", 7), {**GROUP, "name": "none", "n": 0}, *groups(*range(40))]
+    few = breakdown_chart(rows[:4], "verb")
+    assert [row["name"] for row in few["data"]["values"]] == ["z", "a", "7"]
+    assert few["height"] == 3 * ROW_PX
+    assert all(layer["encoding"]["y"]["sort"] is None for layer in few["layer"])
+    assert len(breakdown_chart(rows, "verb")["data"]["values"]) == MOST_BARS
+    assert breakdown_chart(rows[:4], "object")["layer"][0]["encoding"]["y"]["title"] == "object"
+
+
+def test_other_figures_cost_no_other_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = (curve_chart([]), curve_chart([], by_number=True), reliability_chart([]))
+    breakdown_chart([], "verb")
+    monkeypatch.setattr(altair, "Chart", None)
+    point = {"n": 1, "at": "2026-01-31T12:00:00Z", "accuracy": 1.0, "low": 0.2, "high": 1.0}
+    again = (curve_chart([point]), curve_chart([point], by_number=True), reliability_chart([point]))
+    for old, new in zip(first, again, strict=True):
+        assert new == {**old, "data": {"values": [point]}}
+    assert breakdown_chart(groups("cut"), "verb")["data"]["values"] == groups("cut")
