@@ -167,7 +167,6 @@ class TestCommand:
         [
             (["--kind", "movie"], "--kind must be"),
             (["--at", "centre"], "--at must be"),
-            (["--every", "0"], "--every must be positive|--every must be a positive"),
             (["--format", "docx"], "--format must be"),
             (["--subtitles", "nothing.srt"], "no narration file"),
         ],
@@ -175,6 +174,12 @@ class TestCommand:
     def test_bad_options_are_told(self, video, args, said):
         with pytest.raises(InputError, match=said):
             run(video, *args)
+
+    @pytest.mark.parametrize("every", ["0", "-1", "nan"])
+    def test_a_step_is_positive(self, video, every):
+        result = run(video, "--every", every)
+        assert result.exit_code == 2
+        assert "--every" in result.stderr and every in result.stderr
 
 
 def test_a_dry_run_as_json(video, tmp_path):

@@ -53,7 +53,9 @@ def test_signals_lie_beside_the_notes_of_every_region():
     unsure = found(doubtful=True)
     measured = replace(unsure, grounding=replace(unsure.grounding, signals=signals))
     metas = [region["meta"] for region in to_regions(measured, controls)]
-    assert metas == [{"text": [UNSURE], "signals": signals.as_dict()}] * 2
+    assert (
+        metas == [{"text": [UNSURE], "signals": signals.as_dict(), "scoring": "uncalibrated"}] * 2
+    )
     assert metas[0]["signals"]["action"] == 0.22
     controls = parse_labeling(VIDEO).targets[0].controls
     regions = to_video_regions(Track([measured], 0.0, 1.0, Shown(25.0, 2.0)), controls)

