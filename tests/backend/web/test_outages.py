@@ -22,6 +22,11 @@ MEGABYTE = 1024 * 1024
 ROOM = 12 * MEGABYTE
 
 
+@pytest.fixture(autouse=True)
+def _pages_show_what_came() -> None:
+    """In place of the other tests' fixture: how long pages wait is tried here."""
+
+
 def check_of(process: BackendProcess, name: str) -> dict[str, Any]:
     """One part's state, as monitors read it."""
     checks = requests.get(f"{process.url}/health?details", timeout=30).json()["checks"]

@@ -25,6 +25,11 @@ LONGEST_S = 20.0  # for any answer: the first that finds a frozen server has to 
 PAGES = ("/health", "/health?details", "/qa", "/jobs", "/qa/summary.json", "/metrics")
 
 
+@pytest.fixture(autouse=True)
+def _pages_show_what_came() -> None:
+    """In place of the other tests' fixture: how long pages wait is tried here."""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     if server_program("initdb") is None:

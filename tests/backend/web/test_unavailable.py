@@ -24,6 +24,11 @@ from videogem.errors import InputError
 SETUP = {"project": "1.5", "schema": CONFIG, "hostname": "http://localhost:8080"}
 
 
+@pytest.fixture(autouse=True)
+def _pages_show_what_came() -> None:
+    """In place of the other tests' fixture: how long pages wait is tried here."""
+
+
 class LockedClient:
     """A client of a backend whose database can be locked from outside."""
 
