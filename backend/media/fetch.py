@@ -157,14 +157,21 @@ class Fetcher:
         else:
             trusted = address.host.strip("[]") in self._hosts
             session = open_session(None) if trusted else open_session(self._networks, self._proxies)
-        left = max(0.1, deadline - time.monotonic())
+        began = time.monotonic()  # before the session's own clock, which may end the request
+        left = max(0.1, deadline - began)
         with session, session.limited(left):
-            yield from self._send(session, address, headers, left, own=own)
+            yield from self._send(session, address, headers, left, began + left, own=own)
 
     def _send(
-        self, session: Session, address: Address, headers: dict[str, str], left: float, *, own: bool
+        self,
+        session: Session,
+        address: Address,
+        headers: dict[str, str],
+        left: float,
+        deadline: float,
+        *,
+        own: bool,
     ) -> Iterator[requests.Response]:
-        deadline = time.monotonic() + left
         try:
             response = session.get(
                 address.url,
