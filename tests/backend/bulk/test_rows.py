@@ -25,7 +25,8 @@ def test_signals_travel_with_the_row(signals: Signals | None) -> None:
 
 
 def test_a_table_holds_the_same() -> None:
-    pa = pytest.importorskip("pyarrow")
+    import pyarrow as pa
+
     clip = Clip.from_image(np.zeros((8, 8, 3), np.uint8))
     grounding = replace(FakeGrounder().ground(clip, ["cut it"])[0], signals=SIGNALS)
     row = row_of(Read("a.png", Ask("1", "cut it"), clip), grounding)
