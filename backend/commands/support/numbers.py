@@ -25,9 +25,10 @@ def positive(value: float | None) -> float | None:
     Raises:
         typer.BadParameter: it is something else.
     """
-    if finite(value) is not None and value <= 0:  # type: ignore[operator]
-        raise typer.BadParameter(f"it must be above 0, got {value:g}.")
-    return value
+    number = finite(value)
+    if number is not None and number <= 0:
+        raise typer.BadParameter(f"it must be above 0, got {number:g}.")
+    return number
 
 
 def processes(value: int | None) -> int | None:
