@@ -1,11 +1,14 @@
 """JSON for the database, written and read so that other threads go on."""
 
+import codecs
 import json
 from collections.abc import Iterator
+from json import decoder, scanner
 from typing import Any
 
 AT_ONCE = 2000  # values written without a break
-LONG = 100_000  # characters; shorter texts are read within a millisecond
+LONG = 100_000  # characters; shorter texts are read within some milliseconds
+DECODED = 1024 * 1024  # bytes that become characters without a break
 SLICE = 200  # elements of a list that are looked at together
 
 
@@ -20,30 +23,45 @@ def json_text(value: Any) -> str:
     return "".join(_pieces(value))
 
 
-def json_value(text: str | bytes) -> Any:
-    """The value that a JSON text stands for.
+class GentleDecoder(json.JSONDecoder):
+    """Reads as json's own decoder does, with Python's interpreter between any two values.
 
-    ``json.loads`` holds all threads up until the whole is read; where it calls back, for every
-    object and number, others have their turn.
+    The faster one is C, which holds all threads up until it is done: 0.1 s for 8 MB. What the
+    standard library has for interpreters without that C does not, and takes 0.5 to 1.5 s.
+
+    >>> GentleDecoder().decode('{"id": [7, "a", null]}')
+    {'id': [7, 'a', None]}
+    """
+
+    def __init__(self, **hooks: Any) -> None:
+        super().__init__(**hooks)
+        self.parse_object = decoder.JSONObject  # type: ignore[attr-defined]  # not in its stubs
+        self.parse_array = decoder.JSONArray  # type: ignore[attr-defined]
+        self.scan_once = scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+
+def json_value(text: str | bytes) -> Any:
+    """The value that a JSON text stands for; other threads go on while a long one is read.
+
+    Raises:
+        ValueError: it is no JSON.
 
     >>> json_value('{"id": 7, "score": 0.5}')
     {'id': 7, 'score': 0.5}
     """
     if len(text) < LONG:
         return json.loads(text)
-    return json.loads(text, object_pairs_hook=_object, parse_int=_int, parse_float=_float)
+    return GentleDecoder().decode(text if isinstance(text, str) else json_characters(text))
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(pairs)
+def json_characters(data: bytes) -> str:
+    """The characters of a JSON text, in whichever of its encodings it is.
 
-
-def _int(text: str) -> int:
-    return int(text)
-
-
-def _float(text: str) -> float:
-    return float(text)
+    Raises:
+        UnicodeDecodeError: it is in none.
+    """
+    parts = (data[start : start + DECODED] for start in range(0, len(data), DECODED))
+    return "".join(codecs.iterdecode(parts, json.detect_encoding(data), "surrogatepass"))
 
 
 def _pieces(value: Any) -> Iterator[str]:

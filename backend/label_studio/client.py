@@ -15,10 +15,12 @@ import urllib3
 from pydantic import SecretStr
 
 from backend.address import Origin
+from backend.database.json_text import json_value
 from backend.database.keys import ProjectKey, server_name
 from backend.guard import LOCAL_NETWORKS, Session, open_session
 from backend.settings import MEGABYTE
 from videogem.errors import InputError
+from videogem.nesting import is_deep
 
 PAGE_SIZE = 100  # tasks; larger pages make Label Studio slow
 LOOK_UP_SIZE = 500  # tasks without their data: 0.2 s
@@ -172,7 +174,10 @@ class LabelStudio:
         if not body:
             return None
         try:
-            return json.loads(body)
+            found = json_value(body)
+            if is_deep(found):
+                raise ValueError("lists in lists without end")
+            return found
         except (ValueError, RecursionError):
             raise LabelStudioError(
                 f"Label Studio at {self.url} did not answer {path} with JSON; is the address right?"

@@ -1,12 +1,12 @@
 """Jobs come in: what a project asks for now, and the tasks it asks it for."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from backend.database.json_text import json_value
 from backend.database.keys import ProjectKey
 from backend.database.schema import job_projects, jobs
 from backend.prediction.job_leases import JobLeases
@@ -172,7 +172,7 @@ class JobIntake(JobLeases):
                 )  # fmt: skip
                 for row in connection.execute(query.with_for_update()):
                     if row.state == "ready" and (row.owner is None or row.lapsed):
-                        kept[row.task] = json.loads(row.prediction)
+                        kept[row.task] = json_value(row.prediction)
                     elif row.state in UNFINISHED:
                         pending.add(row.task)
                     elif row.state == "done" and 0 <= now - row.updated < saving:

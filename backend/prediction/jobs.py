@@ -24,6 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from backend.database.json_text import json_value
 from backend.database.keys import ProjectKey
 from backend.database.schema import jobs
 from backend.prediction.job_counts import JobCounts
@@ -113,8 +114,8 @@ class Jobs(JobIntake, JobCounts):
             for some in batches(ids):
                 query = sa.select(jobs).where(jobs.c.id.in_(some)).order_by(jobs.c.id)
                 for row in connection.execute(query):
-                    prediction = None if row.prediction is None else json.loads(row.prediction)
-                    task = json.loads(row.body)
+                    prediction = None if row.prediction is None else json_value(row.prediction)
+                    task = json_value(row.body)
                     found.append(
                         Job(row.id, key, task, row.version, config, row.attempts, prediction)
                     )

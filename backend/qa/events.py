@@ -133,12 +133,11 @@ def prediction_row(
     result = _regions(prediction.get("result"))
     model_version = str(prediction.get("model_version") or "")
     label_studio_id = _id(prediction.get("id"))
-    content = json.dumps([task_id, model_version, result], sort_keys=True, default=str)
     return {
         "key": (
             f"ls-{label_studio_id}"
             if label_studio_id is not None
-            else hashlib.sha256(content.encode()).hexdigest()
+            else _content_key([task_id, model_version, result])
         ),
         "label_studio_id": label_studio_id,
         "project_id": project_id,
@@ -148,6 +147,14 @@ def prediction_row(
         "result": result,
         "created_at": normalise(prediction.get("created_at")) or received_at,
     }
+
+
+def _content_key(content: list[Any]) -> str:
+    """A digest of what a prediction says; its JSON is made piece by piece, as others wait."""
+    digest = hashlib.sha256()
+    for piece in json.JSONEncoder(sort_keys=True, default=str).iterencode(content):
+        digest.update(piece.encode())
+    return digest.hexdigest()
 
 
 def project_row(project: Mapping[str, Any], received_at: str, rank: str = "0") -> Row:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from backend.database.json_text import json_text, json_value
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Spool:
         Raises:
             NotKeptError: the spool is full, or the disk cannot be written.
         """
-        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        line = json_text(entry).encode() + b"\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._locked("add.lock"):
@@ -174,7 +175,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     entries = []
     for line in path.read_bytes().splitlines():
         try:
-            entry = json.loads(line)
+            entry = json_value(line)
         except ValueError:
             entry = None
         if isinstance(entry, dict):

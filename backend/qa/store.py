@@ -1,7 +1,6 @@
 """The quality store: a durable inbox, the state it leads to, and the scores of that state."""
 
 import itertools
-import json
 import logging
 import threading
 import time
@@ -201,7 +200,7 @@ class Store:
                     self.spool.refuse(entry, f"{type(error).__name__}: {error}"[:500])
         for entry in entries:
             payload = entry.get("payload")
-            payload = json.loads(payload) if isinstance(payload, str) else payload
+            payload = json_value(payload) if isinstance(payload, str) else payload
             if isinstance(payload, dict):
                 self.when_late(payload, str(entry.get("server") or ""))
 

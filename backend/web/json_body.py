@@ -5,9 +5,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from backend.database.json_text import LONG, GentleDecoder, json_characters
 from videogem.errors import InputError
+from videogem.nesting import DEEPEST, is_deep
 
-MAX_DEPTH = 64  # of lists and objects in each other; Label Studio's own go 12 deep
+MAX_DEPTH = DEEPEST  # of lists and objects in each other
 MAX_CONTAINERS = 1_000_000  # lists and objects; an empty one takes 60 bytes
 MAX_VALUES = 8_000_000
 SLICE = 1024 * 1024
@@ -20,8 +22,7 @@ class BadJsonError(InputError):
 def read_json(data: bytes) -> Any:
     """The value that ``data`` stands for.
 
-    The parser holds all threads up while it works in C. Where it calls back for every number and
-    object, others have their turn: a large body costs time, and nobody else waits for it.
+    A large body costs time, and nobody else waits for it (see ``GentleDecoder``).
 
     Raises:
         BadJsonError: it is no JSON, or more of it than anybody means.
@@ -34,20 +35,18 @@ def read_json(data: bytes) -> Any:
     """
     _check_counts(data)
     try:
-        value = json.loads(
-            data,
-            object_pairs_hook=_object,
-            parse_float=_float,
-            parse_int=_int,
-            parse_constant=_constant,
-        )
+        if len(data) < LONG:
+            value = json.loads(data, **HOOKS)
+        else:
+            value = GentleDecoder(**HOOKS).decode(json_characters(data))
     except RecursionError:
         raise _too_deep() from None
     except BadJsonError:
         raise
     except ValueError as error:  # of the JSON or of its characters
         raise BadJsonError(f"The JSON cannot be read: {str(error)[:200]}.") from None
-    _check_depth(value)
+    if is_deep(value, MAX_DEPTH):
+        raise _too_deep()
     return value
 
 
@@ -63,21 +62,6 @@ def _check_counts(data: bytes) -> None:
                 f"The JSON has more than {MAX_CONTAINERS:,} lists and objects, or {MAX_VALUES:,} "
                 "values: send fewer tasks at a time."
             )
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, dict | list)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise _too_deep()
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -108,3 +92,11 @@ def _constant(text: str) -> float:
 
 def _too_deep() -> BadJsonError:
     return BadJsonError(f"The JSON is nested more than {MAX_DEPTH} lists and objects deep.")
+
+
+HOOKS: dict[str, Any] = {
+    "object_pairs_hook": _object,
+    "parse_float": _float,
+    "parse_int": _int,
+    "parse_constant": _constant,
+}

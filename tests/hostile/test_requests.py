@@ -1,6 +1,7 @@
 """Requests nobody should send: no answer of 500, no traceback, nothing that stops the rest."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.hostile.requests import Generator, Request
 from tests.hostile.world import World, hostile_world
 
+logger = logging.getLogger(__name__)
 SHORT = 1_200  # requests
 LONG = 25_000
 LIMIT_S = 2.0  # for one answer; only the long form looks at the clock
@@ -50,6 +52,10 @@ def test_many_hostile_requests(tmp_path: Path, seed: int) -> None:
         for number, request in enumerate(Generator(seed).requests(LONG // 2)):
             world.send(number, request, limit_s=LIMIT_S)
         check(world)
+        logger.info(
+            "%d requests: slowest %.2f s, %.2f s once more where above %g s; dearest %.2f s of CPU",
+            LONG // 2, world.slowest, world.slowest_again, LIMIT_S, world.dearest,
+        )  # fmt: skip
 
 
 JSON = st.recursive(

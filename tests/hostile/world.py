@@ -58,22 +58,25 @@ class World:
     log: LogWatch
     faults: list[Fault] = field(default_factory=list)
     slowest: float = 0.0  # seconds
+    dearest: float = 0.0  # seconds of CPU time, of the thread that serves a request
     slowest_again: float = 0.0  # seconds, of what took too long when it was asked again
     statuses: dict[int, int] = field(default_factory=dict)
 
     def send(self, number: int, request: Request, *, limit_s: float | None = None) -> Any:
         """Send one, and note what no request may bring about."""
         before = len(self.log.found)
-        start = time.monotonic()
+        start, begun = time.monotonic(), time.thread_time()
         answer = self._open(request)
-        taken = time.monotonic() - start
-        self.slowest = max(self.slowest, taken)
+        taken, cost = time.monotonic() - start, time.thread_time() - begun
+        self.slowest, self.dearest = max(self.slowest, taken), max(self.dearest, cost)
         status = answer.status_code
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if status >= 500 and status != DELIBERATE:
             self._note(number, request, f"answered {answer.status}")
         if b"Defect in the backend" in answer.get_data()[:100_000]:
             self._note(number, request, "a defect was told")
+        if limit_s is not None and cost > limit_s:
+            self._note(number, request, f"took {cost:.1f} s of CPU time")
         if limit_s is not None and taken > limit_s:
             start = time.monotonic()  # once more: others use this machine, too
             self._open(request)

@@ -10,6 +10,7 @@ import numpy as np
 
 from videogem.datasets.base import UNREADABLE, Annotation, Annotations, Finding, PixelBox
 from videogem.errors import InputError
+from videogem.nesting import DEEPEST, is_deep
 
 
 def find_file(root: Path, patterns: Sequence[str], what: str, given: Path | None = None) -> Path:
@@ -54,12 +55,22 @@ def load_json(path: Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        InputError: the file is no JSON; the message says when it looks like a pickle.
+        InputError: the file is no JSON, or nested so deep that nobody means it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        value, deep = None, True
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"'{path}' is no JSON ({error}); get the published file again.") from error
+    else:
+        deep = is_deep(value)
+    if deep:
+        raise InputError(
+            f"'{path}' has lists and objects nested more than {DEEPEST} deep, which no dataset "
+            "has; get the published file again."
+        )
+    return value
 
 
 def pixel_box(values: object) -> PixelBox:

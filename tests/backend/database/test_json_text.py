@@ -2,12 +2,15 @@
 
 import json
 import random
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from backend.database import json_text as module
-from backend.database.json_text import AT_ONCE, json_text
+from backend.database.json_text import AT_ONCE, LONG, json_text
+from backend.web.json_body import read_json
 
 
 def grown(rng: random.Random, depth: int) -> Any:
@@ -44,3 +47,50 @@ def test_no_piece_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     value = {"a": [[n, {"b": [n] * 50}] for n in range(5000)], "c": list(range(100_000))}
     assert json.loads(json_text(value)) == value
     assert max(sizes) <= AT_ONCE
+
+
+RUNS = {
+    "numbers": "12.5",
+    "whole numbers": "7",
+    "texts": '"ab"',
+    "nulls": "null",
+    "empty lists": "[]",
+    "empty objects": "{}",
+    "objects": '{"a":1}',
+}
+
+
+@pytest.mark.parametrize("value", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("read", [module.json_value, read_json])
+def test_others_have_their_turn_between_any_two_values(
+    read: Callable[[bytes], Any], value: str
+) -> None:
+    """The interpreter lets other threads go on only between its own steps, so it must make some."""
+    count = LONG // 4
+    text = f"[{','.join([value] * count)}]".encode() + b" " * LONG
+    steps: list[int] = []
+    sys.setprofile(lambda frame, event, argument: steps.append(1))
+    try:
+        found = read(text)
+    finally:
+        sys.setprofile(None)
+    assert len(found) == count
+    assert len(steps) > count
+
+
+def test_long_texts_are_read_as_the_standard_library_reads_them() -> None:
+    rng = random.Random(1)
+    for _ in range(300):
+        text = json.dumps(grown(rng, 4), ensure_ascii=rng.random() < 0.5)
+        at = rng.randrange(len(text) + 1)
+        broken = text[:at] + rng.choice(["", ",", "]", '"', "1", "\\", "nul", "\ud800"]) + text[at:]
+        for each in text, broken:
+            data = (each + " " * LONG).encode(rng.choice(["utf-8", "utf-16"]), "surrogatepass")
+            assert outcome(module.json_value, data) == outcome(json.loads, data)
+
+
+def outcome(read: Callable[[bytes], Any], data: bytes) -> str:
+    try:
+        return repr(read(data))
+    except ValueError as error:
+        return str(error)

@@ -70,6 +70,13 @@ def test_an_address_that_is_no_label_studio(server: Server) -> None:
         LabelStudio(server.url, None).call("GET", "/api/x")
 
 
+@pytest.mark.parametrize("levels", [65, 100_000])
+def test_an_answer_nested_without_end_is_no_answer(server: Server, levels: int) -> None:
+    server.routes["/api/x"] = lambda _: Answer(b"[" * levels + b"]" * levels)
+    with pytest.raises(LabelStudioError, match="did not answer"):
+        LabelStudio(server.url, None).call("GET", "/api/x")
+
+
 def test_an_address_where_nothing_answers() -> None:
     with pytest.raises(LabelStudioError, match="cannot be reached"):
         LabelStudio("http://127.0.0.1:9", None).call("GET", "/api/x")
