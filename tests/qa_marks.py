@@ -11,7 +11,6 @@ from backend.qa.marks import Place, Verdict, all_marks, put_mark
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
 from backend.qa.store import Store
-from backend.qa.upkeep import recompute
 from tests.qa_events import annotation, box, created, deleted
 
 SERVER = "http://studio.example"
@@ -45,7 +44,7 @@ def check_marks(store: Store) -> None:
     put_mark(store, place(1), Verdict.fine, by="Ana", reasons=["tiny"], note=" it is a seed ")
     put_mark(store, place(2), Verdict.fix, by="Ben", reasons=["tiny"])
     assert listed(store) == {3}
-    recompute(store)
+    store.recompute()
     assert listed(store) == {3}
 
     put_mark(store, place(2), Verdict.open, by="Ben")

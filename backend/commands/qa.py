@@ -152,10 +152,8 @@ def recompute(
     Events that could not be read are tried once more. The backend does the same by itself when a
     new version counts in another way.
     """
-    from backend.qa.upkeep import recompute as work_out
-
     with open_store(database) as store:
-        done = work_out(store)
+        done = store.recompute()
         counts = store.inbox_counts()
     typer.echo(
         f"{done.tasks} tasks with annotations scored anew: {done.after} rows of figures, "

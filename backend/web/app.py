@@ -100,7 +100,7 @@ def create_app(
         WebhookKeeper(basic_auth_header(settings), WebhookStates(store.engine)),
         replicas,
     )
-    store.when_late = functools.partial(heed_late, parts)
+    store.intake.when_late = functools.partial(heed_late, parts)
     guard_door(app, settings)
     require_basic_auth(app, settings)
     app.register_blueprint(routes)

@@ -202,8 +202,8 @@ def test_an_event_that_ends_the_process_is_set_aside_after_three_starts(tmp_path
 
     from backend.qa.events import read_event
 
-    monkeypatch.setattr("backend.qa.store.read_event", killing)
-    monkeypatch.setattr("backend.qa.store.Store._work", lambda _: None)
+    monkeypatch.setattr("backend.qa.intake.read_event", killing)
+    monkeypatch.setattr("backend.qa.intake.Intake._work", lambda _: None)
     first = Store(url)
     first.append_event({"action": "POISON"})
     first.append_event(created(annotation(1, [point(1, 1)])))
@@ -224,7 +224,7 @@ def test_an_event_that_ends_the_process_is_set_aside_after_three_starts(tmp_path
 def test_an_event_that_several_processes_begin_with_is_not_set_aside(tmp_path, monkeypatch):
     """They start together, as replicas do; none of them ended in it."""
     url = f"sqlite:///{tmp_path}/qa.db"
-    monkeypatch.setattr("backend.qa.store.Store._work", lambda _: None)
+    monkeypatch.setattr("backend.qa.intake.Intake._work", lambda _: None)
     first = Store(url)
     first.append_event(created(annotation(1, [point(1, 1)])))
     others = [Store(url) for _ in range(6)]

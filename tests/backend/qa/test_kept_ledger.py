@@ -9,7 +9,6 @@ from backend.qa import kept_ledger, ledger
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
 from backend.qa.store import Store
-from backend.qa.upkeep import recompute
 from tests.qa_events import annotation, box, created, deleted
 from tests.qa_world import team_events
 
@@ -81,7 +80,7 @@ def test_only_what_changed_since_is_read(url):
 
 def test_what_was_worked_out_anew_is_read_anew(url):
     store = Store(url)
-    recompute(store)
+    store.recompute()
     store.close()
     assert rows_read_for(url) == number_of_rows(url)
 
@@ -108,7 +107,7 @@ def test_few_rows_are_not_kept_and_many_are_once(url, monkeypatch):
         assert not store.ledger.keep(store.write)  # nobody looked
         store.ledger.look()
         assert not store.ledger.keep(store.write)  # they are those that are kept
-        recompute(store)
+        store.recompute()
         store.ledger.look()
         monkeypatch.setattr(ledger, "KEEP_AFTER", number_of_rows(url) + 1)
         assert not store.ledger.keep(store.write)
@@ -123,7 +122,7 @@ def test_few_rows_are_not_kept_and_many_are_once(url, monkeypatch):
 def test_newer_columns_of_another_process_stay(url):
     behind, ahead = Store(url), Store(url)
     try:
-        recompute(behind)
+        behind.recompute()
         behind.ledger.look()
         ahead.append_event(deleted(5, project=7), SERVER)
         ahead.process_pending()
@@ -140,7 +139,7 @@ def test_newer_columns_of_another_process_stay(url):
 def test_a_running_service_keeps_them_by_itself(url):
     store = Store(url)
     try:
-        recompute(store)
+        store.recompute()
         version = store.ledger.look().version
         store.append_event(deleted(5, project=7), SERVER)  # wakes the worker
         for _ in range(300):

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.json_text import LONG, GentleDecoder, json_value
-from backend.qa import state
-from backend.qa import store as store_module
+from backend.qa import intake, state
 from backend.qa.events import prediction_row
-from backend.qa.store import BATCH_CHARS, Store
+from backend.qa.intake import BATCH_CHARS
+from backend.qa.store import Store
 from tests.backend.prediction.test_batch import wait_for
 from tests.qa_events import annotation, box, created
 
@@ -39,14 +39,14 @@ def test_webhooks_are_stored_while_a_large_one_is_read(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, go_on = threading.Event(), threading.Event()
-    read_event = store_module.read_event
+    read_event = intake.read_event
 
     def slow(payload: Any, received_at: str) -> Any:
         reading.set()
         go_on.wait(60)
         return read_event(payload, received_at)
 
-    monkeypatch.setattr(store_module, "read_event", slow)
+    monkeypatch.setattr(intake, "read_event", slow)
     store.append_event(large(1, 2 * BATCH_CHARS))
     assert reading.wait(60)
     assert all(store.append_event(created(annotation(number, []))) for number in (2, 3))
@@ -60,20 +60,20 @@ def test_webhooks_are_stored_while_a_large_one_is_read(
 def test_no_two_large_ones_are_in_memory_at_a_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_careful", 0)
+    monkeypatch.setattr(store.intake, "_careful", 0)
     fetched: list[int] = []
-    real = store_module.json_value
-    monkeypatch.setattr(store_module, "json_value", lambda text: fetched.append(1) or real(text))
+    real = intake.json_value
+    monkeypatch.setattr(intake, "json_value", lambda text: fetched.append(1) or real(text))
     together: list[int] = []
-    write = store.write
+    write = intake.writing
 
-    def counted() -> Any:
+    def counted(engine: sa.Engine) -> Any:
         together.append(len(fetched))
         fetched.clear()
-        return write()
+        return write(engine)
 
-    monkeypatch.setattr(store, "write", counted)
-    with store._process_lock:  # the worker waits
+    monkeypatch.setattr(intake, "writing", counted)
+    with store.intake._process_lock:  # the worker waits
         for number in range(1, 5):
             store.append_event(large(number, 2 * BATCH_CHARS))
         for number in range(5, 9):

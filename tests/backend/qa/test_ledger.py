@@ -16,7 +16,6 @@ from backend.qa.queries import num_predictions, summary
 from backend.qa.report import Selection, build_report, figures
 from backend.qa.selection import Filters
 from backend.qa.store import Store
-from backend.qa.upkeep import recompute
 from tests.qa_by_rows import report_by_rows
 from tests.qa_events import annotation, box, created, deleted, point, prediction
 from tests.qa_world import team_events
@@ -87,7 +86,7 @@ def play(store, project, steps):
         if what == "look":
             summary(store, ProjectKey("", project))
         elif what == "recompute":
-            recompute(store)
+            store.recompute()
         elif what == "delete":
             task, who = rest
             store.append_event(deleted(base + 10 * task + who, project=project))

@@ -222,14 +222,12 @@ def test_a_late_event_is_told_before_it_leaves_the_spool(store: Store, tmp_path:
             raise sa.exc.OperationalError("", {}, Exception("locked"))
         told.append((payload["action"], server))
 
-    store.when_late = late
-    store.closed.set()  # the worker would drain, too
-    store._wake.set()
-    store._worker.join()
+    store.intake.when_late = late
+    store.intake.close()  # the worker would drain, too
     with locked_by_another(tmp_path / "qa.db"):
         store.append_event(event(1), "http://one")
     with pytest.raises(sa.exc.OperationalError):
-        store.drain()
+        store.intake.drain()
     failing.clear()
     store.process_pending()
     assert told == [("ANNOTATION_CREATED", "http://one")]

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
+from backend.qa.intake import Intake
 from backend.qa.queries import num_predictions, summary
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
@@ -188,7 +189,7 @@ def test_an_event_without_payload_or_sense_harms_nothing(store):
 
 
 def test_an_event_that_cannot_be_applied_is_kept_and_named(store, monkeypatch):
-    monkeypatch.setattr("backend.qa.store.read_event", lambda *_: 1 / 0)
+    monkeypatch.setattr("backend.qa.intake.read_event", lambda *_: 1 / 0)
     store.append_event({"action": "X"})
     store.process_pending()
     assert store.inbox_counts() == {"events": 1, "waiting": 0, "failed": 1}
@@ -235,7 +236,7 @@ def cost_of(store, work):
 
 
 def test_what_an_event_costs_does_not_grow_with_the_store(tmp_path, monkeypatch):
-    monkeypatch.setattr(Store, "_work", lambda self: None)  # nothing happens but what is asked for
+    monkeypatch.setattr(Intake, "_work", lambda self: None)  # nothing happens but what is asked for
     store = Store(f"sqlite:///{tmp_path}/qa.db")
 
     def event(id):
@@ -264,15 +265,16 @@ def test_what_an_event_costs_does_not_grow_with_the_store(tmp_path, monkeypatch)
 def test_nothing_is_loaded_while_others_wait_for_the_database(tmp_path):
     script = """
 import sys
-import backend.qa.store as module
+from backend.qa import intake
+from backend.qa.store import Store
 from tests.qa_events import annotation, box, created
-rescore = module.Store.rescore
-def watched(self, *given):
+rescore = intake.rescore
+def watched(*given):
     before = "spacy" in sys.modules
-    rescore(self, *given)
+    rescore(*given)
     assert before, "loaded inside the transaction"
-module.Store.rescore = watched
-store = module.Store(sys.argv[1])
+intake.rescore = watched
+store = Store(sys.argv[1])
 event = created(annotation(1, [box(1, 1, 2, 2)]))
 event["task"]["data"] = {"narration": "cut the onion"}
 store.append_event(event)
