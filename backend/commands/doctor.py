@@ -10,7 +10,7 @@ from backend.running_demo import DEFAULT_STATE, running_demo_in, token_in
 
 if TYPE_CHECKING:
     from backend.settings import Settings
-    from backend.web.states import Check
+    from backend.web.checks import Check
 
 MARKS = {"ok": "ok     ", "warning": "warning", "failure": "FAILURE"}
 
@@ -36,8 +36,8 @@ def doctor(
     from backend.media.media import Media
     from backend.settings import load_settings
     from backend.web.app import configured_model
+    from backend.web.checks import Check
     from backend.web.doctor import diagnose
-    from backend.web.states import Check
 
     settings, demo = _of_running_demo(load_settings())
     connections = Connections(settings)
@@ -68,7 +68,7 @@ def _of_running_demo(settings: "Settings") -> "tuple[Settings, list[Check]]":
     """The settings of a demo that runs here, where none name a Label Studio, and a line."""
     from pydantic import SecretStr
 
-    from backend.web.states import Check
+    from backend.web.checks import Check
 
     demo = running_demo_in(DEFAULT_STATE) if settings.label_studio_url is None else None
     token = token_in(DEFAULT_STATE) if demo else None

@@ -24,7 +24,7 @@ from backend.prediction.task_fields import Task
 from backend.qa.spool import Spool
 from backend.settings import Settings
 from backend.web.auth import basic_auth_header
-from backend.web.states import Check, data_folder, database_at, projects_in_step, spooled
+from backend.web.checks import Check, data_folder, database_at, projects_in_step, spooled
 from videogem.errors import InputError
 from videogem.media.video import probe
 

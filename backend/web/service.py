@@ -52,7 +52,15 @@ class Service:
     @functools.cached_property
     def states(self) -> States:
         """How the parts do, as a thread of its own last found them."""
-        return States(self)
+        return States(
+            self.settings,
+            self.models,
+            self.store,
+            self.connections,
+            self.jobs,
+            self.webhooks,
+            self.replicas,
+        )
 
     def close(self) -> None:
         """End the work in the background, give back its jobs, and let go of the database."""

@@ -15,8 +15,8 @@ from backend.qa.queries import num_predictions
 from backend.qa.report import listed_projects
 from backend.qa.table import NONE
 from backend.qa.tally import shares_of_points
+from backend.web.checks import label_studio
 from backend.web.service import Service
-from backend.web.states import label_studio
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,11 @@
 """What tests of the service leave behind is closed: its threads would go on in tests of others."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from backend.web.states import States
+from backend.web.service import Service
 
 
 @pytest.fixture(autouse=True)
@@ -14,18 +15,18 @@ def _services_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     A forgotten one keeps about ten threads, which look at a database whose folder is gone, log what
     they find on stderr, and take time from tests of commands that read stderr line by line.
     """
-    started: list[States] = []
-    start = States.start
+    started: list[Service] = []
+    make = Service.__init__
 
-    def noted(self: States) -> None:
+    def noted(self: Service, *parts: Any) -> None:
+        make(self, *parts)
         started.append(self)
-        start(self)
 
-    monkeypatch.setattr(States, "start", noted)
+    monkeypatch.setattr(Service, "__init__", noted)
     yield
-    for states in started:
-        if not states._end.is_set():
-            states._service.close()
+    for service in started:
+        if not service.states._end.is_set():
+            service.close()
 
 
 @pytest.fixture(autouse=True)

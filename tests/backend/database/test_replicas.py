@@ -11,7 +11,7 @@ from backend.database.engine import migrate, open_engine
 from backend.database.keys import ProjectKey
 from backend.database.replicas import GONE_S, Replicas
 from backend.database.webhook_states import WebhookStates
-from backend.web.states import sharing
+from backend.web.checks import sharing
 from tests.backend.qa.test_spool import locked_by_another
 
 KEY = ProjectKey("http://localhost:8080", 1)

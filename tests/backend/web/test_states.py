@@ -18,7 +18,7 @@ from backend.label_studio import client
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.prediction.model import BackgroundModel
 from backend.settings import Settings
-from backend.web import states
+from backend.web import checks, states
 from backend.web.app import create_app
 from backend.web.service import Service
 from tests.backend.prediction.test_batch import CONFIG, TOKEN, make_tasks, wait_for
@@ -121,7 +121,7 @@ def test_nobody_waits_for_a_look_that_hangs(app: Any, monkeypatch: pytest.Monkey
 def test_the_thread_looks_by_itself_and_outlives_a_stumble(
     app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = states.States(parts(app))
+    own = parts(app).states
     monkeypatch.setattr(states, "LOOK_S", 0.01)
     calls = []
 
@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_written(
 
 
 def test_little_disk_space_is_told(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "LOW_DISK", 2**62)
+    monkeypatch.setattr(checks, "LOW_DISK", 2**62)
     assert details(app)["data folder"]["level"] == "warning"
 
 
@@ -170,11 +170,11 @@ def test_label_studio_as_it_was_last_seen(answer: Answer | None, level: str, wor
         server.fallback = lambda request: answer or Answer({})
         url = server.url if answer else "http://127.0.0.1:9"
         label_studio = LabelStudio(url, SecretStr("t" * 40))
-        assert states.label_studio("x", label_studio).found == "not called yet"
+        assert checks.label_studio("x", label_studio).found == "not called yet"
         with suppress(LabelStudioError):
             label_studio.call("GET", "/api/x")
         label_studio.seen = replace(label_studio.seen, took=0.1)  # whatever this machine does
-        check = states.label_studio("x", label_studio)
+        check = checks.label_studio("x", label_studio)
     assert (check.level, words in check.found) == (level, True)
     if answer is None:
         assert ". (" not in check.found
@@ -184,7 +184,7 @@ def test_label_studio_as_it_was_last_seen(answer: Answer | None, level: str, wor
 def test_a_slow_label_studio_is_told() -> None:
     label_studio = LabelStudio("http://127.0.0.1:9", None)
     label_studio.seen = client.Seen(time.time(), 7.5)
-    check = states.label_studio("x", label_studio)
+    check = checks.label_studio("x", label_studio)
     assert (check.level, "7.5 s" in check.found) == ("warning", True)
 
 
