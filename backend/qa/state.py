@@ -109,6 +109,17 @@ def load_task(
     return task, annotations, predictions
 
 
+def with_scores(connection: sa.Connection, server: str, task_ids: Sequence[int]) -> set[int]:
+    """Those of some tasks that have annotations, or scores of annotations that they had."""
+    found: set[int] = set()
+    for start in range(0, len(task_ids), AT_ONCE):
+        some = task_ids[start : start + AT_ONCE]
+        for table in schema.annotations, schema.scores:
+            where = table.c.server == server, table.c.task_id.in_(some)
+            found |= set(connection.execute(sa.select(table.c.task_id).where(*where)).scalars())
+    return found
+
+
 def gone_projects(connection: sa.Connection, server: str) -> set[int]:
     """Projects of a server that were deleted there."""
     table = schema.projects

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend.database.engine import patience, short
 from backend.database.keys import ProjectKey
+from backend.garbage import large_in_hand
 from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, other_event, suggest
 from backend.prediction.model import ModelNotReadyError
@@ -158,7 +159,11 @@ def predict() -> Response:
 @routes.post("/webhook")
 def webhook() -> tuple[Response, int]:
     """Keep the event and answer: Label Studio waits 1 second, in its user's own request."""
-    body = _json_body()
+    with large_in_hand() if (request.content_length or 0) > LARGE else nullcontext():
+        return _keep_event(_json_body())
+
+
+def _keep_event(body: dict[str, Any]) -> tuple[Response, int]:
     if not isinstance(body.get("action"), str):
         raise BadRequestError("A webhook body is a JSON object with an 'action'.")
     service = current_service()
@@ -277,7 +282,11 @@ def _json_body() -> dict[str, Any]:
         )
     data = request.get_data(cache=False)
     # Several large ones at a time are read no sooner, and hold up everybody else.
-    with LARGE_TURNS[request.path] if len(data) > LARGE else nullcontext():
+    large = len(data) > LARGE
+    with (
+        LARGE_TURNS[request.path] if large else nullcontext(),
+        large_in_hand() if large else nullcontext(),
+    ):
         body = read_json(data)
         if _has_escaped(data):
             body = clean(body)  # what no database and no encoding takes
