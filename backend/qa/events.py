@@ -7,7 +7,7 @@ when the payload is switched off.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +26,20 @@ DELETES_TASKS = ("TASKS_DELETED", "TASK_DELETED")
 
 @dataclass
 class Changes:
-    """Rows to merge into the state, and ids that are gone."""
+    """Rows to merge into the state, and ids that are gone; in the order of merging."""
 
     projects: list[Row] = field(default_factory=list)
     tasks: list[Row] = field(default_factory=list)
-    annotations: list[Row] = field(default_factory=list)
     predictions: list[Row] = field(default_factory=list)
+    annotations: list[Row] = field(default_factory=list)
     deleted_annotations: list[int] = field(default_factory=list)
     deleted_tasks: list[int] = field(default_factory=list)
+
+    def parts(self, size: int) -> Iterator["Changes"]:
+        """The same, in the order in which they are merged, so many rows at a time."""
+        for name, rows in vars(self).items():
+            for start in range(0, len(rows), size):
+                yield Changes(**{name: rows[start : start + size]})
 
 
 def read_event(payload: object, received_at: str) -> Changes:
@@ -180,7 +186,8 @@ def clean(value: Any, depth: int = 0) -> Any:
     """The payload as every database and every reader of JSON can take it.
 
     NaN, infinities and whole numbers beyond 64 bits become null, NUL characters go, halves of
-    surrogate pairs become question marks, and what is nested too deep becomes null.
+    surrogate pairs become question marks, and what is nested too deep becomes null. What has none
+    of that is not copied.
     """
     if isinstance(value, str):
         return _clean_text(value)
@@ -191,16 +198,24 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict | list) and depth >= DEEPEST:
         return None
     if isinstance(value, dict):
-        return {_clean_text(str(k)): clean(v, depth + 1) for k, v in value.items()}
+        found = {_clean_text(str(k)): clean(v, depth + 1) for k, v in value.items()}
+        same = _is_same(found, value) and _is_same(found.values(), value.values())
+        return value if same else found
     if isinstance(value, list):
-        return [clean(entry, depth + 1) for entry in value]
+        entries = [clean(entry, depth + 1) for entry in value]
+        return value if _is_same(entries, value) else entries
     return value
+
+
+def _is_same(some: Collection[Any], others: Collection[Any]) -> bool:
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
 
 
 def _clean_text(text: str) -> str:
     if text.isascii():
         return text.replace("\0", "")
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    cleaned = text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    return text if cleaned == text else cleaned
 
 
 def _regions(result: object) -> list[Row]:

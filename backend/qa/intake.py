@@ -20,6 +20,7 @@ from backend.database.engine import (
 from backend.database.json_text import json_value
 from backend.database.transactions import appending, reading, writing
 from backend.database.turns import alone
+from backend.garbage import large_in_hand, take_apart
 from backend.qa import state
 from backend.qa.events import Changes, clean, read_event
 from backend.qa.ledger import Ledger
@@ -32,6 +33,7 @@ from backend.qa.words import load_words
 logger = logging.getLogger(__name__)
 BATCH = 20  # events in one transaction at most
 BATCH_CHARS = 200_000  # of their payloads, where it is more than one event
+PART = 100  # rows of a large event in one transaction
 BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
 STARTS = 3  # of the process, that one event may have been in when it ended
 WORKER_S = 5.0  # seconds the worker waits for others; requests wait behind it meanwhile
@@ -199,11 +201,7 @@ class Intake:
         return 1 if self._set_aside(first) else self._take_events(1)
 
     def _take_events(self, limit: int) -> int | None:
-        """Turn the oldest events that wait into state; how many, None where none waits.
-
-        A large one is read before anything is locked: that takes seconds, and webhooks that come
-        meanwhile want to be stored.
-        """
+        """Turn the oldest events that wait into state; how many, None where none waits."""
         inbox = schema.inbox
         length = sa.func.length(inbox.c.payload).label("size")
         with reading(self._engine) as connection:
@@ -214,7 +212,38 @@ class Intake:
             events = connection.execute(sa.select(inbox).where(some).order_by(inbox.c.id)).all()
         if not events:
             return None
-        read = [(event, *_read(event)) for event in events if total[0] > BATCH_CHARS]
+        if total[0] > BATCH_CHARS:
+            with large_in_hand():
+                return self._take_large(events[0])
+        return self._take_small(events, some)
+
+    def _take_large(self, event: Any) -> int:
+        """Turn one event into state, some rows at a time: webhooks that come meanwhile want to be
+        stored. Cut off, it is taken once more, which changes nothing.
+        """
+        inbox, its = schema.inbox, schema.inbox.c.id == event.id
+        waiting = sa.select(inbox.c.server).where(its, inbox.c.processed_at.is_(None))
+        payload, changes, error, _ = _read(event)
+        try:
+            for part in changes.parts(PART):
+                with writing(self._engine) as connection:
+                    server = connection.execute(waiting).scalar()
+                    if server is None:  # another process was sooner
+                        return 0
+                    touched = state.merge(connection, server, part, event.received_at)
+                    rescore(connection, server, touched)
+        except Exception as failure:  # one bad event must not hold up the rest for ever
+            if is_outage(failure):
+                raise
+            error = _unreadable(event.id, failure)
+        with writing(self._engine) as connection:
+            connection.execute(inbox.update().where(its).values(processed_at=now(), error=error))
+        take_apart([payload, *vars(changes).values()])
+        return 1
+
+    def _take_small(self, events: Sequence[Any], some: sa.ColumnElement[bool]) -> int:
+        """Turn events into state in one transaction, or as many as its time allows; how many."""
+        inbox = schema.inbox
         done, wanted, end = 0, False, time.monotonic() + BATCH_S
         with writing(self._engine) as connection:
             # Meanwhile others may have taken some, or given them to the server that they are of.
@@ -222,11 +251,12 @@ class Intake:
                 some, inbox.c.processed_at.is_(None)
             )
             servers = {row.id: row.server for row in connection.execute(waiting)}
-            for event, changes, error, asks in read or ((event, *_read(event)) for event in events):
+            for event in events:
                 if done and time.monotonic() > end:
                     break
                 if event.id not in servers:
                     continue
+                _, changes, error, asks = _read(event)
                 done += 1
                 wanted |= asks
                 try:
@@ -271,14 +301,17 @@ def _pending(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     return sa.select(*columns).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id)
 
 
-def _read(event: Any) -> tuple[Changes, str | None, bool]:
-    """What an event brings, why it cannot be read, and whether it says nothing but its action."""
+def _read(event: Any) -> tuple[Any, Changes, str | None, bool]:
+    """An event's payload, what that brings, why it cannot be read, and whether it says nothing
+    but its action.
+    """
     try:
         payload = clean(json_value(event.payload))
         changes = read_event(payload, event.received_at)
     except Exception as failure:  # one bad event must not hold up the rest for ever
-        return Changes(), _unreadable(event.id, failure), False
-    return changes, None, isinstance(payload, dict) and payload.keys() == {"action"}
+        return None, Changes(), _unreadable(event.id, failure), False
+    asks = isinstance(payload, dict) and payload.keys() == {"action"}
+    return payload, changes, None, asks
 
 
 def _unreadable(event: int, failure: Exception) -> str:

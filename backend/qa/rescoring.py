@@ -47,6 +47,7 @@ def rescore(connection: sa.Connection, server: str, task_ids: Iterable[int]) -> 
     task_ids, scores = sorted(task_ids), schema.scores
     note_changed(connection, server, task_ids)
     deleted = state.gone_projects(connection, server)
+    task_ids = sorted(state.with_scores(connection, server, task_ids))
     # First all of them: an annotation may have moved from one task to another.
     for task_id in task_ids:
         where = scores.c.server == server, scores.c.task_id == task_id

@@ -177,8 +177,10 @@ def _get(connection: sa.Connection, table: sa.Table, server: str, row_id: int) -
 
 
 def _update(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
-    where = [column == row[column.name] for column in table.primary_key]
-    connection.execute(table.update().where(*where).values(**row))
+    # As parameters and not as parts of the statement, which lives on until garbage is looked for.
+    where = [column == sa.bindparam(f"of_{column.name}") for column in table.primary_key]
+    own = {f"of_{column.name}": row[column.name] for column in table.primary_key}
+    connection.execute(table.update().where(*where), {**row, **own})
 
 
 def _put_project(connection: sa.Connection, row: Row) -> set[int]:
@@ -213,7 +215,7 @@ def _alive(
 def _put_if_newer(connection: sa.Connection, table: sa.Table, row: Row) -> bool:
     existing = _get(connection, table, row["server"], row["id"])
     if existing is None:
-        connection.execute(table.insert().values(**row))
+        connection.execute(table.insert(), row)
         return True
     revived = existing.get("deleted_at") != row.get("deleted_at")
     older, newer = (row, existing) if row["version"] < existing["version"] else (existing, row)

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend.database.engine import patience, short
 from backend.database.keys import ProjectKey
-from backend.garbage import large_in_hand
+from backend.garbage import large_in_hand, take_apart
 from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, other_event, suggest
 from backend.prediction.model import ModelNotReadyError
@@ -159,8 +159,14 @@ def predict() -> Response:
 @routes.post("/webhook")
 def webhook() -> tuple[Response, int]:
     """Keep the event and answer: Label Studio waits 1 second, in its user's own request."""
-    with large_in_hand() if (request.content_length or 0) > LARGE else nullcontext():
+    if (request.content_length or 0) <= LARGE:
         return _keep_event(_json_body())
+    with large_in_hand():
+        body = _json_body()
+        try:
+            return _keep_event(body)
+        finally:
+            take_apart(body)
 
 
 def _keep_event(body: dict[str, Any]) -> tuple[Response, int]:
