@@ -7,6 +7,7 @@ import pytest
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.database.servers import ProjectServers
+from backend.qa import intake
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
 from backend.qa.selection import Filters
@@ -70,15 +71,15 @@ def test_rows_move_with_a_project_that_a_configured_server_claims(store):
 
 def test_an_event_that_is_read_while_its_server_becomes_known_is_of_that_server(store, monkeypatch):
     """Events are read before the database is locked; what waits may be given away in between."""
-    write, adopted = store.write, []
+    write, adopted = intake.writing, []
 
-    def write_later():
+    def write_later(engine):
         if not adopted and store.inbox_counts()["waiting"]:
             adopted.append(ONE.server)
             store.adopt(ONE.server)
-        return write()
+        return write(engine)
 
-    monkeypatch.setattr(store, "write", write_later)
+    monkeypatch.setattr(intake, "writing", write_later)
     made = annotation(5, [box(20, 20, 20, 20)], task=5, parent_prediction=70, prediction=GUESS)
     store.append_event(created(made))
     store.process_pending()
