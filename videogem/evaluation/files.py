@@ -130,7 +130,7 @@ def read_predictions(path: Path, items: Sequence[Item]) -> dict[str, Prediction]
             row = json.loads(line)
             id_ = str(row["id"])
             prediction = None if id_ not in sizes else _prediction(row, sizes[id_])
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"'{path}' line {number} is no prediction ({error!r}); expected "
                 f'{{"id", "point": [x, y] or null, "box": [x1, y1, x2, y2] or null}} in pixels, or '

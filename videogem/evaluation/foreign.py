@@ -5,14 +5,18 @@ A line of a predictions file may hold, instead of ``point`` and ``box``:
 * ``boxes`` and ``scores``, as detectors give them: the box of the highest score counts;
 * ``points``, as MolmoPoint's ``extract_image_points`` gives them, ``[[object, image, x, y], ...]``:
   the first counts;
-* ``answer``, the text of a model that was asked for a point or a box: Qwen-VL's ``bbox_2d`` and
-  ``point_2d``, its ``<|box_start|>(x1,y1),(x2,y2)``, Molmo's ``<point x="1" y="2">``: the first.
+* ``answer``, the text of a model that was asked for a point or a box, or the JSON it was parsed to:
+  Qwen-VL's ``bbox_2d`` and ``point_2d``, its ``<|box_start|>(x1,y1),(x2,y2)`` or ``<box>``, Molmo's
+  ``<point x="1" y="2">``: the first. Spaces, kinds of quotes and the order of attributes do not
+  matter. A text that names numbers in another way is refused, one that names none is a miss.
 
 ``unit`` says what the numbers count: ``pixels`` of the frame (unless said otherwise), ``fraction``,
 ``percent`` or ``thousandths`` of its sides. An ``answer`` must say, as models of one family differ.
 ``form`` is ``xyxy`` (unless said otherwise) or ``cxcywh``, centre and size, for boxes.
 """
 
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,16 +24,22 @@ from typing import Any
 from videogem.structures import Box, Point
 
 UNITS = {"fraction": 1.0, "percent": 100.0, "thousandths": 1000.0}
-_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
-_ANSWERS = {  # how many numbers come after each sign
-    4: re.compile(
-        rf'"bbox(?:_2d)?"\s*:\s*\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]'
-        rf"|<\|box_start\|>\({_NUMBER},{_NUMBER}\),\({_NUMBER},{_NUMBER}\)"
-    ),
-    2: re.compile(
-        rf'"point(?:_2d)?"\s*:\s*\[{_NUMBER},{_NUMBER}\]|<points?\s+x1?="{_NUMBER}"\s+y1?="{_NUMBER}"'
-    ),
-}
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_ONE = rf"[\s\"']*({_NUMBER})[\s\"']*"
+_PAIR = rf"\({_ONE},{_ONE}\)"
+_BOX = re.compile(
+    rf"\bbbox(?:_2d)?[\"']?\s*:\s*\[{_ONE},{_ONE},{_ONE},{_ONE}\]"
+    rf"|<(?:\|box_start\||box)>\s*{_PAIR}\s*,\s*{_PAIR}",
+    re.IGNORECASE,
+)
+_POINT = re.compile(
+    rf"\bpoint(?:_2d)?[\"']?\s*:\s*\[{_ONE},{_ONE}\]|(<points?\s[^>]*>)", re.IGNORECASE
+)
+_SIDE = {side: re.compile(rf"\s{side}1?\s*=\s*[\"']?{_ONE}", re.IGNORECASE) for side in "xy"}
+_UNREAD = re.compile(
+    rf"{_NUMBER}[\"']?[\s,;]+[\"']?(?:[a-z]\w?[\"']?\s*[=:][\s\"']*)?{_NUMBER}", re.IGNORECASE
+)
+"""Two numbers side by side, or as ``x=1, y=2``: somebody points, but how is not known."""
 
 
 def point_and_box(
@@ -48,17 +58,17 @@ def point_and_box(
     if "answer" in row:
         if "unit" not in row:
             raise ValueError(f"an 'answer' needs a 'unit': pixels, {', '.join(UNITS)}")
-        point, box = _read_answer(str(row["answer"]))
+        point, box = _read_answer(row["answer"])
     width, height = _sides(row.get("unit", "pixels"), size_wh)
     if box is not None:
-        x1, y1, x2, y2 = map(float, box)
+        x1, y1, x2, y2 = _finite(box)
         if row.get("form", "xyxy") not in ("xyxy", "cxcywh"):
             raise ValueError(f"'form' must be xyxy or cxcywh, got {row['form']!r}")
         if row.get("form") == "cxcywh":
             x1, y1, x2, y2 = x1 - x2 / 2, y1 - y2 / 2, x1 + x2 / 2, y1 + y2 / 2
         box = x1 / width, y1 / height, x2 / width, y2 / height
     if point is not None:
-        x, y = map(float, point)
+        x, y = _finite(point)
         point = x / width, y / height
     return point, box
 
@@ -79,21 +89,41 @@ def _first_point(points: Sequence[Any]) -> Sequence[float | int] | None:
 
 
 def _best_box(
-    boxes: Sequence[Any], scores: Sequence[float | int] | None
+    boxes: Sequence[Any] | None, scores: Sequence[float | int] | None
 ) -> Sequence[float | int] | None:
-    if scores is None and len(boxes) > 1:
-        raise ValueError("several 'boxes' need 'scores' to choose by")
     if not boxes:
         return None
-    best = max(range(len(boxes)), key=lambda index: scores[index] if scores else 0.0)
-    box: Sequence[float | int] = boxes[best]
+    if scores is None and len(boxes) > 1:
+        raise ValueError("several 'boxes' need 'scores' to choose by")
+    if scores is not None and len(scores) != len(boxes):
+        raise ValueError(f"{len(boxes)} 'boxes' have {len(scores)} 'scores'")
+    known = _finite(scores or [0.0])
+    box: Sequence[float | int] = boxes[known.index(max(known))]
     return box
 
 
-def _read_answer(text: str) -> tuple[Sequence[float | int] | None, Sequence[float | int] | None]:
-    """The first point or box that a model's text names."""
-    found: dict[int, list[float | int]] = {}
-    for count, pattern in _ANSWERS.items():
-        if match := pattern.search(text):
-            found[count] = [float(number) for number in match.groups() if number is not None]
-    return found.get(2), found.get(4)
+def _finite(values: Sequence[float | int]) -> list[float]:
+    found = [float(value) for value in values]
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"numbers must be finite, got {values}")
+    return found
+
+
+def _read_answer(answer: Any) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """The first point and the first box that a model's text names."""
+    if answer is None:
+        return None, None
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    box = _BOX.search(text)
+    point = _POINT.search(text)
+    if point is not None and point[3] is not None:
+        sides = [_SIDE[side].search(point[3]) for side in "xy"]
+        found = [float(side[1]) for side in sides if side is not None]
+    else:
+        found = [] if point is None else [float(point[1]), float(point[2])]
+    if box is None and len(found) < 2 and _UNREAD.search(text):
+        raise ValueError(f"this answer names numbers in no form that is known: {text[:80]!r}")
+    return (
+        found if len(found) == 2 else None,
+        None if box is None else [float(number) for number in box.groups() if number is not None],
+    )

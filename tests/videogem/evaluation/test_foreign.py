@@ -54,6 +54,50 @@ def test_forms_of_other_systems(row, point, box):
 
 
 @pytest.mark.parametrize(
+    ("answer", "point", "box"),
+    [
+        ('{"bbox_2d": [6.4e1, +36, 128., 72]}', None, (0.1, 0.1, 0.2, 0.2)),
+        ("{'bbox_2d': [64, 36, 128, 72]}", None, (0.1, 0.1, 0.2, 0.2)),
+        ('{"BBox": ["64", "36",\n"128", "72"]}', None, (0.1, 0.1, 0.2, 0.2)),
+        ([{"label": "knife", "bbox_2d": [64, 36, 128, 72]}], None, (0.1, 0.1, 0.2, 0.2)),
+        ("<|box_start|>(64, 36), (128, 72)<|box_end|>", None, (0.1, 0.1, 0.2, 0.2)),
+        ("<ref>knife</ref><box>(64,36),(128,72)</box>", None, (0.1, 0.1, 0.2, 0.2)),  # Qwen-VL
+        ("<point alt='knife' y='36' x='64'/>", (0.1, 0.1), None),
+        ('<points alt="knives" x1="64" y1="36" x2="9" y2="9">knives</points>', (0.1, 0.1), None),
+        ("I see 2 knives and 3 boards, and neither is held.", None, None),
+        (None, None, None),
+    ],
+)
+def test_answers_may_be_spelled_in_other_ways(answer, point, box):
+    found_point, found_box = point_and_box({"answer": answer, "unit": "pixels"}, SIZE)
+    assert found_point == (None if point is None else pytest.approx(point))
+    assert found_box == (None if box is None else pytest.approx(box))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"answer": "(64, 36)", "unit": "pixels"},
+        {"answer": "[64, 36, 128, 72]", "unit": "pixels"},
+        {"answer": '{"x": 64, "y": 36}', "unit": "pixels"},
+        {"answer": '<points coords="1 1 64 36"/>', "unit": "pixels"},
+        {"answer": '<point p="64, 36">', "unit": "pixels"},
+        {"boxes": [[0, 0, 1, 1], [0, 0, 2, 2]], "scores": [0.5]},
+        {"boxes": [[0, 0, 1, 1], [0, 0, 2, 2]], "scores": [0.5, float("nan")]},
+        {"boxes": [0, 0, 1, 1], "scores": [0.5]},
+        {"points": [[]]},
+        {"box": [float("nan")] * 4},
+        {"point": [float("inf"), 1]},
+    ],
+)
+def test_what_points_in_no_known_form_is_refused_and_no_miss(row, tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps({"id": "a", **row}))
+    with pytest.raises(InputError, match="line 1 is no prediction"):
+        read_predictions(path, [item("a")])
+
+
+@pytest.mark.parametrize(
     ("row", "message"),
     [
         ({"answer": QWEN}, "needs a 'unit'"),
