@@ -38,7 +38,7 @@ def points_of(grounder: VideoGEM, items: list[DemoItem]) -> list[Point]:
             for pair in zip(batch, texts, strict=True)
         ]
         target = clips[0].target
-        tokens = grounder._encode(clips, target)
+        tokens = grounder._encoder.encode(clips, target)
         found = grounder.ground_tokens(clips, tokens, texts, words)
         points += [one.point for own in found for one in own]
     return points

@@ -12,8 +12,8 @@ from videogem.datasets.base import Item
 from videogem.evaluation import Answers, Prediction, Skipped, read_clips
 from videogem.evaluation.cache import TokenFiles
 from videogem.evaluation.methods import MethodSpec
-from videogem.grounder import Grounder
 from videogem.grounding import VideoGEM
+from videogem.grounding.lanes import BackboneGrounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.settings import AttentionSettings, MethodSettings
 from videogem.narration.prompts import Words, parse
@@ -35,7 +35,7 @@ Ground = Callable[[Sequence[Clip], Sequence[Sequence[Wanted]]], Sequence[Sequenc
 """Answers what is wanted of some clips, in the order given."""
 
 
-class TowerPredictor(Grounder):
+class TowerPredictor(BackboneGrounder):
     """Several methods on one backbone; methods that use the same tokens share the tower's pass.
 
     A `Grounder` that is asked for items instead of sentences, so that whoever fills batches for
@@ -53,7 +53,7 @@ class TowerPredictor(Grounder):
         image_size: int | None = None,
         batch_size: int = 16,
     ) -> None:
-        self.backbone = backbone
+        super().__init__(backbone, batch_size=batch_size)
         self.specs = tuple(specs)
         self.skipped: list[Skipped] = []
         self._files = (
@@ -67,7 +67,6 @@ class TowerPredictor(Grounder):
             )
             for spec in self.specs
         ]
-        self._batch_size = batch_size
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -76,25 +75,6 @@ class TowerPredictor(Grounder):
     @property
     def version(self) -> str:
         return " ".join(grounder.version for grounder in self._grounders)
-
-    @property
-    def num_frames(self) -> int:
-        return self.backbone.num_frames
-
-    @property
-    def batch_size(self) -> int:
-        return self._batch_size
-
-    @property
-    def num_lanes(self) -> int:
-        return self._grounders[0].num_lanes
-
-    @property
-    def favours_full_batches(self) -> bool:
-        return self._grounders[0].favours_full_batches
-
-    def share_cores(self, num_lanes: int) -> None:
-        self._grounders[0].share_cores(num_lanes)
 
     def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
         """Predictions per method; ``skipped`` grows by the items whose frames cannot be read."""

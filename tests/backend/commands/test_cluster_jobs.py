@@ -30,7 +30,7 @@ from videogem.backbones import zoo
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Workers of one process each: everything is pickled on its way; one item is lost."""
     monkeypatch.setattr(zoo, "load_backbone", lambda name, **options: tiny_backbone())
-    monkeypatch.setattr("videogem.grounding.load_backbone", zoo.load_backbone)
+    monkeypatch.setattr("videogem.grounding.loading.load_backbone", zoo.load_backbone)
     counts: list[int] = []
 
     def spread(

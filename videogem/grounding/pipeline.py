@@ -11,10 +11,8 @@ The method from top to bottom:
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,29 +20,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videogem.backbones.base import fit_clip
-from videogem.backbones.compiling import PlaceGraphs, TowerGraphs
-from videogem.backbones.token_cache import TokenCache, pixels_key
-from videogem.backbones.versions import planned_version
-from videogem.backbones.zoo import decode_on_device, load_backbone
+from videogem.backbones.compiling import PlaceGraphs
 from videogem.confidence.model import Scoring
-from videogem.confidence.shipped import shipped_scoring
-from videogem.grounder import Grounder
+from videogem.grounding.choice import choose_prompts
+from videogem.grounding.encoding import ClipEncoder
+from videogem.grounding.lanes import BackboneGrounder
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.confidence import agreement_score
-from videogem.method.places import (
-    Places,
-    find_packed,
-    find_places,
-    has_kernel,
-    unpack,
-)
-from videogem.method.settings import (
-    Dtype,
-    JpegDecoder,
-    MethodSettings,
-    method_settings,
-    version_string,
-)
+from videogem.method.places import Places, find_packed, find_places, has_kernel, unpack
+from videogem.method.settings import MethodSettings, version_string
 from videogem.method.signals import NEUTRAL_PROMPTS, Measured, compared, frame_signals, measure
 from videogem.method.similarity import frame_similarities, patch_similarities
 from videogem.narration.prompts import Words, parse_all
@@ -53,12 +37,9 @@ from videogem.structures import PROMPT_NAMES, Clip, Grounding, Prompts
 logger = logging.getLogger(__name__)
 
 SENTENCES_AT_ONCE = 8  # per clip, so that their features stay small beside the tower's
-GPU_LANES = 2  # while one batch is computed, the next is decoded, and the last one's results made
-MAX_LANES = 8  # batches side by side on a CPU, so that their activations stay small
-_NO_TEXT = ""
 
 
-class VideoGEM(Grounder):
+class VideoGEM(BackboneGrounder):
     """The method, or one of its baselines, on one backbone. Safe to share between threads.
 
     On a CPU tokens of the frames last seen are kept (up to ``cache_megabytes``), so that grounding
@@ -75,20 +56,15 @@ class VideoGEM(Grounder):
         cache_megabytes: int = 256,
         batch_size: int | None = None,
     ) -> None:
-        self.backbone = backbone
+        super().__init__(backbone, batch_size=batch_size)
         self.settings = settings or MethodSettings()
         self._scoring = scoring
         scored = "" if scoring is None else scoring.suffix
         self._version = version or version_string(backbone.name, self.settings) + scored
-        self._cache = TokenCache(cache_megabytes * 2**20)
-        self._on_gpu = backbone.device.type == "cuda"
-        # Set by OMP_NUM_THREADS, else the machine's cores.
-        self._threads = torch.get_num_threads()
-        self._num_lanes = GPU_LANES if self._on_gpu else min(self._threads, MAX_LANES)
-        self._batch_size = batch_size or _usual_batch_size(backbone.device.type, self._num_lanes)
-        # On a GPU telling frames apart by their pixels takes longer than another pass of the tower.
-        self._graphs, self._place_graphs = TowerGraphs(), PlaceGraphs()
-        self._prepared: WeakKeyDictionary[Clip, ImageTokens] = WeakKeyDictionary()
+        self._encoder = ClipEncoder(
+            backbone, self.settings.attention, cache_megabytes=cache_megabytes
+        )
+        self._place_graphs = PlaceGraphs()
 
     @property
     def version(self) -> str:
@@ -100,36 +76,12 @@ class VideoGEM(Grounder):
         return self._scoring
 
     @property
-    def num_frames(self) -> int:
-        return self.backbone.num_frames
-
-    @property
-    def batch_size(self) -> int:
-        return self._batch_size
-
-    @property
-    def num_lanes(self) -> int:
-        return self._num_lanes
-
-    @property
     def takes_encoded(self) -> bool:
         return bool(getattr(self.backbone, "jpeg_on_device", False))
 
-    @property
-    def favours_full_batches(self) -> bool:
-        return self._on_gpu
-
-    def share_cores(self, num_lanes: int) -> None:
-        if not self._on_gpu:
-            torch.set_num_threads(max(1, self._threads // num_lanes))
-
     @torch.inference_mode()
     def prepare(self, clips: Sequence[Clip]) -> None:
-        fitted = self._fit(clips)
-        for places, tokens in self._batches(fitted):
-            if self._on_gpu:
-                for index, place in enumerate(places):
-                    self._prepared[fitted[place]] = tokens.sample(index)
+        self._encoder.prepare(self._fit(clips), self._batch_size)
 
     def compile_soon(self) -> threading.Thread | None:
         """Begin to compile the image tower for full batches; until it is done all goes on as ever.
@@ -145,24 +97,8 @@ class VideoGEM(Grounder):
 
     @torch.inference_mode()
     def _compile(self) -> None:
-        backbone: Any = self.backbone
-        count = backbone.num_frames
-        frames = np.zeros((count, 32, 32, 3), np.uint8)
-        blank = Clip(frames, np.zeros(count), np.arange(count), target=count // 2)
-        pixels = backbone.preprocess([blank] * self._batch_size)
-        settings = self.settings.attention
-        target = blank.target
-
-        def encode(pixels: Tensor) -> ImageTokens:
-            tokens: ImageTokens = backbone.encode_frames(pixels, settings, target=target)
-            return tokens
-
-        backbone.block_forward.prepare(lambda: encode(pixels))
-        if self._on_gpu:
-            for size in (*self._graphs.sizes, self._batch_size):
-                self._graphs.prepare(encode, pixels[:size], (settings, target))
-            for size in self._graphs.sizes:
-                self._record_places(encode(pixels[:size]))
+        for tokens in self._encoder.compile(self._batch_size):
+            self._record_places(tokens)
 
     def ground(self, clip: Clip, narrations: Sequence[str]) -> list[Grounding]:
         return self.ground_batch([clip], [narrations])[0]
@@ -176,7 +112,7 @@ class VideoGEM(Grounder):
         words = [[next(parsed) for _ in texts] for texts in narrations]
         fitted = self._fit(clips)
         found: dict[int, list[Grounding]] = {}
-        for places, tokens in self._batches(fitted):
+        for places, tokens in self._encoder.batches(fitted, self._batch_size):
             groundings = self.ground_tokens(
                 [fitted[place] for place in places],
                 tokens,
@@ -189,7 +125,7 @@ class VideoGEM(Grounder):
     @torch.inference_mode()
     def similarity(self, clip: Clip, texts: Sequence[str]) -> Float[np.ndarray, " P"]:
         """Cosine between the whole frame (or clip) and each text."""
-        _, tokens = next(self._batches(self._fit([clip])))
+        _, tokens = next(self._encoder.batches(self._fit([clip]), 1))
         embeddings = self.backbone.encode_texts(texts)[None]
         return frame_similarities(self.backbone, tokens, embeddings)[0].cpu().numpy()
 
@@ -257,7 +193,7 @@ class VideoGEM(Grounder):
         self, clips: Sequence[Clip], tokens: ImageTokens, words: Sequence[Sequence[Words]]
     ) -> tuple[list[list[Prompts]], list[list[Measured]]]:
         """The prompts of each clip's narrations, and what maps and frame say of them."""
-        prompts = self._select_prompts(tokens, words)
+        prompts = choose_prompts(self.backbone, tokens, words)
         counts = [len(each) for each in words]
         found: list[list[Measured]] = [[] for _ in clips]
         for start in range(0, max(counts, default=0), SENTENCES_AT_ONCE):
@@ -312,40 +248,6 @@ class VideoGEM(Grounder):
     def _fit(self, clips: Sequence[Clip]) -> list[Clip]:
         return [fit_clip(clip, self.backbone.num_frames) for clip in clips]
 
-    def _batches(self, clips: Sequence[Clip]) -> Iterator[tuple[list[int], ImageTokens]]:
-        """Places of clips and their tokens together, clips of one target frame at a time."""
-        by_target: dict[int, list[int]] = {}
-        for place, clip in enumerate(clips):
-            by_target.setdefault(clip.target, []).append(place)
-        for target, places in by_target.items():
-            for start in range(0, len(places), self._batch_size):
-                batch = places[start : start + self._batch_size]
-                yield batch, self._encode([clips[place] for place in batch], target)
-
-    def _encode(self, clips: Sequence[Clip], target: int) -> ImageTokens:
-        """Tokens of clips, from the cache or by one pass of the image tower."""
-        if self._on_gpu:
-            kept = [self._prepared.get(clip) for clip in clips]
-            found_all = [one for one in kept if one is not None]
-            if len(found_all) == len(clips):
-                return ImageTokens.joined(found_all)
-        pixels = self.backbone.preprocess(clips)
-        attention = self.settings.attention
-        if self._on_gpu or self._cache.max_bytes == 0:  # telling frames apart costs time too
-            recorded = self._graphs.replay(pixels, (attention, target))
-            return recorded or self.backbone.encode_frames(pixels, attention, target=target)
-        keys = [pixels_key(each, target) for each in pixels]
-        found = {key: tokens for key in keys if (tokens := self._cache.get(key)) is not None}
-        missing = {key: index for index, key in enumerate(keys) if key not in found}
-        if missing:
-            fresh = self.backbone.encode_frames(
-                pixels[list(missing.values())], attention, target=target
-            )
-            for index, key in enumerate(missing):
-                found[key] = fresh.sample(index)
-                self._cache.put(key, found[key])
-        return ImageTokens.joined([found[key] for key in keys])
-
     def parse(self, text: str) -> Words:
         """The words of a narration, cut as the settings say."""
         return self.parse_all([text])[0]
@@ -360,95 +262,3 @@ class VideoGEM(Grounder):
             action=settings.action,
             spacy_model=settings.spacy_model,
         )
-
-    def _select_prompts(
-        self, tokens: ImageTokens, words: Sequence[Sequence[Words]]
-    ) -> list[list[Prompts]]:
-        """Of several verbs or objects, those whose prompt is most similar to the frame."""
-        texts = [
-            list(
-                dict.fromkeys(
-                    text
-                    for each in own
-                    for prompts in (each.verb_prompts, each.object_prompts)
-                    if len(prompts) > 1
-                    for text in prompts
-                )
-            )
-            for own in words
-        ]
-        most = max(map(len, texts), default=0)
-        if most == 0:
-            return [[each.select() for each in own] for own in words]
-        padded = [text for own in texts for text in [*own, *[_NO_TEXT] * (most - len(own))]]
-        embeddings = self.backbone.encode_texts(padded).unflatten(0, (len(texts), -1))
-        similarities = frame_similarities(self.backbone, tokens, embeddings).tolist()
-        chosen = []
-        for own, names, values in zip(words, texts, similarities, strict=True):
-            similar = dict(zip(names, values, strict=False))  # without what fills the row
-            chosen.append(
-                [
-                    each.select(
-                        _best(each.verb_prompts, similar), _best(each.object_prompts, similar)
-                    )
-                    for each in own
-                ]
-            )
-        return chosen
-
-
-def _usual_batch_size(device: str, num_lanes: int) -> int:
-    """Clips that saturate a GPU, all cores of a CPU together, or one core in its lane."""
-    if device == "cuda":
-        return 128
-    return 8 if num_lanes == 1 else 4
-
-
-def _best(prompts: Sequence[str], similarities: Mapping[str, float]) -> int:
-    """Place of the most similar prompt; the only one is not compared."""
-    if len(prompts) == 1:
-        return 0
-    return max(range(len(prompts)), key=lambda place: similarities[prompts[place]])
-
-
-def load_grounder(
-    model: str = "demo",
-    method: str = "videogem",
-    *,
-    device: str = "auto",
-    image_size: int | None = None,
-    dtype: Dtype = "fp32",
-    compiled: bool = False,
-    jpeg: JpegDecoder = "cpu",
-    scoring: Scoring | None = None,
-    **settings: Any,
-) -> VideoGEM:
-    """A grounder by model name (see `videogem.backbones.names`) and method, other settings by name.
-
-    With ``compiled`` the image tower is compiled in the background, see `VideoGEM.compile_soon`.
-    ``jpeg`` is who decodes `EncodedClip`. Without ``scoring`` the shipped fit makes the scores,
-    where one holds for this model and these settings.
-
-    Raises:
-        InputError: unknown model or method, missing weights, or a setting out of its range; or this
-            model has no GPU here to decode on.
-    """
-    backbone = load_backbone(model, device=device, image_size=image_size, dtype=dtype)
-    version = planned_version(
-        model,
-        method,
-        image_size=image_size,
-        dtype=dtype,
-        compiled=compiled,
-        jpeg=jpeg,
-        scoring=scoring,
-        **settings,
-    )
-    chosen = method_settings(method, **settings)
-    scoring = scoring or shipped_scoring(model, chosen, image_size)
-    if jpeg == "gpu":
-        decode_on_device(backbone)
-    grounder = VideoGEM(backbone, chosen, version=version, scoring=scoring)
-    if compiled:
-        grounder.compile_soon()
-    return grounder
