@@ -10,6 +10,7 @@ import typer
 
 from backend import commands
 from backend.demo import command as demo_command
+from backend.garbage import collect_seldom
 from videogem import __version__
 from videogem.errors import InputError
 
@@ -50,6 +51,7 @@ demo_command.register(app)
 
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and one sentence, no traceback."""
+    collect_seldom()
     try:
         app()
     except (InputError, OSError) as error:

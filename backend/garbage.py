@@ -1,5 +1,6 @@
 """What Python does with garbage holds all threads up: little at a time where a value is large."""
 
+import atexit
 import gc
 import threading
 import time
@@ -9,10 +10,24 @@ from typing import Any
 
 LONGEST_S = 60.0  # without a look, where large values follow each other without a break
 AT_ONCE = 2000  # elements of a list
+# New objects until Python looks for circles among the young, the middle-aged and all. torch and
+# spaCy make a million that stay: by default a quarter of the time that their import takes goes into
+# looks at them.
+COLLECT_AFTER = (20_000, 20, 50)
 
 _lock = threading.Lock()
 _large = 0  # values in hand
 _since = 0.0
+
+
+def collect_seldom() -> None:
+    """Look for circles seldom from now on, and not at all when the process ends.
+
+    The last look, at all modules that were ever imported, takes some tenths of a second, in which
+    whoever typed a command waits for the prompt. What closes files and folders does not need it.
+    """
+    gc.set_threshold(*COLLECT_AFTER)
+    atexit.register(gc.freeze)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The backend as a Flask app."""
 
 import functools
+import importlib
 import logging
 import threading
 from collections.abc import Callable
@@ -117,7 +118,7 @@ def create_app(
     threading.Thread(
         target=_read_figures, args=(model, store), name="read-figures", daemon=True
     ).start()
-    threading.Thread(target=_import_sdk, args=(model,), name="import-sdk", daemon=True).start()
+    threading.Thread(target=_import_rest, args=(model,), name="import-rest", daemon=True).start()
     return app
 
 
@@ -131,9 +132,13 @@ def _read_figures(model: BackgroundModel, store: Store) -> None:
             logger.warning("the figures cannot be read yet: %s", short(error))
 
 
-def _import_sdk(model: BackgroundModel) -> None:
-    """Import the SDK ahead of the first request, but not while the model needs the processor."""
+def _import_rest(model: BackgroundModel) -> None:
+    """Import the decoder of videos and the SDK before somebody waits for them.
+
+    Not while the model needs the processor.
+    """
     model.wait()
+    importlib.import_module("videogem.media.decoding")
     validation.warm_up()
 
 

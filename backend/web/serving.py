@@ -26,9 +26,6 @@ Create = Callable[[Settings], Flask]
 # Threads that compute in Python give way to others after so many seconds (5 ms by default): with
 # eight of them at work, /health would wait for several turns of each.
 SWITCH_SECONDS = 5e-4
-# New objects until Python looks for circles among the young, the middle-aged and all: a request of
-# some MB makes millions, and all threads wait during each look.
-COLLECT_AFTER = (20_000, 20, 50)
 CLOSE_SECONDS = 3.0  # for giving back the jobs under way
 
 
@@ -179,4 +176,3 @@ def keep_collections_short(app: Flask) -> None:
     warm_up()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)

@@ -1,12 +1,23 @@
 """Large values are let go of little by little, and nobody looks for circles in them meanwhile."""
 
 import gc
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from backend import garbage
-from backend.garbage import AT_ONCE, large_in_hand, take_apart
+from backend.garbage import AT_ONCE, COLLECT_AFTER, large_in_hand, take_apart
+
+CODE = """
+import atexit, gc, sys
+# Called last, as what was registered first is.
+atexit.register(lambda: print(gc.get_threshold(), gc.get_freeze_count() > 10_000))
+from backend.cli import main
+sys.argv = ["videogem", "--version"]
+main()
+"""
 
 
 def test_nobody_looks_for_circles_while_something_large_is_in_hand() -> None:
@@ -70,3 +81,8 @@ def containers(value: Any) -> Any:
 @pytest.mark.parametrize("value", [None, 7, "text", [], {}])
 def test_what_is_small_has_nothing_to_take_apart(value: Any) -> None:
     take_apart(value)
+
+
+def test_the_command_line_ends_without_a_look_at_everything() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{COLLECT_AFTER} True"

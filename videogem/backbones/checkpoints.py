@@ -11,9 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from videogem.backbones.base import name_keys
-from videogem.backbones.hub import first_line
 from videogem.backbones.plain_clip import PlainCLIP
-from videogem.errors import InputError
+from videogem.errors import InputError, first_line
 
 # Written by OpenAI, and by transformers before 4.31; they hold no weights.
 _NO_WEIGHTS = {

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from videogem.backbones.hub import first_line
 from videogem.backbones.names import CONFIG_FILES
-from videogem.errors import InputError
+from videogem.errors import InputError, first_line
 
 
 @dataclass(frozen=True)

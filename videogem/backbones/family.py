@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from videogem.backbones.configs import ModelConfig
-from videogem.backbones.hub import fetch_weights
 from videogem.backbones.names import ModelName
 from videogem.method.backbone import Backbone
 from videogem.method.settings import Dtype
@@ -30,7 +29,11 @@ class Wanted:
         Raises:
             InputError: the hub has none under this name, or they cannot be fetched.
         """
-        return self.name.path or fetch_weights(self.name)
+        if self.name.path is not None:
+            return self.name.path
+        from videogem.backbones.hub import fetch_weights
+
+        return fetch_weights(self.name)
 
 
 @dataclass(frozen=True)

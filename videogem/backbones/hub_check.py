@@ -11,8 +11,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import ModelInfo
 
-from videogem.backbones.hub import first_line
 from videogem.backbones.manifest import HubWeights, hub_weights
+from videogem.errors import first_line
 
 TOLERANCE = 0.03  # of the size; the list rounds, and files have headers
 

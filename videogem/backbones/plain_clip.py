@@ -12,6 +12,8 @@ Source: Radford et al., ICML 2021, section 2.4; open_clip 3.3, ``model.CLIP``.
 import importlib.util
 from collections import OrderedDict
 from collections.abc import Mapping
+from copy import copy
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -181,9 +183,15 @@ class PlainCLIP(nn.Module):
 
 def make_tokenizer(context_length: int = CONTEXT_LENGTH, **options: Any) -> Any:
     """open_clip's tokenizer of CLIP; without the rest of open_clip, which it does not need."""
-    return _tokenizers().SimpleTokenizer(context_length=context_length, **options)
+    module = _tokenizers()
+    if options:
+        return module.SimpleTokenizer(context_length=context_length, **options)
+    tokenizer = copy(vars(module)["_tokenizer"])  # with the tables it made of its file
+    tokenizer.context_length = context_length
+    return tokenizer
 
 
+@cache
 def _tokenizers() -> ModuleType:
     package = importlib.util.find_spec("open_clip")  # finds, does not import
     assert package is not None and package.origin is not None  # requirements.txt

@@ -92,9 +92,11 @@ def _local_hash(path: Path) -> str:
 
 
 def _hub_revision(name: ModelName) -> str | None:
+    known = hub_weights().get(name.text)
+    if known is None and not name.text.startswith("hf-hub:"):
+        return None
     from videogem.backbones.hub import CONFIG_FILE, revision
 
-    if name.text.startswith("hf-hub:"):
+    if known is None:
         return revision(name.text.removeprefix("hf-hub:"), [CONFIG_FILE])
-    known = hub_weights().get(name.text)
-    return None if known is None else revision(known.repository, known.files)
+    return revision(known.repository, known.files)

@@ -10,9 +10,8 @@ import torch
 from videogem.backbones import families
 from videogem.backbones.configs import config_beside, read_config
 from videogem.backbones.family import Family, Wanted
-from videogem.backbones.hub import first_line
 from videogem.backbones.names import CONFIG_FILES, SHIPPED, ModelName, parse_model_name
-from videogem.errors import InputError
+from videogem.errors import InputError, first_line
 from videogem.method.backbone import Backbone
 from videogem.method.settings import Dtype
 from videogem.modules import modules_of

@@ -15,6 +15,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import Float32, UInt8, UInt16
 
+from videogem.media.stills import on_white
+
 HD_LINES = 720
 PQ, HLG = 16, 18  # transfer characteristics
 BT2020 = 9  # colour primaries
@@ -47,13 +49,6 @@ def to_rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
     if transparent:
         return on_white(_converted(frame, "rgba"))
     return _converted(frame, "rgb24")
-
-
-def on_white(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Colours with their opacity, laid on white."""
-    opacity = image[..., 3:].astype(np.uint16)
-    mixed = image[..., :3] * opacity + 255 * (255 - opacity)
-    return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def _converted(frame: av.VideoFrame, format: str) -> np.ndarray:

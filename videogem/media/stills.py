@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from videogem.media import jpeg
-from videogem.media.colours import on_white
 from videogem.media.sources import (
     IMAGE_SUFFIXES,
     BinaryFile,
@@ -375,3 +374,10 @@ def _still_info(width: int, height: int) -> VideoInfo:
     return VideoInfo(
         kind="image", width=width, height=height, fps=None, duration=0.0, end=0.0, num_frames=1
     )
+
+
+def on_white(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Colours with their opacity, laid on white."""
+    opacity = image[..., 3:].astype(np.uint16)
+    mixed = image[..., :3] * opacity + 255 * (255 - opacity)
+    return ((mixed + 127) // 255).astype(np.uint8)

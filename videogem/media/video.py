@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from videogem.media.decoding import VideoReader
 from videogem.media.sources import (
     DEFAULT_LIMITS,
     Frame,
@@ -88,6 +87,8 @@ def open_frames(
         if is_image(file):
             yield StillImage(source, limits=limits)
             return
+        from videogem.media.decoding import VideoReader  # imports the decoder: not for pictures
+
         local = isinstance(source, str | Path)
         reader = VideoReader(file, name=source_name(source), size=size, local=local, limits=limits)
         stack.callback(reader.close)

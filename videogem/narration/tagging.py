@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from videogem.errors import InputError
+from videogem.narration.importing_spacy import import_spacy
 from videogem.narration.spacy_models import SPACY_MODELS
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def load_spacy(model: str | None = None) -> "Language":
     Raises:
         InputError: the model asked for is not installed, or none is.
     """
-    import spacy
-
+    spacy = import_spacy()
     candidates = (model,) if model else SPACY_MODELS
     for name in candidates:
         try:

@@ -1,11 +1,12 @@
 """spaCy without torch, for commands that answer in about a second and look at no picture."""
 
-import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import Any
+
+from videogem.narration.importing_spacy import import_spacy
 
 
 def import_spacy_alone() -> None:
@@ -16,7 +17,7 @@ def import_spacy_alone() -> None:
     """
     if "torch" not in sys.modules:
         with _not_installed("torch"):
-            importlib.import_module("spacy")
+            import_spacy()
 
 
 @contextmanager

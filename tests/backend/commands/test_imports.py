@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 SLOW = (
-    "label_studio_sdk", "open_clip", "pandas", "ray", "scipy", "sklearn", "spacy", "sympy", "timm",
-    "torch", "torch._dynamo", "torchvision", "transformers",
+    "av", "huggingface_hub", "label_studio_sdk", "open_clip", "pandas", "ray", "scipy", "sklearn",
+    "spacy", "spacy.cli", "sympy", "timm", "torch", "torch._dynamo", "torchvision", "transformers",
 )  # fmt: skip
-CLIP = Path(__file__).parents[3] / "videogem/data/demo/clips/kitchen.mp4"
+ROOT = Path(__file__).parents[3]
+CLIP, PICTURE = ROOT / "videogem/data/demo/clips/kitchen.mp4", ROOT / "docs/grounding.png"
 CODE = """
 import json, sys
 from backend.cli import app
@@ -28,13 +29,14 @@ print("\\n" + json.dumps([name for name in json.loads(sys.stdin.read()) if name 
     ("line", "needed"),
     [
         (["--help"], set()),
-        (["models"], set()),
-        (["models", "--all"], set()),
+        (["models"], {"huggingface_hub"}),
+        (["models", "--all"], {"huggingface_hub"}),
         (["datasets"], set()),
-        (["ground", str(CLIP), "--narration", "now crack two eggs"], {"torch", "spacy"}),
+        (["ground", str(PICTURE), "--narration", "now crack two eggs"], {"torch", "spacy"}),
+        (["ground", str(CLIP), "--narration", "crack two eggs"], {"torch", "spacy", "av"}),
         (
             ["ground", str(CLIP), "--narration", "crack two eggs", "--model", "demo-viclip"],
-            {"torch", "spacy"},
+            {"torch", "spacy", "av"},
         ),
     ],
     ids=lambda value: " ".join(value[:1] + value[5:]) if isinstance(value, list) else "",

@@ -93,3 +93,10 @@ def test_what_asks_for_more_is_left_to_open_clip(part: str | None, more: dict[st
     config: dict[str, Any] = deepcopy(TINY_CONFIG)
     (config if part is None else config[part]).update(more)
     assert not is_plain(config)
+
+
+def test_tokenizers_share_their_tables_but_not_their_length() -> None:
+    short, long = make_tokenizer(8), make_tokenizer(77)
+    assert short.encoder is long.encoder
+    assert short(["cut the tomato"]).shape == (1, 8)
+    assert long(["cut the tomato"]).shape == (1, 77)

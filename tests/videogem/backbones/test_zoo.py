@@ -15,7 +15,6 @@ from tests.http_server import http_server
 from tests.hub_cache import put_in_cache
 from tests.towers import TINY_CONFIG, tiny_clip, write_config
 from videogem.backbones import architectures, hub
-from videogem.backbones.families import open_clip as open_clip_family
 from videogem.backbones.hub import cached, fetch
 from videogem.backbones.listing import list_models
 from videogem.backbones.manifest import hub_weights
@@ -248,8 +247,8 @@ def test_configs_that_cannot_be_read_are_told(checkpoint, change, message):
     ],
 )
 def test_towers_that_cannot_be_read_are_refused_before_any_download(monkeypatch, name, message):
-    for module, function in ((hub, "fetch"), (open_clip_family, "fetch_repository")):
-        monkeypatch.setattr(module, function, lambda *_: pytest.fail("fetched"))
+    for function in ("fetch", "fetch_repository"):
+        monkeypatch.setattr(hub, function, lambda *_: pytest.fail("fetched"))
     with pytest.raises(InputError, match=message):
         load_backbone(name, device="cpu")
 
@@ -302,7 +301,7 @@ def test_a_model_repository_is_refused_by_its_config_before_its_weights_are_fetc
     config = deepcopy(TINY_CONFIG)
     config["vision_cfg"]["timm_model_name"] = "vit_base_patch16_siglip_224"
     put_in_cache(hub_cache, "org/name", "open_clip_config.json", json.dumps({"model_cfg": config}))
-    monkeypatch.setattr(open_clip_family, "fetch_repository", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(hub, "fetch_repository", lambda *_: pytest.fail("fetched"))
     with pytest.raises(InputError, match=r"'hf-hub:org/name' is timm's"):
         load_backbone("hf-hub:org/name", device="cpu")
 

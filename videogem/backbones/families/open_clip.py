@@ -21,17 +21,10 @@ from videogem.backbones.checkpoints import (
 )
 from videogem.backbones.configs import ModelConfig, config_beside, read_config
 from videogem.backbones.family import Family, Wanted, set_precision
-from videogem.backbones.hub import (
-    CONFIG_FILE,
-    OPEN_CLIP_FILES,
-    fetch,
-    fetch_repository,
-    first_line,
-)
 from videogem.backbones.names import CONFIG_FILES, ModelName
 from videogem.backbones.openclip import OPENAI_MEAN, OPENAI_STD, OpenCLIPBackbone
 from videogem.backbones.plain_clip import CONTEXT_LENGTH, PlainCLIP, is_plain, make_tokenizer
-from videogem.errors import InputError
+from videogem.errors import InputError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +48,15 @@ def load(wanted: Wanted) -> OpenCLIPBackbone:
 
 def _config_of(name: ModelName) -> ModelConfig:
     if name.text.startswith(_HUB):
+        from videogem.backbones.hub import CONFIG_FILE, fetch
+
         return read_config(fetch(name.text.removeprefix(_HUB), [CONFIG_FILE]))
     return _architecture_config(name)
 
 
 def _repository_weights(wanted: Wanted) -> Path:
+    from videogem.backbones.hub import OPEN_CLIP_FILES, fetch_repository
+
     folder = fetch_repository(wanted.name.text)
     for file in OPEN_CLIP_FILES:
         if (folder / file).is_file():

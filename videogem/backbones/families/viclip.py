@@ -7,7 +7,6 @@ from videogem.backbones.base import check_image_size
 from videogem.backbones.checkpoints import expand_token_table, load_state, read_state_dict
 from videogem.backbones.configs import ModelConfig
 from videogem.backbones.family import Family, Wanted, set_precision
-from videogem.backbones.hub import first_line
 from videogem.backbones.plain_clip import make_tokenizer
 from videogem.backbones.viclip import (
     VICLIP_B_16,
@@ -16,7 +15,7 @@ from videogem.backbones.viclip import (
     ViCLIPBackbone,
     ViCLIPConfig,
 )
-from videogem.errors import InputError
+from videogem.errors import InputError, first_line
 
 SIZES = {"ViCLIP-B-16": VICLIP_B_16, "ViCLIP-L-14": VICLIP_L_14}
 
