@@ -169,6 +169,9 @@ def report(
         Path("quality_report.html"), help="The file to write: .html, or .pdf (printed by Chromium)."
     ),
     project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
+    audit: bool = typer.Option(
+        True, "--audit/--no-audit", help="With or without the labels to look at again."
+    ),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON, write no file."),
 ) -> None:
@@ -181,7 +184,7 @@ def report(
     from backend.database.servers import ProjectServers
     from backend.label_studio.connections import Connections
     from backend.media.media import Media
-    from backend.qa.exports import plain
+    from backend.qa.exports import NO_AUDIT, plain
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
     from backend.qa.views import address_of
@@ -196,6 +199,8 @@ def report(
         found = build_report(
             store, Filters.of({"project": project or ""}), tolerance=settings.qa_tolerance
         )
+        if not audit:
+            found |= NO_AUDIT
         if as_json:
             typer.echo(json.dumps(plain(found)))
             return

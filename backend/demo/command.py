@@ -73,7 +73,7 @@ def _show(console: "Console", running: "Demo") -> None:
   [bold]Label Studio[/]   {running.label_studio}
   User           {running.user}
   Password       {running.password}
-  [bold]Quality page[/]   {running.backend}/qa
+  [bold]Start page[/]     {running.backend}
   Logs           {running.logs}
 """
     )
@@ -82,6 +82,6 @@ def _show(console: "Console", running: "Demo") -> None:
     console.print(
         """
 Open a task: the orange point and the blue box are predictions. Move the box to where the action
-really is, submit, and the quality page says how often the model pointed right.
+really is, submit, and the start page says what is next and how often the model pointed right.
 Ctrl-C ends everything."""
     )

@@ -18,6 +18,7 @@ from backend.qa.regions import bounds, read_regions
 from backend.qa.table import NONE, Table, Vocabulary
 from videogem.structures import Box
 
+MODEL = "model: "  # before a version, where it stands beside annotators
 AGREE_IOU = 0.5  # two sets of boxes agree from this overlap on
 Boxes = dict[int, list[Box]]  # boxes by item of the task
 MAX_EFFORT = 100_000  # comparisons of two boxes for one task; what is beyond is not compared
@@ -152,7 +153,7 @@ class Pairs:
     def name(self, number: int, *, servers_shown: bool) -> str:
         """Annotators as "12", model versions as "model: v1"."""
         if number >= self.people:
-            return f"model: {self.vocabulary['model_version'].values[number - self.people]}"
+            return f"{MODEL}{self.vocabulary['model_version'].values[number - self.people]}"
         server, annotator = self.vocabulary["annotator"].values[number]
         return f"{annotator}@{server}" if servers_shown else str(annotator)
 

@@ -15,7 +15,7 @@ from backend.qa.sorting import Sorting
 from backend.qa.store import Store
 from backend.qa.table import DIMENSIONS
 from backend.qa.times import now
-from backend.qa.views import TITLES, template_filters
+from backend.qa.views import TITLES, annotator_text, named_rows, template_filters
 
 COLUMNS = (
     "project_id", "task_id", "annotation_id", "position", "kind", "outcome", "counted", "hit",
@@ -28,6 +28,7 @@ MARK_COLUMNS = (
     "marked_at", "note", "counts", "server",
 )  # fmt: skip
 INNER = ("choices", "suspects", "marked")  # only serve the pages
+NO_AUDIT: Row = {"audit": None, "audit_counts": None}  # a report without its suspects
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
@@ -75,7 +76,9 @@ def report_html(
         charts["curve"] = curve_chart(report["curve"])
         for name in DIMENSIONS:
             if len(report["breakdowns"][name]) > 1:
-                charts[f"by-{name}"] = breakdown_chart(report["breakdowns"][name], TITLES[name])
+                rows = report["breakdowns"][name]
+                named = named_rows(rows, name, person or annotator_text, report["projects"])
+                charts[f"by-{name}"] = breakdown_chart(named, TITLES[name])
     if report["reliability"]:
         charts["reliability"] = reliability_chart(report["reliability"])
     static = resources.files("backend.qa") / "static"

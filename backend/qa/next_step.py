@@ -7,11 +7,16 @@ from backend.qa.events import Row
 
 @dataclass(frozen=True)
 class Step:
-    """What to do, and where: a ``tab`` of the quality pages and what its link says, or nowhere."""
+    """What to do, and where: a ``tab`` of the quality pages and what its link says, or nowhere.
+
+    ``show`` is what a tab of pictures shows, ``place`` the section of a tab.
+    """
 
     words: str
     tab: str = ""
     link: str = ""
+    show: str = ""
+    place: str = ""
 
 
 def next_step(report: Row) -> Step:
@@ -33,8 +38,9 @@ def next_step(report: Row) -> Step:
     if target and target["verdict"] == "failed":
         return Step(
             "The quality target is missed: look at where the model points wrong.",
-            "overview",
+            "pictures",
             "See the misses",
+            show="misses",
         )
     if target and target["verdict"] == "unknown":
         return Step(
@@ -44,5 +50,6 @@ def next_step(report: Row) -> Step:
             "Plan the reviews",
         )
     if target is None and report["filters"].get("project"):
-        return Step("Say what accuracy is enough: set a quality target.", "overview", "Set it")
+        words = "Say what accuracy is enough: set a quality target."
+        return Step(words, "overview", "Set it", place="target")
     return Step("Nothing waits: take the labels with you.", "data", "Exports")

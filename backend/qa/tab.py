@@ -12,6 +12,7 @@ from backend.qa.events import Row
 from backend.qa.queries import resolve
 from backend.qa.selection import Filters
 from backend.qa.store import Store
+from backend.qa.views import annotator_text
 from videogem.modules import modules_of
 
 
@@ -21,7 +22,7 @@ class Asked:
 
     ``args`` are the query of the address; ``report`` is `report.build_report` of the ``filters``.
     ``tolerance`` is in % of the diagonal. ``task_link`` gives the address of a row's task in Label
-    Studio, None where it is not known.
+    Studio, None where it is not known; ``person`` what an annotator is called.
     """
 
     store: Store
@@ -30,6 +31,7 @@ class Asked:
     report: Row
     tolerance: float
     task_link: Callable[[Row], str | None]
+    person: Callable[[object], str] = annotator_text
 
     def one_project(self) -> ProjectKey | None:
         """The project that is chosen, or the only one that there is; None where it is not clear."""

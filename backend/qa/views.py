@@ -1,10 +1,12 @@
 """What the templates need: numbers as people read them, and the drawing of a thumbnail."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from backend.database import schema
+from backend.qa.agreement import MODEL
 from backend.qa.audit import audit_reasons
 from backend.qa.events import Row
 from backend.qa.marks import digest
@@ -30,14 +32,7 @@ def template_filters(
     person = person or annotator_text
 
     def named(value: object, dimension: str, projects: Sequence[Row] = ()) -> str:
-        """A value of a dimension as people call it."""
-        if dimension == "annotator":  # which its heading says already
-            name = person(value)
-            return str(value) if name == annotator_text(value) else name
-        if dimension == "project_id":
-            title = next((p["title"] for p in projects if p["value"] == str(value)), "")
-            return f"{title} ({value})" if title else str(value)
-        return file_name(str(value)) if dimension == "video" else str(value)
+        return name_of(value, dimension, person, projects)
 
     return {
         "qa_percent": percent,
@@ -47,8 +42,54 @@ def template_filters(
         "qa_reason": lambda code: audit_reasons()[code].meaning,
         "qa_title": TITLES.__getitem__,
         "qa_person": person,
+        "qa_side": lambda side: side_text(side, person),
         "qa_named": named,
     }
+
+
+def name_of(
+    value: object,
+    dimension: str,
+    person: Callable[[object], str],
+    projects: Sequence[Row] = (),
+) -> str:
+    """A value of a dimension as people call it, where its heading says which dimension it is."""
+    if dimension == "annotator":
+        name = person(value)
+        return str(value) if name == annotator_text(value) else name
+    if dimension == "project_id":
+        title = next((p["title"] for p in projects if p["value"] == str(value)), "")
+        return f"{title} ({value})" if title else str(value)
+    return file_name(str(value)) if dimension == "video" else str(value)
+
+
+def named_rows(
+    rows: Sequence[Row],
+    dimension: str,
+    person: Callable[[object], str],
+    projects: Sequence[Row] = (),
+) -> list[Row]:
+    """Rows of a breakdown by the names people know, for a chart: no two have the same.
+
+    >>> rows = [{"name": "0f3a9c1e-a.mp4"}, {"name": "1f3a9c1e-a.mp4"}, {"name": "b.mp4"}]
+    >>> [row["name"] for row in named_rows(rows, "video", annotator_text)]
+    ['a.mp4 (0f3a9c1e-a.mp4)', 'a.mp4 (1f3a9c1e-a.mp4)', 'b.mp4']
+    """
+    names = [name_of(row["name"], dimension, person, projects) for row in rows]
+    same = Counter(names)
+    return [
+        {**row, "name": name if same[name] == 1 else f"{name} ({row['name']})"}
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
+def side_text(side: str, person: Callable[[object], str]) -> str:
+    """One of two that are compared (`agreement.Pairs.name`): an annotator, or a model version.
+
+    >>> side_text("3", annotator_text), side_text("model: v1", annotator_text)
+    ('annotator 3', 'model: v1')
+    """
+    return side if side.startswith(MODEL) else person(side)
 
 
 def percent(value: float | None) -> str:

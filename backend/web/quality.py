@@ -67,7 +67,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         return address_of(known or settings.label_studio_url, suspect)
 
     reports = Reports(store, tolerance=settings.qa_tolerance)
-    add_tabs(pages, store, reports, task_link)
+    add_tabs(pages, store, reports, task_link, person)
 
     def one_project(what: str) -> ProjectKey:
         project = resolve(store, Filters.of(request.args).project)
@@ -128,6 +128,8 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
 
         parts = service()
         found = reports.get(Filters.of(request.args))
+        if request.args.get("audit") == "no":
+            found = {**found, **exports.NO_AUDIT}
         media, person = (parts.media, parts.names.person) if parts else (None, annotator_text)
         text = report_file(store, media, found, task_link, person)
         return _download(text, "text/html; charset=utf-8", "quality_report.html")

@@ -36,7 +36,8 @@ def report_file(
     """The report as an HTML text that needs nothing else.
 
     ``link`` gives the address of a suspect's task, ``person`` the name of an annotator.
-    Pictures that cannot be had are left out.
+    Pictures that cannot be had are left out, and so are the suspects where ``found`` has None of
+    them (`exports.NO_AUDIT`).
     """
     until = time.monotonic() + PICTURES_S
     cards = [
@@ -46,7 +47,7 @@ def report_file(
             "link": link(suspect),
             "picture": _picture(store, media, suspect) if time.monotonic() < until else None,
         }
-        for suspect in found["audit"][:MOST_PICTURES]
+        for suspect in (found["audit"] or ())[:MOST_PICTURES]
     ]
     return report_html(found, cards, person)
 

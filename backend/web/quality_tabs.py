@@ -24,7 +24,11 @@ FOLLOW_S = 5  # seconds between two looks of an open page whether figures change
 
 
 def add_tabs(
-    pages: Blueprint, store: Store, reports: Reports, task_link: Callable[[Row], str | None]
+    pages: Blueprint,
+    store: Store,
+    reports: Reports,
+    task_link: Callable[[Row], str | None],
+    person: Callable[[object], str],
 ) -> None:
     """Routes of every tab, and of what open pages ask for from time to time."""
 
@@ -36,7 +40,7 @@ def add_tabs(
         reports.catch_up()  # first, so that the page is not behind at its first look
         revision = reports.revision(filters)
         report = reports.get(filters)
-        asked = Asked(store, filters, request.args, report, reports.tolerance, task_link)
+        asked = Asked(store, filters, request.args, report, reports.tolerance, task_link, person)
         return render_template(
             tab.template, **common(tab, filters, report, revision), **tab.context(asked)
         )
@@ -84,7 +88,7 @@ def common(tab: Tab | None, filters: Filters, report: Row, revision: str) -> dic
         "pictures": lambda show, **only: link(filters, "pictures", show=show, **only),
         "kept_args": kept,
         "cleared": address(str(request.endpoint), kept),
-        "export": lambda name: address(f"qa.{name}", active),
+        "export": lambda name, **more: address(f"qa.{name}", {**active, **more}),
         "standalone": False,
     }
 

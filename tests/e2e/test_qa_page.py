@@ -5,6 +5,7 @@ import threading
 from itertools import pairwise
 
 import pytest
+from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
 from backend.qa.store import Store
@@ -214,3 +215,29 @@ def test_captions_are_whole_filters_in_line_and_charts_drawn_as_said(browser, ad
         assert len(set(heights)) == 1, name
     assert said == []
     tab.close()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_phone_folds_the_filters_and_a_wide_screen_does_not(browser, address, scripts):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, java_script_enabled=scripts
+    )
+    tab = context.new_page()
+    tab.goto(f"{address}/qa?project=7")
+    fold, fields = tab.locator("#filters-fold > summary"), tab.locator("#filters")
+    assert fold.inner_text() == "Filters: kitchen (7)"
+    assert not fields.is_visible()
+    figure = tab.locator(".figure.main .value").bounding_box()
+    assert figure["y"] + figure["height"] < 844  # on the first screen
+    fold.focus()
+    tab.keyboard.press("Enter")
+    assert fields.is_visible()
+    if scripts:
+        tab.locator("select[name=annotator]").select_option("3")
+        tab.wait_for_url("**/qa?project=7&annotator=3")
+        expect(fold).to_have_text("Filters: kitchen (7), 3")
+        assert fields.is_visible()  # open as it was left
+    tab.set_viewport_size({"width": 1366, "height": 768})
+    tab.reload()
+    assert fields.is_visible() and not fold.is_visible()
+    context.close()

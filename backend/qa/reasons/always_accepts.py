@@ -8,13 +8,13 @@ ALWAYS_N, ALWAYS_SHARE = 20, 0.95
 
 
 def check(items: Sequence[Item]) -> Iterable[Doubt]:
-    for annotator, same in grouped(items, lambda item: item.annotator).items():
+    for same in grouped(items, lambda item: item.annotator).values():
         judged = [item for item in same if item.accepted is not None]
         accepted = [item for item in judged if item.accepted]
         if len(judged) < ALWAYS_N or len(accepted) < ALWAYS_SHARE * len(judged):
             continue
         share = len(accepted) / len(judged)
-        detail = f"annotator {annotator} accepted {len(accepted)} of {len(judged)} unchanged"
+        detail = f"this annotator accepted {len(accepted)} of {len(judged)} unchanged"
         for item in accepted:
             yield Doubt(item, share, detail)
 

@@ -5,7 +5,7 @@ from backend.qa.events import Row
 from backend.qa.next_step import next_step
 from backend.qa.tab import Asked, Tab
 from backend.qa.table import DIMENSIONS
-from backend.qa.views import TITLES
+from backend.qa.views import TITLES, named_rows
 
 APART = ("annotator", "model_version")  # those have tabs of their own
 
@@ -21,7 +21,8 @@ def context(asked: Asked) -> Row:
         charts["curve"] = curve_chart(report["curve"], by_number=by_number)
         for name, rows in shown.items():
             if len(rows) > 1:
-                charts[f"by-{name}"] = breakdown_chart(rows, TITLES[name])
+                named = named_rows(rows, name, asked.person, report["projects"])
+                charts[f"by-{name}"] = breakdown_chart(named, TITLES[name])
     return {
         "breakdowns": shown,
         "charts": charts,

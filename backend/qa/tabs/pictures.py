@@ -1,5 +1,7 @@
 """What a number of the other tabs counts, as pictures."""
 
+from collections.abc import Callable
+
 from backend.database import schema
 from backend.qa.events import Row
 from backend.qa.flat import flat
@@ -9,9 +11,13 @@ from backend.qa.selection import Selection
 from backend.qa.store import Store
 from backend.qa.tab import Asked, Tab, page_of
 from backend.qa.table import Table
-from backend.qa.views import PER_PAGE, thumbnail
+from backend.qa.views import PER_PAGE, side_text, thumbnail
 
-PLACES = ("who", "day", "outcome", "among", "least", "most", "first", "second", "better")
+AMONG = {
+    "person": "all that was reviewed",
+    "independent": "independent annotations",
+    "edited": "edited annotations",
+}
 
 
 def context(asked: Asked) -> Row:
@@ -33,8 +39,30 @@ def context(asked: Asked) -> Row:
     rows = pick.find(asking)
     listed = page_of(range(len(rows) - 1, -1, -1), asked.args, PER_PAGE)
     cards = [_card(asked, row) for row in _stored(asked.store, rows, listed["rows"])]
-    narrowed = [(name, asking.text(name)) for name in PLACES if asking.text(name)]
-    return {"pick": pick, "narrowed": narrowed, "listed": listed, "cards": cards}
+    return {"pick": pick, "narrowed": _narrowed(asked, asking), "listed": listed, "cards": cards}
+
+
+def _narrowed(asked: Asked, asking: Asking) -> list[str]:
+    """What narrows the pictures beside the filters, as people call it."""
+
+    def side(name: str) -> str:
+        return side_text(asking.text(name), asked.person)
+
+    words: dict[str, Callable[[], str]] = {
+        "who": lambda: f"by {asked.person(asking.text('who'))}",
+        "day": lambda: f"on {asking.text('day')} (UTC)",
+        "outcome": lambda: asking.text("outcome"),
+        "among": lambda: f"of {AMONG.get(asking.text('among'), asking.text('among'))}",
+        "least": lambda: f"score from {_score(asking.text('least'))}",
+        "most": lambda: f"score to {_score(asking.text('most'))}",
+        "first": lambda: f"{side('first')} and {side('second')}",
+        "better": lambda: f"only {asking.text('better')} hits",
+    }
+    return [say() for name, say in words.items() if asking.text(name)]
+
+
+def _score(text: str) -> str:
+    return f"{float(text):.2f}"
 
 
 def _stored(store: Store, rows: Table, places: Row) -> list[Row]:

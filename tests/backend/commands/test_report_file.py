@@ -42,6 +42,18 @@ def test_suspects_have_their_frames_inside_and_lead_to_their_tasks(url, tmp_path
     assert f'href="http://studio.example/projects/7/data?{first}"' in text
 
 
+def test_a_report_may_leave_the_suspects_out(url, tmp_path):
+    whole, without = tmp_path / "whole.html", tmp_path / "without.html"
+    for out, more in ((whole, ()), (without, ("--no-audit",))):
+        assert run("--out", out, "--database", url, *more).exit_code == 0
+    assert "Labels to look at again" in whole.read_text()
+    text = without.read_text()
+    assert "Labels to look at again" not in text and "data:image/jpeg" not in text
+    assert "Pointing accuracy" in text
+    found = json.loads(run("--json", "--no-audit", "--database", url).output)
+    assert found["audit"] is None and found["headline"]["n"] > 0
+
+
 def test_without_chromium_a_pdf_is_refused_in_one_sentence(url, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
     out = tmp_path / "report.pdf"

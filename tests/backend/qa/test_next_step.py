@@ -18,7 +18,7 @@ def report(**changes: Any) -> dict[str, Any]:
         ({"skipped": {"n": 0}, "audit": [{}]}, "", "submit the first task"),
         ({"audit": [{}], "target": {"verdict": "failed"}}, "review", "1 label may be wrong"),
         ({"audit": [{}] * 7}, "review", "7 labels may be wrong"),
-        ({"target": {"verdict": "failed"}}, "overview", "missed"),
+        ({"target": {"verdict": "failed"}}, "pictures", "missed"),
         ({"target": {"verdict": "unknown"}}, "plan", "review more tasks"),
         ({"target": {"verdict": "passed"}}, "data", "Nothing waits"),
         ({}, "overview", "set a quality target"),
@@ -30,3 +30,8 @@ def test_the_most_urgent_comes_first(changes: dict[str, Any], tab: str, words: s
     assert step.tab == tab
     assert words in step.words
     assert bool(step.tab) == bool(step.link)
+
+
+def test_a_missed_target_leads_to_the_misses_and_none_to_its_form() -> None:
+    assert next_step(report(target={"verdict": "failed"})).show == "misses"
+    assert next_step(report()).place == "target"

@@ -1,7 +1,10 @@
 """Names of annotators and projects: fetched behind the pages, kept, told without e-mails."""
 
+import html
 import json
+import re
 import threading
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -15,6 +18,7 @@ from backend.web.names import FRESH_S, RETRY_S, Names
 from tests.backend.prediction.test_batch import wait_for
 from tests.fakes import FakeGrounder
 from tests.http_server import Answer, http_server
+from tests.qa_events import annotation, box, created, point, prediction
 from tests.qa_world import team_events
 
 USERS = [
@@ -181,7 +185,7 @@ def test_the_job_list_names_projects_by_title(studio, tmp_path):
         client = app.test_client()
         wait_for(lambda: client.get("/jobs").json["projects"][0]["title"] == "Kitchen")
         page = client.get("/jobs", headers={"Accept": "text/html"}).get_data(as_text=True)
-        assert "Kitchen (8)" in page
+        assert "<bdi>Kitchen</bdi> (8)" in page
     finally:
         parts.close()
 
@@ -215,5 +219,58 @@ def test_pages_and_report_call_people_by_name(studio, tmp_path, password, monkey
         report = text("/qa/report.html")
         assert "Eve &lt;b&gt;" in report
         assert "ben@x.org" not in report and "annotator 2" in report
+    finally:
+        app.extensions["videogem"].close()
+
+
+def of_two(number: int, who: int) -> dict[str, Any]:
+    """An annotation that somebody drew without a prediction; every fifth somewhere else."""
+    place = box(70, 70, 10, 10, id="own") if number % 5 == 0 else box(40, 40, 20, 20, id="own")
+    made = annotation(100 * who + number, [place], task=number, completed_by=who, project=7)
+    event = created(made, video_id=f"0f3a9c1{number % 2}-film.mp4")
+    event["project"]["label_config"] = "<View/>"
+    return event
+
+
+def test_names_stand_in_charts_captions_agreement_and_reliability(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.qa.sync.START_S", 3600.0)
+    settings = Settings(data_dir=tmp_path, label_studio_url=studio.url,
+                        label_studio_api_key=SecretStr("k"), qa_sync_minutes=0)  # fmt: skip
+    app = create_app(settings, FakeGrounder())
+    try:
+        store, server = app.extensions["videogem"].store, server_name(studio.url)
+        for number in range(1, 13):
+            guess = prediction([point(50, 50), box(40, 40, 20, 20)], version="m1")
+            store.record_all(ProjectKey(server, 7), [(number, guess)])
+            for who in (1, 3, 4):
+                store.append_event(of_two(number, who), server)
+        known(app.extensions["videogem"].names, 3)
+
+        def text(path):
+            return app.test_client().get(path).get_data(as_text=True)
+
+        def bars(page, name):
+            specs = json.loads(html.unescape(re.search(r'id="charts">(.*?)</script>', page)[1]))
+            return [row["name"] for row in specs[f"by-{name}"]["data"]["values"]]
+
+        people = text("/qa/people")
+        # Two have one name, and one of them must not hide the other.
+        names = ["Ana Lima (1)", "Eve <b>", "Ana Lima (4)"]
+        assert bars(people, "annotator") == names
+        assert bars(text("/qa/report.html"), "annotator") == names
+        agreement = people.partition('id="agreement"')[2].partition("</table>")[0]
+        sides = re.findall(r"<bdi>(.*?)</bdi> and <bdi>(.*?)</bdi>", agreement)
+        assert ("Ana Lima (1)", "Eve &lt;b&gt;") in sides
+        assert ("Ana Lima (4)", "model: m1") in sides
+        assert not any("annotator" in side for pair in sides for side in pair)
+        reliable = people.partition('id="reliability-of-people"')[2].partition("</table>")[0]
+        assert re.findall(r'<th scope="row">(.*?)</th>', reliable) == [
+            "Ana Lima (1)", "Eve &lt;b&gt;", "Ana Lima (4)"]  # fmt: skip
+        assert "by Eve &lt;b&gt;" in text("/qa/pictures?show=reviewed&who=3")
+        assert "Eve &lt;b&gt; and model: m1" in text(
+            "/qa/pictures?show=pair&first=3&second=model:+m1"
+        )
+        films = bars(text("/qa"), "video")  # uploads of one name
+        assert films == ["film.mp4 (0f3a9c10-film.mp4)", "film.mp4 (0f3a9c11-film.mp4)"]
     finally:
         app.extensions["videogem"].close()
