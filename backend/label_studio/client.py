@@ -274,19 +274,31 @@ class LabelStudio:
 
     def project(self, project: int) -> dict[str, Any]:
         """A project with its labeling config."""
-        found = self.call("GET", f"/api/projects/{project}/")
-        if not isinstance(found, dict):
-            raise self._unknown_form(f"/api/projects/{project}/")
-        return found
+        return self.one(f"/api/projects/{project}/")
 
-    def rows(self, path: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """A list of objects with ids that the API gives in one piece.
+    def rows(
+        self, path: str, params: dict[str, Any], within: str | None = None
+    ) -> list[dict[str, Any]]:
+        """A list of objects with ids; ``within`` is the field of a page that it stands in.
 
         Raises:
             LabelStudioError: as ``call``, or the answer has a form that is not known.
         """
         found = self.call("GET", path, params=params)
+        if within is not None:
+            found = found.get(within) if isinstance(found, dict) else None
         if not _are_rows(found):
+            raise self._unknown_form(path)
+        return found
+
+    def one(self, path: str) -> dict[str, Any]:
+        """An object of the API.
+
+        Raises:
+            LabelStudioError: as ``call``, or the answer has a form that is not known.
+        """
+        found = self.call("GET", path)
+        if not isinstance(found, dict):
             raise self._unknown_form(path)
         return found
 

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from backend.database.keys import ProjectKey
 from backend.database.webhook_states import State, Webhook, WebhookStates
@@ -111,7 +111,7 @@ class WebhookKeeper:
         models = label_studio.call("GET", "/api/ml/", params={"project": key.id})
         host = self.states.get(key).host  # Label Studio may have called /setup for this question
         urls = [str(model.get("url")) for model in models or () if isinstance(model, dict)]
-        ours = next((url for url in urls if host and urlsplit(url).netloc == host), None)
+        ours = next((url for url in urls if host and split(url).netloc == host), None)
         if ours is None:
             connected = f", only at {', '.join(urls)}" if urls else ""
             return "failed", (
@@ -154,7 +154,7 @@ def problems(hook: dict[str, Any], authorization: str | None) -> list[str]:
 
 def why_no_webhook(url: str) -> str:
     """Why Label Studio makes no webhook for a backend at this address, and what to do."""
-    host = urlsplit(url).hostname or ""
+    host = split(url).hostname or ""
     add = f"Then add a webhook for {url.rstrip('/')}/webhook in the project's settings."
     if "." not in host and host not in LOCAL_NAMES:
         return (
@@ -165,6 +165,14 @@ def why_no_webhook(url: str) -> str:
         "Label Studio refused to make it: set SSRF_PROTECTION_ENABLED=false there (beside "
         f"ML_BLOCK_LOCAL_IP=false), for the backend is on a private address. {add}"
     )
+
+
+def split(url: str) -> SplitResult:
+    """The parts of an address that Label Studio tells; what is no address has none."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets of an IPv6 address that is none
+        return urlsplit("")
 
 
 def _webhooks(label_studio: LabelStudio, project: int) -> list[dict[str, Any]]:
@@ -203,10 +211,10 @@ def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | 
 
 
 def _leads_to(hook: dict[str, Any], host: str) -> bool:
-    parts = urlsplit(str(hook.get("url", "")))
+    parts = split(str(hook.get("url", "")))
     return parts.netloc.rpartition("@")[2] == host and parts.path.endswith("/webhook")
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
+    parts = split(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

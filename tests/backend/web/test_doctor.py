@@ -18,36 +18,15 @@ from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web import doctor
 from backend.web.doctor import Check, diagnose
-from tests.backend.prediction.test_batch import CONFIG
 from tests.fakes import FakeGrounder
-from tests.http_server import Answer, Server, http_server
-from tests.images import image_url
+from tests.healthy_label_studio import BACKEND, healthy_label_studio
+from tests.http_server import Answer, Server
 from videogem.errors import InputError
-
-BACKEND = "http://backend.local:9090"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A Label Studio where all is well."""
-    task = {"id": 5, "data": {"i": image_url(), "t": "cut tomato"}}
-    hook = {
-        "id": 1, "url": f"{BACKEND}/webhook", "headers": {}, "is_active": True,
-        "send_payload": True,
-    }  # fmt: skip
-    model = {"id": 2, "url": BACKEND, "state": "CO", "model_version": "fake-1", "project": 1}
-    with http_server() as server:
-        answers = {
-            "/api/version": {"release": "1.23.2"},
-            "/api/current-user/whoami": {"email": "me@example.com"},
-            "/api/projects/1/": {"label_config": CONFIG},
-            "/api/ml/": [model],
-            "/api/ml/2": model,
-            "/api/webhooks/": [hook],
-            "/api/tasks/": {"tasks": [task], "total": 1},
-        }
-        for path, answer in answers.items():
-            server.routes[path] = lambda request, answer=answer: Answer(answer)
+    with healthy_label_studio() as server:
         yield server
 
 
