@@ -3,10 +3,18 @@
 import json
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
+from backend.commands.qa_reviews import label_studio_of
+from videogem.errors import InputError
+
+if TYPE_CHECKING:
+    from backend.database.keys import ProjectKey
+    from backend.qa.events import Row
+    from backend.qa.store import Store
 
 
 class MarksForm(StrEnum):
@@ -31,14 +39,28 @@ def marks(
     ),
     out: Path | None = typer.Option(None, help="File to write; default: standard output."),
     project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
+    field: str | None = typer.Option(
+        None,
+        "--write-field",
+        help="Also set this field of the project's marked tasks in Label Studio to fine, fix or "
+        "open (taken back); a field of others is never touched.",
+    ),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
 ) -> None:
     """What people said of suspects on the review page: fine or to be fixed, who and when."""
     from backend.qa.exports import marks_csv
+    from backend.qa.mark_field import check_name
     from backend.qa.marks import all_marks, evidence
 
+    if field is not None:
+        check_name(field)
+        if project is None:
+            raise InputError("--write-field is of one project: say --project NUMBER.")
     with open_store(database) as store:
-        found = all_marks(store, known_project(store, project) if project else None)
+        key = known_project(store, project) if project else None
+        found = all_marks(store, key)
+        if field is not None and key is not None:
+            typer.echo(_write(store, key, field, found), err=True)
     told = evidence(found)
     if form is MarksForm.csv:
         text = marks_csv(found)
@@ -51,6 +73,22 @@ def marks(
     else:
         out.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {out}.")
+
+
+def _write(store: "Store", project: "ProjectKey", field: str, marks: "list[Row]") -> str:
+    """Write the field, and say what was written."""
+    from backend.qa.mark_field import states_of, write_field
+
+    done = write_field(label_studio_of(store, project), project.id, field, states_of(marks))
+    lines = [f"{number} {verdict}" for verdict, number in done.changed.items()]
+    said = f"Wrote {field!r} into {sum(done.changed.values())} tasks"
+    said += f" ({', '.join(lines)})" if lines else ""
+    said += f"; {done.already} had it already."
+    if done.gone:
+        said += f" {done.gone} marked tasks are no longer there."
+    if done.changed:
+        said += f" Reload the Data Manager and show its column {field!r} to sort and filter by it."
+    return said
 
 
 def _table(told: dict[str, dict[str, float]]) -> str:

@@ -1,12 +1,15 @@
 """From the quality pages into a real Label Studio: what cards and numbers lead to."""
 
+import json
 import re
 
 import pytest
 import requests
 from PIL import Image
 from playwright.sync_api import expect
+from typer.testing import CliRunner
 
+from backend.cli import app as command
 from backend.label_studio.project_setup import retrieve_predictions
 from tests.e2e.browser import REGIONS, SELECTED
 from tests.fakes import FakeGrounder
@@ -105,6 +108,56 @@ def test_a_number_leads_to_its_pictures_and_these_to_their_tasks(page, world):
             card.get_by_role("link", name=re.compile("^Task")).last.click()
         assert shown_annotation(opened.value) == annotation
         opened.value.close()
+
+
+def test_marks_become_a_field_that_the_data_manager_filters_by(
+    page, world, label_studio, tmp_path, monkeypatch, artifacts
+):
+    url, project, made = world
+    (task, suspect), (other, fine) = made[-1], made[1]
+    expect_listed(page, f"{url}/qa/review?project={project}", f"card-{suspect}-0")
+
+    def ask(path, **params):
+        answer = requests.get(
+            f"{label_studio.url}/api/{path}",
+            params={"project": project, **params},
+            headers={"Authorization": f"Token {label_studio.credentials.token}"},
+            timeout=60,
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def data():
+        rows = ask("tasks/", fields="all", resolve_uri="false")["tasks"]
+        return {row["id"]: row["data"] for row in rows}
+
+    before = data()
+    for annotation, verdict in ((suspect, "fix"), (fine, "fine")):
+        mark = {"annotation": annotation, "verdict": verdict, "by": "Ana"}
+        requests.post(f"{url}/qa/marks", json=mark, timeout=60).raise_for_status()
+    monkeypatch.setenv("VIDEOGEM_DATA_DIR", str(tmp_path / "backend-0"))
+    monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", label_studio.url)
+    monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY", label_studio.credentials.token)
+    write = ["qa", "marks", "--project", str(project), "--write-field", "review"]
+    done = CliRunner().invoke(command, write)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "into 2 tasks (1 fine, 1 fix)" in done.stderr
+    assert data() == {
+        **before,
+        task: {**before[task], "review": "fix"},
+        other: {**before[other], "review": "fine"},
+    }
+    assert "into 0 tasks; 2 had it already" in CliRunner().invoke(command, write).stderr
+    is_fix = {"filter": "filter:tasks:data.review", "operator": "equal", "type": "String",
+              "value": "fix"}  # fmt: skip
+    query = json.dumps({"filters": {"conjunction": "and", "items": [is_fix]}})
+    assert [row["id"] for row in ask("tasks/", query=query)["tasks"]] == [task]
+    assert "review" in [column["id"] for column in ask("dm/columns")["columns"]]
+    # The figures and marks are what they were: nothing of this is an annotation.
+    assert len(requests.get(f"{url}/qa/marks.json", timeout=60).json()["marks"]) == 2
+    page.goto(f"{label_studio.url}/projects/{project}/data")
+    expect(page.get_by_text("fix", exact=True).first).to_be_visible()
+    page.screenshot(path=artifacts / "marks_field.png")
 
 
 def expect_listed(page, address, card):
