@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from backend.database.engine import clock, lock_writers, patience, short, writer_lock
+from backend.database.engine import clock, patience, short
 from backend.database.schema import replicas as table
+from backend.database.transactions import reading, writing
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,6 @@ class Replicas:
     def __init__(self, engine: sa.Engine) -> None:
         self.own = uuid.uuid4().hex
         self._engine = engine
-        self._write_lock = writer_lock(engine)
         self._told: tuple[str, str] | None = None
         self._told_at = 0.0
 
@@ -48,13 +48,7 @@ class Replicas:
         news = version, state
         if news == self._told and time.monotonic() - self._told_at < TELL_S:
             return
-        with (
-            patience(WAIT_S),
-            self._write_lock,
-            self._engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            lock_writers(connection)
+        with patience(WAIT_S), writing(self._engine) as connection:
             now = clock(connection)
             old = (table.c.name == self.own) | (table.c.seen < now - FORGET_S)
             connection.execute(table.delete().where(old))
@@ -68,7 +62,7 @@ class Replicas:
         Raises:
             SQLAlchemyError: the database cannot be read.
         """
-        with self._engine.connect() as connection, connection.begin():
+        with reading(self._engine) as connection:
             alive = table.c.seen > clock(connection) - GONE_S
             rows = connection.execute(sa.select(table).where(alive).order_by(table.c.name)).all()
         return [Replica(row.name, row.machine, row.version, row.state) for row in rows]
@@ -88,13 +82,7 @@ class Replicas:
     def close(self) -> None:
         """This one ends; where the database cannot be written, the others see it by the time."""
         try:
-            with (
-                patience(WAIT_S),
-                self._write_lock,
-                self._engine.connect().execution_options(writes=True) as connection,
-                connection.begin(),
-            ):
-                lock_writers(connection)
+            with patience(WAIT_S), writing(self._engine) as connection:
                 connection.execute(table.delete().where(table.c.name == self.own))
         except sa.exc.SQLAlchemyError as error:
             logger.warning("the others are not told of the end: %s", short(error))

@@ -8,10 +8,10 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from backend.database.engine import lock_writers, writer_lock
 from backend.database.keys import ProjectKey
 from backend.database.schema import project_webhooks as table
 from backend.database.servers import MAX_PROJECTS
+from backend.database.transactions import writing
 
 logger = logging.getLogger(__name__)
 State = Literal["unknown", "ok", "mended", "failed"]
@@ -36,7 +36,6 @@ class WebhookStates:
 
     def __init__(self, engine: sa.Engine | None = None) -> None:
         self._engine = engine
-        self._write_lock = None if engine is None else writer_lock(engine)
         self._known: dict[ProjectKey, Webhook] = {}
         self._unwritten: set[ProjectKey] = set()  # while the database is locked or gone
         self._changes = 0
@@ -110,18 +109,13 @@ class WebhookStates:
                 self._known = found | own
 
     def _write(self, key: ProjectKey, new: Webhook | None) -> None:
-        if self._engine is None or self._write_lock is None:
+        if self._engine is None:
             return
         where = table.c.server == key.server, table.c.project_id == key.id
         with self._lock:
             self._unwritten.add(key)
         try:
-            with (
-                self._write_lock,
-                self._engine.connect().execution_options(writes=True) as connection,
-                connection.begin(),
-            ):
-                lock_writers(connection)
+            with writing(self._engine) as connection:
                 connection.execute(table.delete().where(*where))
                 if new is not None:
                     row = {"server": key.server, "project_id": key.id, **vars(new)}

@@ -5,17 +5,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from backend.database.engine import clock, let_go, migrate, open_engine, short, writer_lock
+from backend.database.engine import clock, let_go, migrate, open_engine, short
 from backend.database.keys import ProjectKey
 from backend.database.owners import Owners
 from backend.database.schema import job_configs, job_projects, jobs
 from backend.database.servers import MAX_PROJECTS
+from backend.database.transactions import appending, reading
 from backend.database.turns import alone
 from backend.prediction.job_rows import MAX_BODIES, Job, batches
 from videogem.errors import InputError
@@ -50,7 +51,6 @@ class JobLeases:
                 f"The job list cannot be written ({error}); set VIDEOGEM_DATA_DIR to a folder that "
                 "can, or VIDEOGEM_DATABASE_URL to a database that can."
             ) from None
-        self._write_lock = writer_lock(self._engine)
         self._lease = LEASE if lease is None else lease
         self._clock = clock
         self._held: set[int] = set()  # jobs whose leases are renewed
@@ -179,19 +179,11 @@ class JobLeases:
     def _now(self, connection: sa.Connection) -> float:
         return clock(connection) if self._clock is None else self._clock()
 
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection, connection.begin():
-            yield connection
+    def _read(self) -> AbstractContextManager[sa.Connection]:
+        return reading(self._engine)
 
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with (
-            self._write_lock,
-            self._engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            yield connection
+    def _write(self) -> AbstractContextManager[sa.Connection]:
+        return appending(self._engine)
 
     def _lock_project(self, connection: sa.Connection, key: ProjectKey) -> None:
         """Two requests at once must not claim the same new task."""
