@@ -104,12 +104,14 @@ class Room:
         self._clips = [0] * len(Priority)
         self._changed = threading.Condition()
 
-    def take(self, num_bytes: int, priority: Priority) -> None:
-        """Wait until there is room."""
+    def take(self, num_bytes: int, priority: Priority, timeout: float | None = None) -> bool:
+        """Wait until there is room, at most so many seconds; whether there was."""
         with self._changed:
-            self._changed.wait_for(lambda: self._fits(num_bytes, priority))
+            if not self._changed.wait_for(lambda: self._fits(num_bytes, priority), timeout):
+                return False
             self._bytes += num_bytes
             self._clips[priority] += 1
+            return True
 
     def give(self, num_bytes: int, priority: Priority) -> None:
         with self._changed:
@@ -196,6 +198,28 @@ class Batcher:
         self.room.take(question.num_bytes, priority)
         future = self.ask(question, priority)
         future.add_done_callback(lambda _: self.room.give(question.num_bytes, priority))
+        return future
+
+    def read_with_room(
+        self, num_bytes: int, read: Callable[[], Question | None], priority: Priority
+    ) -> "Future[Answer] | None":
+        """Read a question when there is room for what decoding takes, and ask it.
+
+        Its room is free again with the answer. None where there is nothing left to read.
+        """
+        self.room.take(num_bytes, priority)
+        try:
+            question = read()
+        except BaseException:
+            self.room.give(num_bytes, priority)
+            raise
+        if question is None:
+            self.room.give(num_bytes, priority)
+            return None
+        held = question.num_bytes
+        self.room.change(num_bytes, held)
+        future = self.ask(question, priority)
+        future.add_done_callback(lambda _: self.room.give(held, priority))
         return future
 
     def ground(

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
-from videogem.media.sources import Limits
+from videogem.media.sources import Limits, VideoInfo
 from videogem.media.stills import decoded_bytes
-from videogem.media.video import read_clip, read_clips
+from videogem.media.video import clips_from, middle_time, open_frames, read_clip, read_clips
 from videogem.structures import Clip
 
 STEP = 0.25  # seconds between the frames of a window, as in the paper
@@ -13,6 +13,11 @@ STEP = 0.25  # seconds between the frames of a window, as in the paper
 LIMITS = Limits(max_pixels=64_000_000, max_duration=2 * 3600.0)
 
 MakeRoom = Callable[[int], None]  # waits until so many bytes may be decoded
+
+
+def window_bytes(info: VideoInfo, num_frames: int) -> int:
+    """What decoding the frames of one clip of a video takes: their pixels, and as much again."""
+    return 2 * 3 * info.width * info.height * num_frames
 
 
 def read_moment(
@@ -26,13 +31,18 @@ def read_moment(
     """An image, or a video's frame at ``time`` (default: its middle) with those round it.
 
     With ``encoded`` a plain JPEG is left to the grounder to decode. ``make_room`` is asked before
-    an image is decoded.
+    anything is decoded.
 
     Raises:
         VideoReadError: not to be decoded, or the time is outside the video.
     """
     if make_room is not None and (num_bytes := decoded_bytes(source)) is not None:
         make_room(num_bytes)
+    elif make_room is not None:  # a video where an image may be
+        with open_frames(source, limits=LIMITS) as reader:
+            make_room(window_bytes(reader.info, num_frames))
+            moment = middle_time(reader.info) if time is None else time
+            return next(clips_from(reader, [moment], num_frames=num_frames, step=STEP))
     return read_clip(
         source, time=time, num_frames=num_frames, step=STEP, limits=LIMITS, encoded=encoded
     )

@@ -7,7 +7,8 @@ text, and the search for their peaks in the part that was pointed at, are done a
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Target
 from backend.media.media import Media
 from backend.media.turns import fetching_until
-from backend.prediction.batcher import Batcher, Priority
+from backend.prediction.batcher import Batcher, Priority, Room
+from backend.prediction.frames import MakeRoom
 from backend.prediction.reading import read_still
 from backend.prediction.task_fields import Project, Task, cut
 from backend.prediction.writing import Prediction, checked
@@ -74,11 +76,52 @@ def suggest(
             the reason.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
+    with _room(batcher.room, deadline, seconds) as make_room:
+        return _suggest(task, regions, project, batcher, media, deadline, seconds, make_room)
+
+
+@contextmanager
+def _room(room: Room, deadline: float | None, seconds: float | None) -> Iterator[MakeRoom]:
+    # What a click decodes counts until its answer is there.
+    taken: list[int] = []
+
+    def make_room(num_bytes: int) -> None:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not room.take(num_bytes, Priority.CLICK, left):
+            raise InputError(
+                f"There was no room to decode the frame within {seconds:g} s "
+                "(VIDEOGEM_PREDICT_BUDGET): others are being decoded."
+            )
+        taken.append(num_bytes)
+
+    try:
+        yield make_room
+    finally:
+        for num_bytes in taken:
+            room.give(num_bytes, Priority.CLICK)
+
+
+def _suggest(
+    task: Task,
+    regions: Sequence[Region],
+    project: Project,
+    batcher: Batcher,
+    media: Media,
+    deadline: float | None,
+    seconds: float | None,
+    make_room: MakeRoom,
+) -> Prediction:
     newest = regions[-1]
     target = _target_of(newest, project)
     with fetching_until(deadline):
         slot, question = read_still(
-            task, target, _item_of(newest), project, media=media, num_frames=batcher.num_frames
+            task,
+            target,
+            _item_of(newest),
+            project,
+            media=media,
+            num_frames=batcher.num_frames,
+            make_room=make_room,
         )
     label = _label_of(newest)
     text = _typed(regions)

@@ -36,7 +36,7 @@ def read(
 ) -> Generator[Moment]:
     """The moments of a task, each read when it is asked for; one file is open at a time.
 
-    ``make_room`` is asked before a still image is decoded, which a moment is made of then.
+    ``make_room`` is asked before anything is decoded, which a moment is made of then.
 
     Raises:
         InputError: the task's data cannot be used; the reason is for the person who owns them.
@@ -46,7 +46,10 @@ def read(
         if target.source.kind == "video":
             reference = fill(target.source.value, data_of(task))
             with _open(reference, task, project, media) as file:
-                yield from read_video(file, task, target, place, batcher=batcher, priority=priority)
+                yield from read_video(
+                    file, task, target, place,
+                    batcher=batcher, priority=priority, make_room=make_room,
+                )  # fmt: skip
             continue
         sentences = None
         for index, clip in _stills(
@@ -66,9 +69,18 @@ def read(
 
 
 def read_still(
-    task: Task, target: Target, item: int, project: Project, *, media: Media, num_frames: int
+    task: Task,
+    target: Target,
+    item: int,
+    project: Project,
+    *,
+    media: Media,
+    num_frames: int,
+    make_room: MakeRoom | None = None,
 ) -> tuple[Still, Question]:
     """The image somebody points at, or the frame number ``item`` of a list.
+
+    ``make_room`` is asked once, before anything is decoded.
 
     Raises:
         InputError: the task's data cannot be used, or it has no such frame.
@@ -77,7 +89,9 @@ def read_still(
         raise InputError("Smart tools work on images; this region belongs to a video.")
     place = project.labeling.targets.index(target)
     target = with_task_labels(target, task)
-    [(index, clip)] = _stills(task, target, project, media, num_frames, only=item)
+    [(index, clip)] = _stills(
+        task, target, project, media, num_frames, only=item, make_room=make_room
+    )
     texts = partial(undecided_texts, target.controls)
     question = Question(clip, sentences_of(task, target), texts)
     return Still(target, place, index), question

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from itertools import groupby
 from typing import BinaryIO
@@ -13,7 +13,7 @@ from backend.labeling.config import MAX_FRAMERATE
 from backend.labeling.regions import Shown
 from backend.labeling.targets import Target, look_up
 from backend.prediction.batcher import Answer, Batcher, Priority, Question
-from backend.prediction.frames import LIMITS, STEP
+from backend.prediction.frames import LIMITS, STEP, MakeRoom, window_bytes
 from backend.prediction.moments import Film, Key, Moment
 from backend.prediction.task_fields import (
     Task,
@@ -49,8 +49,11 @@ def read_video(
     *,
     batcher: Batcher,
     priority: Priority,
+    make_room: MakeRoom | None = None,
 ) -> Iterator[Moment]:
     """The key frames of everything said in a video, in the order of time, in one pass.
+
+    ``make_room`` is asked before the frames of a moment are decoded.
 
     Raises:
         InputError: the task's data cannot be used.
@@ -69,9 +72,14 @@ def read_video(
         num_keys = tuple(counts[number] for number in range(len(cues)))
         film = Film(target, place, tuple(cues), num_keys, shown, warning)
         clips = clips_from(reader, list(wanted), num_frames=batcher.num_frames, step=STEP)
-        for numbers, clip in zip(wanted.values(), clips, strict=True):
+        num_bytes = window_bytes(info, batcher.num_frames)
+        for numbers in wanted.values():
+            if make_room is not None:
+                make_room(num_bytes)
             sentences = [cues[number].text for number in numbers]
-            yield Moment(Key(film, tuple(numbers)), Question(clip, sentences))
+            moment = Moment(Key(film, tuple(numbers)), Question(next(clips), sentences))
+            yield moment
+            del moment  # whoever took it holds it, and its room
 
 
 def shown_of(task: Task, target: Target, duration: float) -> Shown:
@@ -185,7 +193,9 @@ def _spotted(
     times = times or [info.duration / 2]
     best: list[tuple[float, str]] = []
     clips = clips_from(reader, times, num_frames=batcher.num_frames, step=STEP)
-    for time, answer in zip(times, ask_each(batcher, clips, texts, priority), strict=True):
+    num_bytes = window_bytes(info, batcher.num_frames)
+    answers = ask_each(batcher, clips, texts, priority, num_bytes)
+    for time, answer in zip(times, answers, strict=True):
         scores = answer.scores or {}
         best.append((time, labels[int(np.argmax([scores[text] for text in texts]))]))
     cues = []
@@ -197,12 +207,24 @@ def _spotted(
 
 
 def ask_each(
-    batcher: Batcher, clips: Iterable[Clip], texts: Sequence[str], priority: Priority
+    batcher: Batcher,
+    clips: Iterator[Clip],
+    texts: Sequence[str],
+    priority: Priority,
+    num_bytes: int,
 ) -> Iterator[Answer]:
-    """Compare many clips with texts, some on their way while the next are read."""
+    """Compare many clips with texts, some on their way while the next are read.
+
+    Each is read when there is room for ``num_bytes``, which decoding it takes.
+    """
+
+    def read() -> Question | None:
+        clip = next(clips, None)
+        return None if clip is None else Question(clip, (), texts)
+
     waiting: deque[Future[Answer]] = deque()
-    for clip in clips:
-        waiting.append(batcher.ask_with_room(Question(clip, (), texts), priority))
+    while (future := batcher.read_with_room(num_bytes, read, priority)) is not None:
+        waiting.append(future)
         if len(waiting) >= 2 * batcher.grounder.batch_size:
             yield waiting.popleft().result()
     while waiting:
