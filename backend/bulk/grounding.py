@@ -1,7 +1,9 @@
 """Moments of files as a job of a cluster: decoded by some workers, grounded by others."""
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from backend.bulk.jobs import BulkJob
 from backend.bulk.local import result_of
@@ -23,6 +25,12 @@ class GroundingJob(BulkJob):
         return replace(self, num_frames=self.choice.load().num_frames)
 
     def read(self, item: Unit) -> list[Read | Failure]:
+        if unseen := [path for path in item.paths if not _is_there(path)]:
+            reason = (
+                f"The machine '{platform.node()}' has no file '{unseen[0]}': sources must have the "
+                "same path on every machine of a cluster."
+            )
+            return [failure(item.source, ask, reason) for ask in item.asks]
         return list(read_unit(item, self.num_frames, encoded=self.choice.jpeg == "gpu"))
 
     def load(self) -> Callable[[Sequence[Sequence[Read | Failure]]], list[list[Row | Failure]]]:
@@ -34,6 +42,18 @@ class GroundingJob(BulkJob):
 
     def lost(self, item: Unit, reason: str) -> list[Failure]:
         return [failure(item.source, ask, reason) for ask in item.asks]
+
+
+def sent_from(folder: Path, units: Sequence[Unit]) -> list[Unit]:
+    """Units as workers in folders of their own can read them; rows name files as ever."""
+    return [replace(unit, folder=str(folder.absolute())) for unit in units]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # there, and not to be read: whoever reads it says why
+        return True
 
 
 def ground_read(

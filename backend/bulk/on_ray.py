@@ -218,7 +218,8 @@ def _dataset(
         max_task_retries=RETRIES,
         **needs,
     )
-    return iter(data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
+    # Ray would hold what came last until something follows it: for ever, where that hangs.
+    return iter(data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO
 
 from backend.bulk.rows import Read
 from backend.bulk.units import Ask, Failure, Unit, failure
@@ -46,8 +44,8 @@ def _ask_of(one: Read | Failure, asks: list[Ask]) -> Ask:
 
 
 def _moments(unit: Unit, num_frames: int, *, encoded: bool) -> Iterator[Read | Failure]:
-    [file] = unit.files
-    with open_frames(Path(file), limits=LIMITS, encoded=encoded) as reader:
+    [path] = unit.paths
+    with open_frames(path, limits=LIMITS, encoded=encoded) as reader:
         info = reader.info
         within = []
         for ask in unit.asks:
@@ -66,7 +64,7 @@ def _moments(unit: Unit, num_frames: int, *, encoded: bool) -> Iterator[Read | F
 
 
 def _frames(unit: Unit, num_frames: int) -> Iterator[Read | Failure]:
-    frames = [partial(_open, file) for file in unit.files]
+    frames = [partial(path.open, "rb") for path in unit.paths]
     for ask in unit.asks:
         index = ask.item_index or 0
         try:
@@ -75,7 +73,3 @@ def _frames(unit: Unit, num_frames: int) -> Iterator[Read | Failure]:
             yield failure(unit.files[index], ask, str(error))
         else:
             yield Read(unit.files[index], ask, clip)
-
-
-def _open(file: str) -> BinaryIO:
-    return Path(file).open("rb")

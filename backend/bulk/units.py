@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 MOMENTS = 16  # of one unit: so many are lost, and read again, where a worker dies
 
@@ -27,6 +28,11 @@ class Unit:
     source: str  # as rows name it
     files: tuple[str, ...]
     asks: tuple[Ask, ...]
+    folder: str = ""  # that relative names of files start from; "": the reading process's own
+
+    @property
+    def paths(self) -> list[Path]:
+        return [Path(self.folder, file) for file in self.files]
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def evaluate(
         dtype=resolve_dtype(dtype, device),
         rule="grid" if rule == "grid" else "exact",
         predictions_folder=None if out is None else out / "predictions",
-        tokens_folder=cache,
+        tokens_folder=cache and cache.absolute(),  # workers of a cluster are in other folders
         spread=None if cluster is None else evaluate_on(cluster),
         asks=steps.through_batcher,
     )

@@ -96,7 +96,7 @@ def predict(
     when every moment has its row, 1 when some failed, 2 when nothing could be done.
     """
     from backend.bulk.files import RowFile
-    from backend.bulk.grounding import GroundingJob
+    from backend.bulk.grounding import GroundingJob, sent_from
     from backend.bulk.local import ground_here
     from backend.bulk.models import ModelChoice
     from backend.bulk.on_ray import spread
@@ -141,7 +141,8 @@ def predict(
         total = sum(len(unit.asks) for unit in units)
         if units:
             if cluster is not None:
-                results = spread(units, GroundingJob(chosen), cluster, num_results=total)
+                sent = sent_from(Path.cwd(), units)
+                results = spread(sent, GroundingJob(chosen), cluster, num_results=total)
             elif workers * devices > 1:
                 results = ground_in_processes(units, chosen, places(device, devices, workers))
             else:

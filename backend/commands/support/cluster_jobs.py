@@ -1,7 +1,8 @@
 """What `annotate` and `evaluate` send to a cluster."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from backend.bulk.jobs import BulkJob
@@ -100,6 +101,19 @@ class EvaluationJob(BulkJob):
 
 def evaluate_on(cluster: Cluster) -> Callable[[Work, Sequence[list[Item]]], Iterator[Any]]:
     """What a run of the evaluation hands its batches to."""
-    return lambda work, batches: spread(
-        batches, EvaluationJob(work), cluster, num_results=sum(map(len, batches))
+
+    def evaluate(work: Work, batches: Sequence[list[Item]]) -> Iterator[Any]:
+        sent = [[with_whole_paths(item) for item in batch] for batch in batches]
+        return spread(sent, EvaluationJob(work), cluster, num_results=sum(map(len, batches)))
+
+    return evaluate
+
+
+def with_whole_paths(item: Item) -> Item:
+    """An item as workers in folders of their own can read it."""
+    return replace(
+        item,
+        image=item.image.absolute() if isinstance(item.image, Path) else item.image,
+        window=tuple(path.absolute() for path in item.window),
+        video_path=item.video_path and item.video_path.absolute(),
     )

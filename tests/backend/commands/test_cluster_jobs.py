@@ -1,5 +1,6 @@
 """What goes to a cluster gives what this process gives; the cluster is played by the test."""
 
+import contextlib
 import json
 import pickle
 from collections.abc import Iterator, Sequence
@@ -27,8 +28,9 @@ from videogem.backbones import zoo
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Workers of one process each: everything is pickled on its way; one item is lost."""
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """Workers of one process each, in a folder of theirs; all is pickled, one item is lost."""
+    theirs = tmp_path_factory.mktemp("worker")
     monkeypatch.setattr(zoo, "load_backbone", lambda name, **options: tiny_backbone())
     monkeypatch.setattr("videogem.grounding.loading.load_backbone", zoo.load_backbone)
     counts: list[int] = []
@@ -40,7 +42,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         work = pickle.loads(pickle.dumps(job)).load()
         *some, last = items
         for item in reversed(some):
-            [results] = pickle.loads(pickle.dumps(work([job.read(item)])))
+            with contextlib.chdir(theirs):
+                [results] = pickle.loads(pickle.dumps(work([job.read(item)])))
             yield from results
         for part in job.split(last):
             yield from job.lost(part, "The worker died.")
@@ -61,7 +64,8 @@ def test_tasks(calls: list[int], tmp_path: Path) -> None:
     assert calls == [20, 4]
 
 
-def test_a_dataset(calls: list[int], tmp_path: Path) -> None:
+def test_a_dataset(calls: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path.parent)
     rng = np.random.default_rng(0)
     rows = []
     for number in range(6):
@@ -69,7 +73,7 @@ def test_a_dataset(calls: list[int], tmp_path: Path) -> None:
         Image.fromarray(frame).save(tmp_path / f"{number}.png")
         rows.append({"image": f"{number}.png", "narration": "cut tomato", "boxes": [[0, 0, 9, 9]]})
     (tmp_path / "annotations.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    given = ["evaluate", "--dataset", "jsonl", "--root", str(tmp_path), "--batch-size", "2"]
+    given = ["evaluate", "--dataset", "jsonl", "--root", tmp_path.name, "--batch-size", "2"]
     given += ["--method", "gem", "--method", "clip", "--no-compare"]
     found = []
     for name, options in (("here", []), ("there", ["--engine", "ray"])):
