@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+from typing import BinaryIO
 
 from backend.bulk.rows import Read
 from backend.bulk.units import Ask, Failure, Unit, failure
@@ -64,7 +66,7 @@ def _moments(unit: Unit, num_frames: int, *, encoded: bool) -> Iterator[Read | F
 
 
 def _frames(unit: Unit, num_frames: int) -> Iterator[Read | Failure]:
-    frames = [partial(path.open, "rb") for path in unit.paths]
+    frames = [partial(_open, path) for path in unit.paths]
     for ask in unit.asks:
         index = ask.item_index or 0
         try:
@@ -73,3 +75,7 @@ def _frames(unit: Unit, num_frames: int) -> Iterator[Read | Failure]:
             yield failure(unit.files[index], ask, str(error))
         else:
             yield Read(unit.files[index], ask, clip)
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
