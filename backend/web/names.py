@@ -172,7 +172,8 @@ def plain_text(value: object) -> str:
     """
     text = value if isinstance(value, str) else ""
     shown = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(shown.split())[:LONGEST]
+    whole = " ".join(shown.split())
+    return whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
 
 
 def _name(row: Mapping[str, Any]) -> str:

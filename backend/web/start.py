@@ -52,9 +52,14 @@ def steps(service: Service) -> list[Step]:
 def _label_studio(service: Service) -> Step:
     servers = service.connections.servers()
     checks = {name: label_studio(name, server) for name, server in servers.items()}
-    failed = [check.found for check in checks.values() if check.level == "failure"]
-    said = "; ".join(failed or [f"{name} {check.found}" for name, check in checks.items()])
-    if servers and not failed and any(server.has_token for server in servers.values()):
+    failed = [check for check in checks.values() if check.level == "failure"]
+    if failed:
+        fixes = " ".join(dict.fromkeys(check.fix for check in failed))
+        words = "; ".join(check.found for check in failed)
+        todo = f"Is Label Studio running? {fixes} The doctor tells more."
+        return Step("Label Studio", False, words, todo)
+    said = "; ".join(f"{name} {check.found}" for name, check in checks.items())
+    if servers and any(server.has_token for server in servers.values()):
         return Step("Label Studio", True, said)
     return Step(
         "Label Studio",

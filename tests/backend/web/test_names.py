@@ -75,7 +75,7 @@ def test_names_come_behind_the_page_and_without_email(studio, store):
     assert names.person(2) == names.person("2") == "annotator 2"
     assert (names.person(1), names.person(4)) == ("Ana Lima (1)", "Ana Lima (4)")
     assert names.person(5) == "annotator 5"
-    assert names.person(6) == "x" * 60
+    assert names.person(6) == "x" * 59 + "…"
     assert names.person(77) == "annotator 77"
     for odd in ("", "None", "x", "3@", "²", "9" * 30):
         assert isinstance(names.person(odd), str)

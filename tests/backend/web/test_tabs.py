@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 
+from backend.label_studio.client import LabelStudioError
 from backend.qa import tab as qa_tab
 from backend.qa import tabs as folder
 from backend.settings import Settings
@@ -132,7 +135,7 @@ def test_open_pages_hear_of_changes_alone(fresh: FlaskClient) -> None:
 
 
 def test_without_figures_people_are_told_the_way_to_them(fresh: FlaskClient) -> None:
-    for path in PATHS[:4]:
+    for path in PATHS[:5]:
         page = fresh.get(path).text
         assert "No labels came back yet" in page
         assert "VIDEOGEM_LABEL_STUDIO_URL" in page
@@ -161,6 +164,22 @@ def test_the_start_page_leads_on(fresh: FlaskClient) -> None:
     answer = fresh.get("/", headers={"Accept": "*/*"})
     assert answer.json == fresh.get("/health").json
     assert "Accept" in answer.headers["Vary"]
+
+
+def test_a_label_studio_that_is_away_is_not_said_to_be_unknown(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, qa_sync_minutes=0, label_studio_url="http://127.0.0.1:9",
+                        label_studio_api_key=SecretStr("t" * 40))  # fmt: skip
+    app = create_app(settings, FakeGrounder())
+    try:
+        [server] = app.extensions["videogem"].connections.servers().values()
+        with suppress(LabelStudioError):
+            server.call("GET", "/api/users/")
+        page = app.test_client().get("/", headers=HTML).text
+        assert "cannot be reached" in page
+        assert "Is Label Studio running? Check VIDEOGEM_LABEL_STUDIO_URL" in page
+        assert "Set VIDEOGEM_LABEL_STUDIO_URL" not in page
+    finally:
+        app.extensions["videogem"].close()
 
 
 def test_people_read_what_is_wrong_as_a_page_and_programs_as_json(fresh: FlaskClient) -> None:
