@@ -18,17 +18,19 @@ ROW_PX = 22  # of the height of a chart, each group
 
 def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
     """Running accuracy with its interval band, and the rolling one; over dates, or over points."""
-    return _with(_curve(by_number=by_number), points)
+    return _with(_curve(by_number=by_number, alone=len(points) == 1), points)
 
 
 @cache
-def _curve(*, by_number: bool) -> Spec:
+def _curve(*, by_number: bool, alone: bool) -> Spec:
     import altair as alt  # a second of import, only where charts are drawn
 
     percent = alt.Axis(format=".0%")
     x = alt.X("at:T", title="time (UTC) of the last change", scale=alt.Scale(type="utc"))
     if by_number:
         x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
+    elif alone:  # a tick of one moment would be its seconds
+        x = x.axis(format="%Y-%m-%d %H:%M", tickCount=1)
     y = alt.Scale(domain=[0, 1])
     tips = [
         alt.Tooltip("n:Q", title="points"),
@@ -38,9 +40,13 @@ def _curve(*, by_number: bool) -> Spec:
         alt.Tooltip("at:N", title="time"),
     ]
     base = alt.Chart().encode(x=x)
-    band = base.mark_area(opacity=0.25).encode(
-        y=alt.Y("low:Q", scale=y, axis=percent, title="pointing accuracy"), y2="high:Q"
-    )
+    low = alt.Y("low:Q", scale=y, axis=percent, title="pointing accuracy")
+    if alone:  # a line of one point is not seen
+        dot = base.mark_point(filled=True, size=90)
+        dot = dot.encode(y=alt.Y("accuracy:Q", scale=y), tooltip=tips)
+        bar = base.mark_rule(strokeWidth=3).encode(y=low, y2="high:Q")
+        return _spec((bar + dot).properties(width="container", height=240))
+    band = base.mark_area(opacity=0.25).encode(y=low, y2="high:Q")
     line = base.mark_line(strokeWidth=2.5).encode(y=alt.Y("accuracy:Q", scale=y), tooltip=tips)
     rolling = base.mark_line(strokeDash=[5, 4]).encode(
         y=alt.Y("rolling:Q", scale=y),
@@ -90,7 +96,8 @@ def _reliability() -> Spec:
     import altair as alt
 
     scale = alt.Scale(domain=[0, 1])
-    base = alt.Chart().encode(x=alt.X("mean_score:Q", title="score", scale=alt.Scale(zero=False)))
+    x = alt.X("mean_score:Q", title="score", scale=alt.Scale(zero=False))
+    base = alt.Chart().encode(x=x.axis(format=".2f"))
     y = alt.Y("low:Q", scale=scale, axis=alt.Axis(format=".0%"), title="share of hits")
     bars = base.mark_rule(strokeWidth=3).encode(y=y, y2="high:Q")
     line = base.mark_line(strokeWidth=1.5).encode(y=alt.Y("accuracy:Q", scale=scale))

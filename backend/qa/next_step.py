@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backend.qa.curve import SMALL_N
 from backend.qa.events import Row
 
 
@@ -35,6 +36,11 @@ def next_step(report: Row) -> Step:
         if suspects == 1:
             words = "1 label may be wrong: look at it again."
         return Step(words, "review", "Review")
+    judged = max(report["headline"]["n"], report["keypoints_only"]["n"])
+    if judged < SMALL_N:
+        points = "1 point is" if judged == 1 else f"{judged} points are"
+        words = f"{points} judged: review more tasks, so few tell little."
+        return Step(words, "plan", "Plan the reviews")
     if target and target["verdict"] == "failed":
         return Step(
             "The quality target is missed: look at where the model points wrong.",

@@ -27,7 +27,16 @@ def test_other_figures_cost_no_other_chart(monkeypatch: pytest.MonkeyPatch) -> N
     breakdown_chart([], "verb")
     monkeypatch.setattr(altair, "Chart", None)
     point = {"n": 1, "at": "2026-01-31T12:00:00Z", "accuracy": 1.0, "low": 0.2, "high": 1.0}
-    again = (curve_chart([point]), curve_chart([point], by_number=True), reliability_chart([point]))
+    two = [point, point]
+    again = (curve_chart(two), curve_chart(two, by_number=True), reliability_chart(two))
     for old, new in zip(first, again, strict=True):
-        assert new == {**old, "data": {"values": [point]}}
+        assert new == {**old, "data": {"values": two}}
     assert breakdown_chart(groups("cut"), "verb")["data"]["values"] == groups("cut")
+
+
+def test_a_point_alone_is_seen() -> None:
+    point = {"n": 1, "at": "2026-11-23T00:00:00", "accuracy": 1.0, "low": 0.2, "high": 1.0}
+    for by_number in (True, False):
+        alone, two = (curve_chart([point] * n, by_number=by_number)["layer"] for n in (1, 2))
+        assert [layer["mark"]["type"] for layer in alone] == ["rule", "point"]
+        assert [layer["mark"]["type"] for layer in two] == ["area", "line", "line"]
