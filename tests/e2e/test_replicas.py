@@ -19,9 +19,11 @@ from tests.images import image_url
 
 logger = logging.getLogger(__name__)
 LOOK_S = 0.5
+LONGEST_S = 1800.0  # on a machine that others use too
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize(("num_tasks", "every_s", "seconds"), [(10_000, 30.0, 0.05)])
 def test_one_click_and_kills(
     label_studio: LabelStudioServer,
@@ -57,7 +59,7 @@ def test_one_click_and_kills(
             done = rows["projects"][0]["done"] if rows["projects"] else 0
             if done == num_tasks:
                 break
-            assert time.monotonic() - begun < 540, rows
+            assert time.monotonic() - begun < LONGEST_S, rows
             if time.monotonic() - killed > every_s:
                 killed, kills = time.monotonic(), kills + 1
                 busy = [each for each in found.running if found.owner[each] in held]
