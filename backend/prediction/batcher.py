@@ -280,6 +280,8 @@ class Batcher:
 
     def _is_alone(self, batch: Sequence[_Asked]) -> bool:
         """Whether one person waits for one frame, and nothing else is done: it gets all cores."""
+        if batch[0].priority == Priority.JOBS:  # nobody waits for a job
+            return False
         with self._changed:
             return len(batch) == 1 and self._num_busy == 1 and not self._waiting
 

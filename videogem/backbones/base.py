@@ -6,6 +6,7 @@ own ``encode_image`` stays as it was, and several threads may walk at once.
 """
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from videogem.method.attention import (
 )
 from videogem.method.backbone import ImageTokens
 from videogem.method.quirks import scoped_attention
+from videogem.method.rows import FEWEST, with_enough_rows
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
@@ -80,7 +82,8 @@ def block_forward(
             values = project(_keep_rows(rows, qkv[2])) if part.last else None
             value_value = project(value_value_attention(qkv[2], rows))
     tokens = tokens + project(attended)
-    tokens = tokens + scale_2(feed_forward(block.mlp, block.ln_2(tokens)))
+    forward = partial(feed_forward, block.mlp)
+    tokens = tokens + scale_2(with_enough_rows(forward, block.ln_2(tokens)))
     return BlockOutput(tokens, self_self, values, value_value)
 
 
@@ -214,9 +217,25 @@ def fit_clip(clip: Clip, num_frames: int) -> Clip:
     )
 
 
-def trim_after_end(tokens: Int[Tensor, "P C"]) -> Int[Tensor, "P c"]:
-    """Cut what follows the last end token (the largest id), which a causal mask hides anyway."""
-    return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+def encode_trimmed(
+    tokens: Int[Tensor, "P C"], encode: Callable[[Int[Tensor, "p c"]], Float[Tensor, "p E"]]
+) -> Float[Tensor, "P E"]:
+    """Embeddings of texts without what follows their end token, which a causal mask hides anyway.
+
+    The end token is the largest id. On a CPU texts of one length are encoded together, so that
+    none depends on the others, see `videogem.method.rows`.
+    """
+    lengths = tokens.argmax(dim=-1) + 1
+    if tokens.is_cuda:
+        return encode(tokens[:, : int(lengths.max())])
+    found: dict[int, Tensor] = {}
+    for length in sorted(set(lengths.tolist())):
+        [places] = torch.where(lengths == length)
+        part = tokens[places, :length]
+        missing = max(2, math.ceil(FEWEST / length)) - len(part)
+        padded = torch.cat([part, part[:1].expand(missing, -1)]) if missing > 0 else part
+        found |= zip(places.tolist(), encode(padded), strict=False)  # without what fills it
+    return torch.stack([found[place] for place in range(len(tokens))])
 
 
 def project_tokens(
@@ -228,7 +247,8 @@ def project_tokens(
     """
     weight, bias = norm.weight.to(tokens.dtype), norm.bias.to(tokens.dtype)
     normed = F.layer_norm(tokens, norm.normalized_shape, weight, bias, norm.eps)
-    return normed @ projection.to(tokens.dtype)
+    projection = projection.to(tokens.dtype)
+    return with_enough_rows(lambda rows: rows @ projection, normed)
 
 
 def _keep_rows(rows: KeptRows | None, tokens: Tensor) -> Tensor:
@@ -242,7 +262,7 @@ def _identity(tokens: Tensor) -> Tensor:
 
 def _project_heads(output_projection: nn.Module, scale: Any, heads: Tensor) -> Tensor:
     """The end of an attention layer: heads joined, projected and scaled."""
-    projected: Tensor = scale(output_projection(merge_heads(heads)))
+    projected: Tensor = scale(with_enough_rows(output_projection, merge_heads(heads)))
     return projected
 
 

@@ -28,7 +28,7 @@ def _(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return tokens.new_empty((*tokens.shape[:-1], weight.shape[0]))
 
 
-def feed_forward(mlp: Any, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+def feed_forward(mlp: Any, tokens: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
     """What the module gives, see above."""
     if not (tokens.is_cuda and tokens.dtype == torch.bfloat16 and is_plain(mlp)):
         output: Tensor = mlp(tokens)

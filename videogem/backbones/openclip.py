@@ -14,9 +14,9 @@ from videogem.backbones.base import (
     TextCache,
     check_depth,
     check_image_size,
+    encode_trimmed,
     project_tokens,
     tower_fingerprint,
-    trim_after_end,
     walk_blocks,
 )
 from videogem.backbones.compiling import BlockForward
@@ -24,6 +24,7 @@ from videogem.backbones.patches import embed_patches, resize_positions
 from videogem.backbones.plain_clip import ImageTower, PlainCLIP
 from videogem.errors import InputError
 from videogem.method.backbone import ImageTokens
+from videogem.method.rows import with_enough_rows
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
@@ -171,11 +172,12 @@ class OpenCLIPBackbone:
     @torch.inference_mode()
     def encode_tokens(self, tokens: Int[Tensor, "P C"]) -> Float[Tensor, "P E"]:
         """Text embeddings of token ids, not normalised; computed up to the last end token only."""
-        text = self._text
-        if not _can_be_trimmed(text):
+        if not _can_be_trimmed(self._text):
             return self._model.encode_text(tokens)
-        tokens = trim_after_end(tokens)
-        length = tokens.shape[1]
+        return encode_trimmed(tokens, self._encode_trimmed)
+
+    def _encode_trimmed(self, tokens: Int[Tensor, "P c"]) -> Float[Tensor, "P E"]:
+        text, length = self._text, tokens.shape[1]
         states = text.token_embedding(tokens) + text.positional_embedding[:length]
         states = text.transformer(states, attn_mask=text.attn_mask[:length, :length])
         states = text.ln_final(states)
@@ -183,7 +185,9 @@ class OpenCLIPBackbone:
         projection = text.text_projection
         if projection is None:
             return ends
-        return projection(ends) if isinstance(projection, nn.Linear) else ends @ projection
+        if isinstance(projection, nn.Linear):
+            return with_enough_rows(projection, ends)
+        return ends @ projection
 
 
 def squash_bicubic(

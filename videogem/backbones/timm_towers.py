@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from videogem.backbones.openclip import OpenCLIPBackbone
 from videogem.backbones.patches import resize_positions
 from videogem.errors import InputError
+from videogem.method.rows import with_enough_rows
 
 
 class TimmBackbone(OpenCLIPBackbone):
@@ -51,7 +52,8 @@ class TimmBackbone(OpenCLIPBackbone):
             if isinstance(norm, nn.LayerNorm):
                 weight, bias = norm.weight.to(dtype), norm.bias.to(dtype)
                 tokens = F.layer_norm(tokens, norm.normalized_shape, weight, bias, norm.eps)
-        return F.linear(tokens, trunk.head.weight.to(dtype), trunk.head.bias.to(dtype))
+        head = trunk.head.weight.to(dtype), trunk.head.bias.to(dtype)
+        return with_enough_rows(lambda rows: F.linear(rows, *head), tokens)
 
 
 class _TimmTower:

@@ -17,9 +17,9 @@ from videogem.backbones.base import (
     TextCache,
     check_depth,
     check_image_size,
+    encode_trimmed,
     project_tokens,
     tower_fingerprint,
-    trim_after_end,
     walk_blocks,
 )
 from videogem.backbones.compiling import BlockForward
@@ -229,4 +229,4 @@ class ViCLIPBackbone:
     @torch.inference_mode()
     def encode_tokens(self, tokens: Int[Tensor, "P C"]) -> Float[Tensor, "P E"]:
         """Text embeddings of token ids, not normalised; computed up to the last end token only."""
-        return self._model.encode_text(trim_after_end(tokens))
+        return encode_trimmed(tokens, self._model.encode_text)

@@ -1,5 +1,6 @@
 """Cosines between patches and prompts: the weighted GEM of Section 3.3, and the baselines."""
 
+from functools import partial
 from importlib.util import find_spec
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from videogem.method.backbone import Backbone, ImageTokens
 from videogem.method.baselines import baseline_tokens
 from videogem.method.layer_weights import layer_weights
+from videogem.method.rows import never_alone
 from videogem.method.settings import MethodSettings
 
 
@@ -24,7 +26,7 @@ def patch_similarities(
         similarities = _weighted_gem(backbone, tokens, embeddings, settings)
     else:
         features = backbone.project(baseline_tokens(tokens, settings.method)[:, 1:])
-        similarities = embeddings @ F.normalize(features.float(), dim=-1).mT  # B P n
+        similarities = _cosines(embeddings, features)
     return similarities.unflatten(-1, tokens.grid)
 
 
@@ -32,9 +34,10 @@ def upsample(
     similarities: Float[Tensor, "*P h w"], size_hw: tuple[int, int]
 ) -> Float[Tensor, "*P H W"]:
     """Patch similarities of one frame at the resolution of the tower's input (bilinear)."""
-    maps = similarities.float().flatten(0, -3)[None]
+    # Each as a picture of its own: PyTorch takes three in one for colours, and rounds otherwise.
+    maps = similarities.float().flatten(0, -3)[:, None]
     maps = F.interpolate(maps, size=size_hw, mode="bilinear", align_corners=False)
-    return maps[0].unflatten(0, similarities.shape[:-2])
+    return maps[:, 0].unflatten(0, similarities.shape[:-2])
 
 
 def frame_similarities(
@@ -42,7 +45,7 @@ def frame_similarities(
 ) -> Float[Tensor, "B P"]:
     """Cosine of the whole frame (or clip), its class embedding, with every prompt."""
     features = F.normalize(backbone.project(tokens.class_path[-1].float()), dim=-1)
-    return torch.einsum("bpe,be->bp", embeddings, features)
+    return never_alone(partial(torch.einsum, "bpe,be->bp"), embeddings, features)
 
 
 def ablated_similarities(
@@ -83,9 +86,17 @@ def _weighted_gem(
     weights = weights.to(terms.dtype)
     if settings.weights in ("none", "static"):  # equal for all prompts: project once
         features = backbone.project(torch.einsum("k,kbnd->bnd", weights[0, 0], terms))
-        return embeddings @ F.normalize(features.float(), dim=-1).mT
+        return _cosines(embeddings, features)
     features = backbone.project(torch.einsum("bpk,kbnd->bpnd", weights, terms))
-    return torch.einsum("bpne,bpe->bpn", F.normalize(features.float(), dim=-1), embeddings)
+    units = F.normalize(features.float(), dim=-1)
+    return never_alone(partial(torch.einsum, "bpne,bpe->bpn"), units, embeddings)
+
+
+def _cosines(
+    embeddings: Float[Tensor, "B P E"], features: Float[Tensor, "B n E"]
+) -> Float[Tensor, "B P n"]:
+    """Of every prompt with every patch of its sample."""
+    return never_alone(torch.matmul, embeddings, F.normalize(features.float(), dim=-1).mT)
 
 
 def _kernel_layers(backbone: Backbone, terms: Tensor) -> tuple[nn.LayerNorm, Tensor] | None:

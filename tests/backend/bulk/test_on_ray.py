@@ -2,12 +2,15 @@
 
 import importlib
 import json
+import logging
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,6 +47,13 @@ def nodes() -> Iterator[Any]:
     cluster.add_node(**little)
     yield cluster
     cluster.shutdown()
+
+
+logger = logging.getLogger(__name__)
+Predict = Callable[..., tuple[Any, str, str]]
+VERBS = ("cut", "wash", "open", "take", "pour", "mix", "put down")
+THINGS = ("tomato", "red cup", "door", "knife", "big wooden spoon", "honey pot", "bottle", "plate",
+          "onion", "box", "water")  # fmt: skip
 
 
 def numbers(count: int, **fates: str) -> list[Any]:
@@ -131,39 +141,40 @@ def test_more_than_the_cluster_has_is_told(nodes: Any, tmp_path: Path) -> None:
         next(spread(numbers(8), Doubling(tmp_path), Cluster(nodes.address, 64, patience=9.0)))
 
 
-def test_the_command_writes_the_same_file_as_a_run_here(
-    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The demo model, pictures and one that is broken, which every run asks for again."""
+@pytest.fixture
+def predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Predict:
+    """Calls the command in a folder that workers are not in, and gives its exit code and words."""
     monkeypatch.chdir(tmp_path)
+
+    def call(*options: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr("sys.argv", ["videogem", "predict", *options, "--dtype", "float32"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        return ended.value.code, told.out, told.err
+
+    return call
+
+
+def test_the_command_writes_the_same_file_as_a_run_here(nodes: Any, predict: Predict) -> None:
+    """The demo model, pictures and one that is broken, which every run asks for again."""
     rng = np.random.default_rng(0)
     Path("frames").mkdir()
     for number in range(10):
         frame = rng.integers(0, 256, (48 + number, 64, 3), dtype=np.uint8)
         Image.fromarray(frame).save(f"frames/{number}.png")
     Path("frames/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-
-    def predict(*options: str) -> tuple[Any, str, str]:
-        # Workers are in folders of their own, and find them all the same.
-        given = ("predict", "frames", "--narration", "cut the tomato", "--dtype", "float32")
-        monkeypatch.setattr("sys.argv", ["videogem", *given, *options])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        told = capsys.readouterr()
-        return ended.value.code, told.out, told.err
-
-    on_ray = ("--out", "ray.jsonl", "--engine", "ray", "--address")
-    assert predict("--out", "local.jsonl")[0] == 1
+    given = ("frames", "--narration", "cut the tomato")
+    on_ray = (*given, "--out", "ray.jsonl", "--engine", "ray", "--address")
+    assert predict(*given, "--out", "local.jsonl")[0] == 1
     code, out, _ = predict(*on_ray, nodes.address)
     assert code == 1
     assert "10 rows in ray.jsonl: 10 new, 0 of earlier runs; 1 failed" in out
     written, failed = Path("ray.jsonl").read_bytes(), Path("ray.jsonl.failed.jsonl").read_bytes()
-    # Sums are rounded otherwise in another batch: a last digit of a score or a signal may differ.
-    for ours, theirs in zip(lines("ray.jsonl"), lines("local.jsonl"), strict=True):
-        for name in ("score", "signals"):
-            assert ours.pop(name) == pytest.approx(theirs.pop(name), abs=1.01e-4)
-        assert ours == theirs
-    assert json.loads(failed)["source"].endswith("frames/broken.png")
+    assert written == Path("local.jsonl").read_bytes()
+    assert json.loads(failed)["source"] == "frames/broken.png"
 
     code, _, err = predict(*on_ray, "127.0.0.1:1")
     assert code == 2
@@ -178,5 +189,53 @@ def test_the_command_writes_the_same_file_as_a_run_here(
     assert not Path("ray.jsonl.failed.jsonl").exists()
 
 
-def lines(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(name).read_text().splitlines()]
+@pytest.mark.parametrize("num_clips", [2000])
+def test_many_clips_and_a_machine_that_dies_give_the_same_file(
+    nodes: Any, predict: Predict, num_clips: int
+) -> None:
+    nodes.add_node(num_cpus=2, object_store_memory=150 * 2**20)
+    write_clips(Path("clips"), num_clips)
+    begun = time.monotonic()
+    assert predict("clips", "--out", "local.jsonl")[0] == 0
+    here = time.monotonic() - begun
+    alive, rows_then = len(nodes.list_all_nodes()), 0
+
+    def kill() -> None:
+        nonlocal rows_then
+        out = Path("ray.jsonl")
+        while not out.exists() or (rows_then := out.read_bytes().count(b"\n")) < num_clips // 6:
+            time.sleep(0.2)
+        remove_one(nodes)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    assert (
+        predict("clips", "--out", "ray.jsonl", "--engine", "ray", "--address", nodes.address)[0]
+        == 0
+    )
+    assert not killer.is_alive()
+    assert len(nodes.list_all_nodes()) == alive - 1
+    logger.info("%d clips: %.0f s here, %.0f s on Ray, a machine killed after %d rows",
+                num_clips, here, time.monotonic() - begun - here, rows_then)  # fmt: skip
+    assert rows_then < num_clips
+    written = Path("ray.jsonl").read_bytes()
+    assert written.count(b"\n") == num_clips
+    assert written == Path("local.jsonl").read_bytes()
+
+
+def write_clips(folder: Path, count: int) -> None:
+    """Short videos, each with a sentence of its own in subtitles beside it."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        colours = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        with av.open(str(folder / f"{number:04}.mp4"), "w") as video:
+            stream = video.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+            for shift in range(4):
+                picture = np.roll(colours, shift, axis=1).repeat(16, axis=0).repeat(16, axis=1)
+                video.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            video.mux(stream.encode())
+        verb, thing = VERBS[number % len(VERBS)], THINGS[number % len(THINGS)]
+        said = f"1\n00:00:00,000 --> 00:00:00,400\n{verb} the {thing} number {number}\n"
+        (folder / f"{number:04}.srt").write_text(said)
