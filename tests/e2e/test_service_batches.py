@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.e2e.service_helpers import (
 )
 from tests.fake_backend import BackendProcess
 from tests.images import image_url
+from tests.postgres import postgres
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
@@ -63,11 +65,14 @@ def test_250_tasks_in_one_request_beyond_the_time_budget(
 
 
 @pytest.mark.parametrize(
-    ("num_tasks", "kills"),
+    ("num_tasks", "kills", "database"),
     [
-        (300, 3),
-        pytest.param(5000, 0, marks=pytest.mark.soak),
-        pytest.param(5000, 20, marks=pytest.mark.soak),
+        (300, 3, "SQLite"),
+        pytest.param(1000, 0, "SQLite", marks=pytest.mark.soak),
+        pytest.param(5000, 0, "SQLite", marks=pytest.mark.soak),
+        pytest.param(5000, 20, "SQLite", marks=pytest.mark.soak),
+        pytest.param(1000, 0, "PostgreSQL", marks=pytest.mark.soak),
+        pytest.param(5000, 0, "PostgreSQL", marks=pytest.mark.soak),
     ],
 )
 def test_one_click(
@@ -77,10 +82,25 @@ def test_one_click(
     tmp_path: Path,
     num_tasks: int,
     kills: int,
+    database: str,
 ) -> None:
     """All predictions are there, one each, also where the backend is killed again and again."""
-    settings = {
-        "data_dir": tmp_path,
+    with postgres() if database == "PostgreSQL" else nullcontext("") as url:
+        own = {"database_url": url} if url else {}
+        one_click(label_studio, client, make_project, tmp_path, num_tasks, kills, own)
+
+
+def one_click(
+    label_studio: LabelStudioServer,
+    client: LabelStudio,
+    make_project: Callable[..., int],
+    folder: Path,
+    num_tasks: int,
+    kills: int,
+    own: dict[str, str],
+) -> None:
+    settings = own | {
+        "data_dir": folder,
         "label_studio_url": label_studio.url,
         "label_studio_api_key": label_studio.credentials.token,
         "qa_sync_minutes": 0,
@@ -105,7 +125,8 @@ def test_one_click(
             seconds=600,
             what="all tasks are done",
         )
-        logger.info("%d tasks, %d kills: %.1f s", num_tasks, kills, time.monotonic() - started)
+        took = time.monotonic() - started
+        logger.info("%d tasks, %d kills, %s: %.1f s", num_tasks, kills, list(own) or "SQLite", took)
     finally:
         backend.kill()
     found = counts(predictions(label_studio, project))
