@@ -172,7 +172,7 @@ def summary(found: "Calibration") -> str:
     """Before and after on videos that had no say, and what was refused."""
     lines = []
     if found.chosen is not None:
-        lines.append(f"{'on videos held out':28}{'before':>9}{'after':>9}   difference (95 %)")
+        lines.append(f"{'on videos held out':28}{'before':>9}{'after':>9}   difference (interval)")
         for label, each in (
             ("boxes: mean overlap", found.chosen.overlap),
             ("points that hit", found.chosen.hits),

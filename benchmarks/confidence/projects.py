@@ -109,7 +109,7 @@ def tell(name: str, rows: list[dict[str, Any]]) -> None:
         return float(np.mean([getattr(row[key], part) for row in rows]))
 
     losses = {key: sum(row[key].is_loss for row in rows) for key in ("overlap", "hits", "brier")}
-    gains = {key: sum(row[key].is_gain for row in rows) for key in ("overlap", "brier")}
+    gains = {key: sum(row[key].is_gain for row in rows) for key in ("overlap", "hits", "brier")}
     cells = [
         name,
         str(len(rows)),
@@ -117,7 +117,7 @@ def tell(name: str, rows: list[dict[str, Any]]) -> None:
         f"{mean('overlap', 'before'):.3f} to {mean('overlap', 'after'):.3f}",
         f"{gains['overlap']} better, {losses['overlap']} worse",
         f"{100 * mean('hits', 'before'):.1f} to {100 * mean('hits', 'after'):.1f} %",
-        f"{losses['hits']} worse",
+        f"{gains['hits']} better, {losses['hits']} worse",
         f"{errors[:, 0].mean():.3f} to {errors[:, 1].mean():.3f}",
         f"{int((errors[:, 1] <= 0.05).sum())}",
         f"{gains['brier']} better, {losses['brier']} worse",

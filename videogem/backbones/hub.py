@@ -8,6 +8,7 @@ hub does not import this module.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx2  # what the hub's client is built on, and comes with it
@@ -141,9 +142,15 @@ def _refused(repository: str, what: str, error: Exception) -> InputError:
             f"The hub shows no repository '{repository}': check the name; if it is private, set "
             f"HF_TOKEN to an access token of an account that may see it."
         )
-    if isinstance(error, GatedRepoError) or _status(error) in (401, 403):
+    status = _status(error)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return InputError(
-            f"The weights {what} are given to those who accepted their terms ({_status(error)}): "
+            f"The hub ({constants.ENDPOINT}) was asked for {what} and answered {status}: it is "
+            f"busy or out of order. Try again later, or give a local file."
+        )
+    if isinstance(error, GatedRepoError) or status in (401, 403):
+        return InputError(
+            f"The weights {what} are given to those who accepted their terms ({status}): "
             f"sign in at {page}, accept the terms on that page, and set HF_TOKEN to an access "
             f"token of that account."
         )

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from videogem.calibration.candidates import Measurements
-from videogem.calibration.choosing import Chosen, nested
+from videogem.calibration.choosing import ENDS, LEVEL, Chosen, Difference, nested
 from videogem.calibration.scores import LEAST_OUTCOMES, Rescored, rescore
-from videogem.confidence.model import Scoring
+from videogem.confidence.model import Logistic, Scoring, table
 from videogem.method.settings import MethodSettings
 
 LEAST_SAMPLES = 50
@@ -53,25 +53,33 @@ def calibrate(
     reasons: list[str] = []
     chosen = nested(measured, seed=seed)
     changes = dict(measured.choices[chosen.choice]) if chosen.choice else {}
-    if not chosen.overlap.is_gain or chosen.hits.is_loss:
+    if not chosen.is_gain:
         reasons.append(
-            "The settings stay: on videos held out, boxes choosing gave overlap by "
-            f"{chosen.overlap.after - chosen.overlap.before:+.3f} (95 % interval "
-            f"{chosen.overlap.low:+.3f} to {chosen.overlap.high:+.3f}), points hit by "
-            f"{100 * (chosen.hits.after - chosen.hits.before):+.1f} %."
+            "The settings stay: on videos held out, choosing changed the overlap of boxes by "
+            f"{_told(chosen.overlap, 1)} and the share of points that hit by "
+            f"{_told(chosen.hits, 100)} %. A gain is one of them better beyond chance "
+            f"({100 * LEVEL:g} % interval, as there are {ENDS}) and none worse."
         )
         changes = {}
     elif not changes:
         reasons.append("The settings stay: all data together choose what is in use.")
     choice = chosen.choice if changes else 0
-    rescored = _rescored(measured, choice, scoring, seed, reasons)
-    if changes and rescored is None and shipped_lost(settings, changes, scoring):
-        reasons.append("The settings stay: the score in use does not hold for others.")
-        changes, choice = {}, 0
-        rescored = None
+    about_score: list[str] = []
+    rescored = _rescored(measured, choice, scoring, seed, about_score)
+    lost = rescored is None or rescored.brier.is_loss
+    if changes and lost and shipped_lost(settings, changes, scoring):
+        reasons.append(
+            "The settings stay: the score in use does not hold for others, and none as good could "
+            "be fitted for them."
+        )
+        changes, choice, about_score = {}, 0, []
+        rescored = _rescored(measured, choice, scoring, seed, about_score)
+    reasons += about_score
     own = None
     if rescored is not None:
-        presence = None if scoring is None or choice else scoring.presence
+        presence = None if scoring is None else scoring.presence
+        if presence is not None and not _is_same(presence, measured, choice):
+            presence = None
         own = Scoring(name, rescored.model, presence)
     return Calibration(changes, own, chosen, rescored, tuple(reasons))
 
@@ -113,3 +121,14 @@ def _rescored(
         )
         return None
     return found
+
+
+def _is_same(model: Logistic, measured: Measurements, choice: int) -> bool:
+    """Whether a choice leaves every signal that a model looks at."""
+    before, after = (table(measured.signals_of(c), list(model.means)) for c in (0, choice))
+    return bool(np.allclose(before, after, rtol=0, atol=1e-4))
+
+
+def _told(change: Difference, scale: int) -> str:
+    low, high = scale * change.low, scale * change.high
+    return f"{scale * (change.after - change.before):+.3g} ({low:+.3g} to {high:+.3g})"

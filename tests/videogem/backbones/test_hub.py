@@ -65,6 +65,16 @@ def test_refusals_of_the_hub_say_what_to_do(hub, status, code, message):
         assert f"{hub.url}/org/name" in str(told.value)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_hub_that_is_busy_is_no_missing_network(hub, monkeypatch, status):
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # between tries
+    hub.fallback = lambda _: Answer(b"", status)
+    for ask in (lambda: fetch("org/name", ["a.bin"]), lambda: fetch_repository("hf-hub:org/name")):
+        with pytest.raises(InputError, match=f"answered {status}: it is busy.*later") as told:
+            ask()
+        assert "connect to the internet" not in str(told.value)
+
+
 def test_a_gated_model_repository_says_what_to_do(hub):
     hub.fallback = lambda _: Answer(b"", 403, {"X-Error-Code": "GatedRepo"})
     with pytest.raises(InputError, match="accept the terms on that page"):

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from videogem.calibration.calibrate import LEAST_SAMPLES, LEAST_VIDEOS, calibrate
 from videogem.calibration.candidates import Measurements
-from videogem.calibration.choosing import choose, compare, nested, split
+from videogem.calibration.choosing import (
+    LEVEL,
+    Chosen,
+    Difference,
+    choose,
+    compare,
+    nested,
+    split,
+)
 from videogem.confidence.fitting import fit_scoring
 from videogem.method.settings import MethodSettings
 from videogem.metrics import difference_interval
@@ -46,13 +54,16 @@ def test_a_gain_that_is_there_is_chosen_and_measured():
     assert found.overlap.after - found.overlap.before == pytest.approx(0.05, abs=0.02)
 
 
-def test_without_a_gain_all_stays_in_nearly_every_project():
-    usual = scoring()
-    made = [calibrate(world(seed=seed), MethodSettings(), usual, "p") for seed in range(8)]
-    assert sum(bool(each.settings) for each in made) <= 1
-    assert all(
-        any("settings stay" in r for r in each.reasons) for each in made if not each.settings
-    )
+def test_without_a_gain_nearly_every_project_stays():
+    """At most 5 % may not; 7 of 60 come about once in fifty times even so."""
+    found = [nested(world(seed=seed), seed=seed) for seed in range(60)]
+    assert sum(bool(each.choice) and each.is_gain for each in found) <= 6
+
+
+def test_settings_that_stay_say_why():
+    made = calibrate(world(60, 20), MethodSettings(), None, "p")
+    assert not made.settings
+    assert any("The settings stay: on videos held out" in reason for reason in made.reasons)
 
 
 def test_a_choice_whose_points_hit_less_often_is_not_taken():
@@ -61,6 +72,78 @@ def test_a_choice_whose_points_hit_less_often_is_not_taken():
     hits[::3, -1] = False
     worse = Measurements(made.choices, hits, made.overlaps, made.signals, made.videos)
     assert choose(worse) != 5
+
+
+def made_of(choice):
+    return {**USUAL, "box_threshold": 0.5 + choice / 100}
+
+
+def with_hits(made, choice, better, worse):
+    """The same with some misses of a choice made hits, and some hits misses."""
+    hits = made.hits.copy()
+    hits[:, choice] = hits[:, 0]
+    misses, found = np.flatnonzero(~hits[:, 0]), np.flatnonzero(hits[:, 0])
+    hits[misses[:better], choice] = True
+    hits[found[:worse], choice] = False
+    overlaps = made.overlaps.copy()
+    overlaps[:, choice] = overlaps[:, 0]
+    return Measurements(made.choices, hits, overlaps, made.signals, made.videos)
+
+
+def test_points_that_hit_more_often_with_the_same_boxes_are_a_gain():
+    made = calibrate(with_hits(world(), 5, 25, 0), MethodSettings(), None, "p")
+    assert dict(made.settings) == made_of(5)
+    assert made.chosen.hits.low > 0 and made.chosen.overlap.after == made.chosen.overlap.before
+
+
+@pytest.mark.parametrize("end", ["hits", "overlaps"])
+def test_what_one_gains_does_not_pay_for_the_other(end):
+    """Many more hits with boxes a little worse, and the other way round, are no gain."""
+    made = world(gain=0.1, choices=2) if end == "hits" else with_hits(world(choices=2), 1, 25, 0)
+    assert nested(made).is_gain
+    hits, overlaps = made.hits.copy(), made.overlaps.copy()
+    if end == "hits":
+        hits[np.flatnonzero(made.hits[:, 0])[:2], 1] = False
+    else:
+        overlaps[:, 1] -= 0.002
+    worse = Measurements(made.choices, hits, overlaps, made.signals, made.videos)
+    assert choose(worse) == 0 and not nested(worse).is_gain
+
+
+def test_two_ends_are_tested_each_at_half_the_level():
+    made = with_hits(world(), 5, 7, 1)
+    ends = [
+        compare(made.hits[:, 0], made.hits[:, 5], made.clusters, level) for level in (0.95, LEVEL)
+    ]
+    assert ends[0].low > 0 >= ends[1].low  # a gain at 95 %, but not as one of two
+    same = compare(made.overlaps[:, 0], made.overlaps[:, 0], made.clusters)
+    assert Chosen(5, same, ends[0]).is_gain and not Chosen(5, same, ends[1]).is_gain
+
+
+def test_no_worse_has_to_be_shown():
+    """A mean that is no lower by chance is not enough."""
+    same = Difference(0.6, 0.6, 0.0, 0.0)
+    better = Difference(0.8, 0.85, 0.02, 0.08)
+    assert Chosen(1, same, better).is_gain
+    assert Chosen(1, Difference(0.6, 0.601, -0.009, 0.011), better).is_gain
+    assert not Chosen(1, Difference(0.6, 0.601, -0.03, 0.032), better).is_gain
+    assert not Chosen(1, Difference(0.6, 0.599, -0.003, 0.001), better).is_gain
+
+
+def test_of_choices_that_gain_alike_the_one_that_changes_least_is_taken():
+    made = with_hits(world(), 4, 25, 0)
+    hits, overlaps = made.hits.copy(), made.overlaps.copy()
+    hits[:, 5] = hits[:, 4]
+    overlaps[:, 5] = overlaps[:, 0] + np.where(np.arange(200) % 2, 0.06, -0.05)  # +.005 in the mean
+    both = Measurements(made.choices, hits, overlaps, made.signals, made.videos)
+    assert choose(both) == 4
+
+
+def test_presence_goes_on_where_its_signals_stay():
+    usual = scoring()
+    made = with_hits(world(hit_rate=0.5), 5, 40, 0)
+    taken = calibrate(made, MethodSettings(), usual, "p")
+    assert taken.settings and taken.scoring.presence == usual.presence
 
 
 @settings(max_examples=40, deadline=None)

@@ -449,6 +449,19 @@ def test_jsonl_may_name_words_and_style(tmp_path):
     assert read_dataset("jsonl", root).reasons(dropped=True) == {"unreadable entry": 2}
 
 
+def test_jsonl_may_say_which_video_an_image_is_a_frame_of(tmp_path):
+    """Frames of one video are alike: what does not know them takes each for a video."""
+    rows = []
+    for number in range(4):
+        picture(tmp_path / f"{number}.png")
+        row = {"image": f"{number}.png", "narration": "cut tomato", "boxes": [[0, 0, 9, 9]]}
+        rows.append(row | ({"video_id": f"clip-{number // 2}"} if number else {}))
+    found = read_dataset("jsonl", write_jsonl(tmp_path, *rows, rows[0] | {"video_id": 7}))
+    assert [item.video for item in found.items] == ["0.png", "clip-0", "clip-1", "clip-1"]
+    assert found.videos == {"clip-0", "clip-1"}
+    assert found.reasons(dropped=True) == {"unreadable entry": 1}
+
+
 def test_windows_filled_by_repeating_are_told(tmp_path):
     root = root_with(tmp_path, "vhico_gt_bbox_test.json")
     (root / "vhico_gt_bbox_test.json").rename(root / "gt_bbox_test.json")

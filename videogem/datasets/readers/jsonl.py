@@ -2,8 +2,10 @@
 
 ``{"image": path | "video": path, "time"?: seconds, "narration": text,
 "boxes": [[x1, y1, x2, y2], ...] in pixels of the frame, "label"?: text, "id"?: text,
-"verb"?: text, "object"?: text, "style"?: "auto" | "label" | "camel" | "narration"}``; paths are
-relative to the root. Without ``time`` a video is taken at its middle; without ``id`` an item is
+"video_id"?: text, "verb"?: text, "object"?: text,
+"style"?: "auto" | "label" | "camel" | "narration"}``; paths are relative to the root. ``video_id``
+names the video that an image is a frame of: such frames are alike, and intervals are over videos.
+Without ``time`` a video is taken at its middle; without ``id`` an item is
 named by its line number, counted from 1. With ``verb`` (and ``object``) these are the words that
 are asked for; otherwise they are looked for in the narration, which ``style`` says how to read.
 """
@@ -51,7 +53,7 @@ def read(root: Path, options: ReadOptions) -> Annotations:
                 findings.append(Finding(entry.id, DUPLICATE, True, f"line {number}"))
                 continue
             seen.add(entry.id)
-            if entry.media.video is not None:
+            if entry.media.video is not None or entry.video != entry.media.frame:
                 videos.add(entry.video)
             entries.append(entry)
     return Annotations(tuple(entries), tuple(findings), frozenset(videos), num_lines)
@@ -68,7 +70,7 @@ def _entry(line: str, number: int) -> Annotation:
     if not isinstance(media_name, str) or not media_name:
         raise ValueError(f"expected a path, got {media_name!r}")
     narration, label = row.get("narration", ""), row.get("label")
-    texts = {"narration": narration, "verb": row.get("verb"), "object": row.get("object")}
+    texts = {"narration": narration, **{n: row.get(n) for n in ("verb", "object", "video_id")}}
     for name, text in texts.items():
         if not isinstance(text, str | None):
             raise ValueError(f"'{name}' must be text, got {text!r}")
@@ -83,7 +85,7 @@ def _entry(line: str, number: int) -> Annotation:
         raise ValueError(f"'time' must be seconds, got {time!r}")
     return Annotation(
         id=str(row.get("id", number)),
-        video=media_name,
+        video=texts["video_id"] or media_name,
         narration=narration,
         label=str(label) if label is not None else narration,
         boxes=tuple(pixel_box(box) for box in boxes),
