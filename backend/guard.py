@@ -32,6 +32,11 @@ LOCAL_NETWORKS: tuple[Network, ...] = tuple(
 )  # fmt: skip
 
 
+# IPv6 outside it is nobody's on the internet, and holds old forms of private addresses: site-local
+# ones (fec0::/10), and IPv4 ones in forms that translators know (::7f00:1, ::ffff:0:7f00:1).
+PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+
+
 class Session(requests.Session):
     """A session whose connections can be cut.
 
@@ -160,6 +165,7 @@ class GuardedAdapter(IPFilterAdapter, WatchedAdapter):  # type: ignore[misc]  # 
             checked: tuple[Any, Any] = super().build_connection_pool_key_attributes(
                 request, verify, cert
             )
+            _check_public(checked[0]["host"])
         except InvalidIPAddress as error:
             address = error.args[0]
             if not any(address in network for network in self._allowed):
@@ -202,6 +208,17 @@ class GuardedAdapter(IPFilterAdapter, WatchedAdapter):  # type: ignore[misc]  # 
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
         return parts._replace(netloc=self._literal + port).geturl()
+
+
+def _check_public(literal: str) -> None:
+    """What the library does not look at: it knows the private networks of today.
+
+    Raises:
+        InvalidIPAddress: an IPv6 address that is not of the internet.
+    """
+    address = ipaddress.ip_address(literal.strip("[]"))
+    if address.version == 6 and address not in PUBLIC_IPV6 and address.ipv4_mapped is None:
+        raise InvalidIPAddress(address)
 
 
 def open_session(

@@ -15,6 +15,7 @@ from backend.web.logins import Logins
 
 logger = logging.getLogger(__name__)
 
+GATE = "gate"
 OPEN_PATHS = frozenset({"/health", "/"})
 # In the status line: all that Label Studio's connect dialog shows.
 UNAUTHORIZED = (
@@ -25,12 +26,37 @@ WRONG = "Wrong user or password: they are " + UNAUTHORIZED.partition("enter ")[2
 SLOWER = "Too many wrong passwords from this address: wait {seconds} s"
 
 
+class Gate:
+    """Looks at passwords, for the app and for the server before it; guessing is slowed down."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._opens = password_check(settings)
+        self._logins = Logins()
+
+    def wait(self, address: str | None) -> int:
+        """Seconds until a password from there is looked at; 0 for now."""
+        return math.ceil(self._logins.wait(address))
+
+    def opens(self, given: str, address: str | None) -> bool:
+        """Whether an Authorization header opens; it counts as one of the address's tries."""
+        if self._opens(given):
+            self._logins.succeeded(address)
+            return True
+        self._logins.failed(address)
+        return False
+
+
+def gate_of(app: Flask) -> Gate | None:
+    """The gate of an app that asks for a password."""
+    gate: Gate | None = app.extensions.get(GATE)
+    return gate
+
+
 def require_basic_auth(app: Flask, settings: Settings) -> None:
     """Ask for user and password on every path but /health, where they are configured."""
     if basic_auth_header(settings) is None:
         return
-    opens = password_check(settings)
-    logins = Logins()
+    gate = app.extensions[GATE] = Gate(settings)
 
     @app.before_request
     def check() -> Response | None:
@@ -40,15 +66,11 @@ def require_basic_auth(app: Flask, settings: Settings) -> None:
         given = request.headers.get("Authorization")
         if given is None:
             return _refused(401, UNAUTHORIZED)
-        if seconds := math.ceil(logins.wait(request.remote_addr)):
+        if seconds := gate.wait(request.remote_addr):
             answer = _refused(429, SLOWER.format(seconds=seconds))
             answer.headers["Retry-After"] = str(seconds)
             return answer
-        if opens(given):
-            logins.succeeded(request.remote_addr)
-            return None
-        logins.failed(request.remote_addr)
-        return _refused(401, WRONG)
+        return None if gate.opens(given, request.remote_addr) else _refused(401, WRONG)
 
 
 def password_check(settings: Settings) -> Callable[[str], bool]:

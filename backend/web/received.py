@@ -80,6 +80,12 @@ class Request(HTTPRequestParser):
         self.content_length = 0  # or waitress would say more about it
         self.expect_continue = False
 
+    def client(self, peer: str) -> str:
+        """Who asks; behind the trusted proxy, who that says it is: the app is told the same."""
+        if peer != self.adj.trusted_proxy:
+            return peer
+        return self.headers.get("X_FORWARDED_FOR", "").rpartition(",")[2].strip(' "[]') or peer
+
     @property
     def must_wait(self) -> bool:
         """Whether its body is so large that it has to wait for a turn."""

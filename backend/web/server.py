@@ -39,7 +39,8 @@ ACCEPTED_AT_ONCE = 64
 ASK_FROM = 64 * 1024  # bytes; larger bodies are read only from those who may ask
 SPARE_CONNECTIONS = 96  # beside those whose requests are served or wait in a lane
 
-MayAsk = Callable[[Mapping[str, str]], bool]  # told by a request's headers, named like CONTENT_TYPE
+# Why somebody may not send a large body, told by headers (named like CONTENT_TYPE) and address.
+Refuse = Callable[[Mapping[str, str], str], Refusal | None]
 
 
 class Protected(ErrorTask):
@@ -92,8 +93,10 @@ class Channel(HTTPChannel):
         if request is None or request is self._asked or not request.headers_finished:
             return taken
         self._asked = request
-        if request.content_length > ASK_FROM and not self.server.may_ask(request.headers):
-            self._refuse(Refusal.password())
+        if request.content_length > ASK_FROM:
+            refusal = self.server.refuse(request.headers, request.client(str(self.addr[0])))
+            if refusal is not None:
+                self._refuse(refusal)
         return taken
 
     def handle_write(self) -> None:
@@ -172,7 +175,7 @@ class Server(TcpWSGIServer):
     channel_class = Channel
     lanes: Lanes
     turns: BoundedSemaphore
-    may_ask: MayAsk
+    refuse: Refuse
     max_connections: int
 
     def readable(self) -> bool:
@@ -224,7 +227,7 @@ class Servers:
         port: int,
         threads: int,
         max_request_mb: float,
-        may_ask: MayAsk,
+        refuse: Refuse,
         trusted_proxy: str | None = None,
     ) -> None:
         self._closed = False
@@ -250,7 +253,7 @@ class Servers:
         self._servers = []
         for address in adjustments.listen:
             server = Server(application, self._map, False, None, self._lanes, adjustments, address)
-            server.lanes, server.turns, server.may_ask = self._lanes, turns, may_ask
+            server.lanes, server.turns, server.refuse = self._lanes, turns, refuse
             server.max_connections = self._lanes.capacity + SPARE_CONNECTIONS
             server.active_channels = channels
             server.accept_connections()

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -18,6 +19,10 @@ from backend.settings import Settings, load_settings
 from videogem.backbones.known import check_model
 from videogem.errors import InputError
 from videogem.method.settings import method_settings
+
+if TYPE_CHECKING:
+    from backend.web.auth import Gate
+    from backend.web.server import Refuse
 
 logger = logging.getLogger(__name__)
 
@@ -124,17 +129,12 @@ def serve(settings: Settings, create: Create) -> None:
     Raises:
         InputError: the address cannot be listened on, or a setting names what does not exist.
     """
-    from backend.web.auth import password_check
+    from backend.web.auth import gate_of
     from backend.web.lanes import give_way
     from backend.web.server import Servers
     from backend.web.service import KEY
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    opens = password_check(settings)
-
-    def may_ask(headers: Mapping[str, str]) -> bool:
-        return opens(headers.get("AUTHORIZATION", ""))
-
     # The threads it starts (job list, model, weights, figures) shall not keep /health waiting.
     with ThreadPoolExecutor(1, initializer=give_way) as maker:
         app = maker.submit(create, settings).result()
@@ -145,7 +145,7 @@ def serve(settings: Settings, create: Create) -> None:
             port=settings.port,
             threads=settings.threads,
             max_request_mb=settings.max_request_mb,
-            may_ask=may_ask,
+            refuse=refusing(gate_of(app)),
             trusted_proxy=settings.trusted_proxy,
         )
     except (OSError, ValueError) as error:
@@ -162,6 +162,24 @@ def serve(settings: Settings, create: Create) -> None:
     closing = threading.Thread(target=app.extensions[KEY].close, daemon=True)
     closing.start()
     closing.join(CLOSE_SECONDS)
+
+
+def refusing(gate: "Gate | None") -> "Refuse":
+    """What tells why somebody may not send a large body; each such question counts as a try."""
+    from backend.web.auth import SLOWER
+    from backend.web.received import Refusal
+
+    def refuse(headers: Mapping[str, str], address: str) -> Refusal | None:
+        given = headers.get("AUTHORIZATION")
+        if gate is None:
+            return None
+        if given is None:
+            return Refusal.password()
+        if seconds := gate.wait(address):
+            return Refusal(429, SLOWER.format(seconds=seconds), {"Retry-After": str(seconds)})
+        return None if gate.opens(given, address) else Refusal.password()
+
+    return refuse
 
 
 def keep_collections_short(app: Flask) -> None:

@@ -9,7 +9,9 @@ from flask.testing import FlaskClient
 
 from backend.settings import Settings
 from backend.web.app import create_app
+from backend.web.auth import gate_of
 from backend.web.logins import FREE, SECONDS_EACH
+from backend.web.serving import refusing
 from tests.backend.prediction.test_batch import CONFIG
 from tests.fakes import FakeGrounder
 
@@ -58,6 +60,30 @@ def test_anything_else_does_not(client: FlaskClient, path: str, headers: dict[st
     # Label Studio's connect dialog shows the status line alone.
     assert "VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD" in answer.status
     assert ("connect dialog" in answer.status) != ("Authorization" in headers)
+
+
+def test_guessing_by_large_bodies_is_slowed_down_too(tmp_path: Path) -> None:
+    """The server asks before it reads them: right and wrong were told apart there at full speed."""
+    settings = Settings(data_dir=tmp_path, basic_auth_user="zoë", basic_auth_password="pä:ss")
+    app = create_app(settings, FakeGrounder())
+    refuse = refusing(gate_of(app))
+
+    def code(password: str, address: str) -> int:
+        given = header(f"zoë:{password}")["Authorization"]
+        refusal = refuse({"AUTHORIZATION": given}, address)
+        return 200 if refusal is None else refusal.code
+
+    guesses = [code(f"guess {number}", "203.0.113.9") for number in range(30)]
+    assert guesses == [401] * FREE + [429] * (30 - FREE)
+    assert code("pä:ss", "203.0.113.9") == 429
+    assert code("pä:ss", "192.0.2.8") == 200
+    # Small requests from there wait as well: it is one count.
+    answer = app.test_client().post(
+        "/setup", json=SETUP, headers=header("zoë:pä:ss"),
+        environ_base={"REMOTE_ADDR": "203.0.113.9"},
+    )  # fmt: skip
+    assert answer.status_code == 429
+    assert refuse({}, "192.0.2.8") is not None  # Label Studio's first try has none: no guess
 
 
 def test_guessing_is_slowed_down_and_others_are_not(client: FlaskClient) -> None:

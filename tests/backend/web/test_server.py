@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from backend.settings import MEGABYTE
 from backend.web import received, server
 from backend.web.lanes import lane_of, widths
+from backend.web.received import Refusal
 from backend.web.server import Servers
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -82,7 +83,7 @@ def start(app: App) -> Iterator[Callable[..., Running]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> Running:
-            values = {"max_request_mb": 3, "may_ask": lambda _: True} | options
+            values = {"max_request_mb": 3, "refuse": lambda *_: None} | options
             servers = Servers(app, host="127.0.0.1", port=0, threads=4, **values)
             thread = threading.Thread(target=servers.loop, daemon=True)
             thread.start()
@@ -150,7 +151,11 @@ def test_what_is_too_large_is_told_in_words(start: Callable[..., Running]) -> No
 
 
 def test_who_may_not_ask_sends_nothing_large(start: Callable[..., Running]) -> None:
-    running = start(may_ask=lambda headers: headers.get("AUTHORIZATION") == "Basic right")
+    def refuse(headers: Mapping[str, str], _address: str) -> Refusal | None:
+        right = headers.get("AUTHORIZATION") == "Basic right"
+        return None if right else Refusal.password()
+
+    running = start(refuse=refuse)
     size = 200_000
     head = b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     length = b"Content-Length: %d\r\n\r\n" % size
@@ -241,6 +246,18 @@ def test_the_address_of_a_proxy_is_believed_only_where_it_is_set(
     request = b"GET /setup HTTP/1.0\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
     assert start().ask(request).endswith(b"127.0.0.1 0")
     assert start(trusted_proxy="127.0.0.1").ask(request).endswith(b"203.0.113.7 0")
+
+
+def test_a_large_body_is_asked_for_of_who_the_trusted_proxy_names(
+    start: Callable[..., Running],
+) -> None:
+    asked: list[str] = []
+    refuse = lambda _headers, address: asked.append(address)  # noqa: E731
+    head = b"POST /webhook HTTP/1.0\r\nX-Forwarded-For: 9.9.9.9, 203.0.113.7\r\n"
+    body = b"Content-Length: 200000\r\n\r\n", bytes(200_000)
+    start(refuse=refuse).ask(head, *body)
+    start(refuse=refuse, trusted_proxy="127.0.0.1").ask(head, *body)
+    assert asked == ["127.0.0.1", "203.0.113.7"]
 
 
 def test_who_expects_to_be_told_to_go_on_is(start: Callable[..., Running]) -> None:
