@@ -1,8 +1,8 @@
 """Self-self attention: the training-free replacement for a block's attention (Section 3.2).
 
-Pure functions on the queries, keys and values of one block. No N x N matrix is ever stored: all
-products run through scaled-dot-product attention with the inverse temperature folded into the
-queries.
+Pure functions on the queries, keys and values of one block. No N x N matrix of all heads is ever
+stored: products run through scaled-dot-product attention with the inverse temperature folded into
+the queries, or through what is faster for unit vectors: `cpu_attention`, `cuda_attention`.
 
 Source: GEM, Bousselham et al., CVPR 2024, Section 3; VideoGEM, CVPR 2025, Section 3.2.
 """
@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from videogem.method import cpu_attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,9 @@ def iterated_attention(
         if rows is not None:
             first, step, count = rows.first, rows.step, len(rows.index)
         return kernel(projections, beta.float(), iterations, first, step, count)
+    if cpu_attention.fits(projections):
+        index = None if rows is None else rows.index
+        return cpu_attention.self_self(projections, values, beta, iterations, index)
     state = F.normalize(projections, dim=-1).flatten(0, 1)  # 3B heads N head_dim
     scale = beta.to(state.dtype).repeat(3).view(-1, 1, 1, 1)
     for _ in range(iterations):
