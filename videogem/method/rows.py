@@ -22,9 +22,9 @@ def with_enough_rows(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tens
     count = rows.shape[:-1].numel()
     if rows.is_cuda or not 0 < count < FEWEST:
         return function(rows)
-    flat = rows.flatten(0, -2)
+    flat = rows.reshape(count, -1)  # one row alone has no axis for it
     padded = torch.cat([flat, flat[:1].expand(FEWEST - count, -1)])
-    return function(padded)[:count].unflatten(0, rows.shape[:-1])
+    return function(padded)[:count].reshape(*rows.shape[:-1], -1)
 
 
 def never_alone(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:

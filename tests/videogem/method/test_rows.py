@@ -103,3 +103,8 @@ def test_samples_are_those_of_the_function(count: int) -> None:
 
 def test_nothing_is_filled_where_there_is_nothing() -> None:
     assert with_enough_rows(torch.relu, torch.empty(0, 4)).shape == (0, 4)
+
+
+def test_a_row_alone_stays_one() -> None:
+    table, row = torch.randn(8, 5), torch.randn(8)
+    torch.testing.assert_close(with_enough_rows(lambda rows: rows @ table, row), row @ table)
