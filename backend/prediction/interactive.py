@@ -142,9 +142,13 @@ def _suggest(
     grounding = answer.groundings[0]
     if newest.get("type") != "textarea":
         grounding = focus(grounding, place_of(newest, grounding))
+    # Label Studio puts an accepted suggestion in the place of the region with its id, so an answer
+    # to the narration has the ids of its pre-label, which is the first sentence (`writing.Writer`).
+    is_narration = text is None and slot.target.labels_are != "actions"
+    asked_for = 0 if is_narration else newest.get("id")
     found = Found(
         dataclasses.replace(grounding, model_version=project.version),
-        key=f"{task.get('id')}:{slot.item_index}:{newest.get('id')}",
+        key=f"{task.get('id')}:{slot.item_index}:{asked_for}",
         labels_are="actions" if as_action else "narration",
         item_index=slot.item_index,
         similarity=answer.similarity,

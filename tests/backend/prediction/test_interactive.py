@@ -16,6 +16,7 @@ from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction.batcher import Batcher
 from backend.prediction.interactive import NEIGHBOURHOOD, context_regions, focus, place_of, suggest
+from backend.prediction.predict import predict_many
 from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
@@ -118,6 +119,22 @@ def test_a_click_after_a_text_grounds_the_text_there(media: Media) -> None:
     grounder = FakeGrounder()
     answer(media, [typed("A photo of a person washing carrots."), click(20, 20)], grounder)
     assert grounder.calls[-1][1] == ("washing carrots",)
+
+
+def test_what_answers_the_narration_has_the_ids_of_its_pre_label(media: Media) -> None:
+    project = Project(1, CONFIG, parse_labeling(CONFIG), "v1")
+    [outcome] = predict_many([TASK], project, batcher=Batcher(FakeGrounder()), media=media)
+    assert outcome.prediction is not None
+    pre_label = {region["from_name"]: region["id"] for region in outcome.prediction["result"]}
+
+    def ids(*regions: dict[str, Any]) -> dict[str, str]:
+        return {region["from_name"]: region["id"] for region in answer(media, list(regions))}
+
+    again = {**click(20, 20), "id": "c2"}
+    assert ids(click(80, 80)) == ids(again) == ids(box(5, 5, 50, 50))
+    assert ids(click(80, 80)).items() <= pre_label.items()
+    other = ids(typed("wash carrot"))  # is about something else: beside the pre-label
+    assert not set(other.values()) & set(pre_label.values())
 
 
 def test_a_region_of_something_else_is_refused(media: Media) -> None:
