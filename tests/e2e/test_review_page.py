@@ -210,3 +210,18 @@ def test_what_somebody_writes_stays_when_the_page_follows(tab):
         tab.evaluate("htmx.trigger('#content', 'figures')")
     tab.get_by_label("Your name").press_sequentially("a")
     expect(tab.get_by_label("Your name")).to_have_value("Ana")
+
+
+def test_one_large_picture_fits_the_screen_of_a_laptop(tab, address):
+    tab.get_by_label("Your name").fill("Ana")
+    tab.get_by_role("button", name="Start").click()
+    tab.get_by_role("link", name="One at a time").click()
+    stage = tab.locator(".stage")
+    expect(stage).to_have_count(1)
+    expect(stage.locator("img").first).to_have_js_property("complete", True)
+    whole = stage.bounding_box()
+    assert whole["width"] > 500
+    assert whole["y"] + whole["height"] <= 768
+    for part in ("img", "svg.size"):  # what is drawn lies on the picture
+        assert stage.locator(part).first.bounding_box() == pytest.approx(whole, abs=1)
+    assert tab.get_by_role("button", name="Fix").bounding_box()["y"] < 768
