@@ -28,6 +28,8 @@ class ControlForm:
     on: frozenset[Stage]
     write: Callable[[Found, Control], list[Region]] | None = None
     write_track: Callable[[Track, Control], list[Region]] | None = None
+    # A region of a video, its sentence, and a control with perRegion -> the sentence under it.
+    write_name: Callable[[Region, str, Control], Region] | None = None
     shape: ShapeKind | None = None  # what its regions are read as; None where they have no place
     # The value of a region, and width and height in pixels -> its place; None if it is malformed.
     read: Callable[[Mapping[str, Any], tuple[float, float]], Shape | None] | None = None

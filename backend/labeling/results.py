@@ -33,8 +33,21 @@ def to_video_regions(track: Track, controls: Sequence[Control]) -> list[Region]:
             add_note(region, UNSURE)
     for region in regions:
         add_note(region, f"Said: {track.best.grounding.narration}")
-    still = [control for control in controls if form_of(control).write_track is None]
-    return [*regions, *to_regions(track.best, still)]
+    named = [each for each in controls if each.per_region and form_of(each).write_name is not None]
+    still = [each for each in controls if form_of(each).write_track is None and each not in named]
+    names = _names(regions, track.best.grounding.narration, named)
+    return [*regions, *names, *to_regions(track.best, still)]
+
+
+def _names(regions: Sequence[Region], sentence: str, controls: Sequence[Control]) -> list[Region]:
+    """The sentence under each region of a moment, for Label Studio's list of regions."""
+    found = []
+    for control in controls:
+        write = form_of(control).write_name
+        if write is not None:
+            by_id = {region["id"]: region for region in regions}  # a label is an entry of its own
+            found += [write(region, sentence, control) for region in by_id.values()]
+    return found
 
 
 def form_of(control: Control) -> ControlForm:

@@ -76,7 +76,11 @@ def test_regions_are_shown(
 
 
 def check_sentences(page: Page, cues: list[dict[str, Any]]) -> None:
-    """Every sentence is shown without a speaker, and plays the video from where it was said."""
+    """Every sentence is shown without a speaker, names its regions in their list, and plays the
+    video from where it was said.
+    """
+    for cue in cues:  # beside the player, and under the region of its moment and its box
+        assert page.get_by_text(cue["text"], exact=True).count() >= 2
     assert page.locator(".says [class*=name--]:visible").count() == 0
     plays = page.locator(".says button[aria-label=play]")
     assert plays.count() == len(cues)

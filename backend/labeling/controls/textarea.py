@@ -1,4 +1,4 @@
-"""TextArea: the sentences that were grounded."""
+"""TextArea: what was grounded; with perRegion on a video, the sentence of each region."""
 
 from backend.labeling.forms import ControlForm
 from backend.labeling.regions import Found, Region, plain_region
@@ -12,4 +12,14 @@ def _write(found: Found, control: Control) -> list[Region]:
     return [plain_region(found, control, {"text": [sentences[part] for part in parts]})]
 
 
-CONTROL = ControlForm(tags={"textarea": None}, on=frozenset({"image", "video"}), write=_write)
+def _write_name(region: Region, sentence: str, control: Control) -> Region:
+    place = {"id": region["id"], "from_name": control.name, "to_name": control.to_name}
+    return {**place, "type": control.type, "value": {"text": [sentence]}}
+
+
+CONTROL = ControlForm(
+    tags={"textarea": None},
+    on=frozenset({"image", "video"}),
+    write=_write,
+    write_name=_write_name,
+)

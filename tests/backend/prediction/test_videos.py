@@ -14,6 +14,7 @@ from backend.media.media import Media
 from backend.prediction.batcher import Batcher
 from backend.prediction.predict import Outcome, predict_many
 from backend.prediction.task_fields import Project
+from backend.qa.regions import read_result
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip
@@ -94,6 +95,28 @@ def test_every_cue_gets_a_box_a_point_and_its_moment(media: Media) -> None:
     dot = found["dot"][0]["value"]["sequence"][0]
     assert (dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2) == (50.0, 25.0)
     assert len({region["id"] for regions in found.values() for region in regions}) == 8
+
+
+def test_each_region_is_named_by_its_sentence_where_the_config_asks(media: Media) -> None:
+    text = '<TextArea name="prompt" toName="film"/>'
+    named = text.replace("/>", ' perRegion="true" displayMode="region-list"/>')
+    plain = by_control(predict(media, CONFIG.format(rate="10").replace(text, ""), CUES))
+    outcome = predict(media, CONFIG.format(rate="10").replace(text, named), CUES)
+    found = by_control(outcome)
+    names = found.pop("prompt")
+    sentences = {region["id"]: region["value"]["text"] for region in names}
+    assert len(names) == len(sentences) == 6  # box, dot and moment of two sentences
+    for control in ("box", "dot", "when"):
+        for region, cue in zip(found[control], CUES, strict=True):
+            assert sentences[region["id"]] == [cue["text"]]
+    # What has a place is what it was, and so is what is read back of it.
+    assert {name: len(regions) for name, regions in found.items()} == {
+        name: len(regions) for name, regions in plain.items()
+    }
+    assert outcome.prediction is not None
+    whole = read_result(outcome.prediction["result"])
+    alone = read_result([region for regions in found.values() for region in regions])
+    assert sorted(map(str, whole.regions)) == sorted(map(str, alone.regions))
 
 
 def test_frames_follow_the_configured_rate_and_a_wrong_one_is_told(media: Media) -> None:
