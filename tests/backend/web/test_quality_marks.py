@@ -131,7 +131,7 @@ def test_the_review_page_lists_by_what_was_said(client, store):
     assert "You are <strong>Zoë &lt;b&gt;</strong>" in shown
     to_fix = page(client, "?state=fix")
     assert "card-1-0" in to_fix and "card-3-0" not in to_fix
-    assert "says Zoë &lt;b&gt;" in to_fix and "&lt;i&gt;" in to_fix
+    assert "says <bdi>Zoë &lt;b&gt;</bdi>" in to_fix and "&lt;i&gt;" in to_fix
     assert "card-2-0" in page(client, "?state=fine")
     assert "card-3-0" in page(client, "?state=<script>&said=<script>&view=one&page=99")
     assert "card-3-0" not in page(client, "?reason=whole-frame")
