@@ -35,7 +35,7 @@ def text_of(client: FlaskClient, path: str) -> str:
 
 def test_it_tells_the_estimate_the_rounds_and_the_rules(client: FlaskClient) -> None:
     store = client.application.extensions["videogem"].store
-    assert "Choose a project" in text_of(client, "/qa/plan")
+    assert "No labels came back yet" in text_of(client, "/qa/plan")
     made = stored_project(store, 400, accuracy=0.99)
     made.review([0])
     project = {"id": 7, "title": "kitchen", "label_config": "<View/>", "updated_at": CREATED}
