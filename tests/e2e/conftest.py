@@ -36,7 +36,7 @@ from typing import Any
 
 import pytest
 from label_studio_sdk.client import LabelStudio
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from backend.commands.support.task_building import LOCAL_FILES
 from backend.demo.local_label_studio import LabelStudioServer
@@ -76,6 +76,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 FAILED = pytest.StashKey[bool]()
+expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ def served(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/qa.db")
     for event in team_events(120, images=True):
         store.append_event(event)
+    store.process_pending()  # a page waits 2 s for them only: half of them make another list
     settings = Settings(
         data_dir=tmp_path, label_studio_url="http://labels.example", qa_sync_minutes=0
     )
