@@ -6,7 +6,7 @@ top left. Images are RGB uint8. Times are seconds from the start of the source, 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -108,8 +108,7 @@ class Signals:
 
     def as_dict(self, digits: int = 4) -> dict[str, float]:
         """Those that were measured, rounded."""
-        found = asdict(self)
-        return {name: round(v, digits) for name, v in found.items() if v is not None}
+        return {name: round(v, digits) for name, v in vars(self).items() if v is not None}
 
 
 @dataclass(frozen=True, eq=False)

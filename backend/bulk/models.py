@@ -7,8 +7,9 @@ from backend.prediction.batcher import Batcher, Room
 from videogem.backbones.versions import planned_version
 from videogem.method.settings import Dtype, JpegDecoder
 
-ROOM_BYTES = 512 * 2**20
-BATCHES_AHEAD = 8  # read before their turn; a run of the lowest priority gets half of it
+BATCHES_AHEAD = 8  # of each lane, read before their turn; the lowest priority gets half of it
+ROOM_BYTES = 512 * 2**20  # that these hold at most on a CPU, and
+GPU_ROOM_BYTES = 2 * 2**30  # beside a GPU: batches are large, and it waits where none is ready
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,5 @@ class ModelChoice:
             **self.settings,
         )
         size = grounder.batch_size * grounder.num_lanes
-        return Batcher(grounder, Room(ROOM_BYTES, BATCHES_AHEAD * size))
+        room = GPU_ROOM_BYTES if grounder.favours_full_batches else ROOM_BYTES
+        return Batcher(grounder, Room(room, BATCHES_AHEAD * size))

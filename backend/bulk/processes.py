@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 UNITS = 64  # given to a worker at once
 IN_HAND = 16  # times so many: enough for the batches that a GPU has under way
+LEAVING = 30.0  # seconds that a process may take to end
 DEATHS = 3  # of workers with a single unit, after which the rest is given up
 DIED = "The process that had it died; is the file damaged, or too large for the memory?"
 GIVEN_UP = "Processes died with what came before; start again with a smaller --workers."
@@ -124,6 +125,7 @@ class _Crew:
     def __init__(self, choice: ModelChoice) -> None:
         self._choice = choice
         self._workers: list[_Worker] = []
+        self._leaving: list[BaseProcess] = []
         self._numbers = 0
 
     def work(
@@ -159,9 +161,12 @@ class _Crew:
         """End what still works."""
         for worker in self._workers:
             worker.process.terminate()
-            worker.process.join()
             worker.pipe.close()
-        self._workers = []
+            self._leaving.append(worker.process)
+        for process in self._leaving:
+            process.join(LEAVING)
+            process.kill()
+        self._workers, self._leaving = [], []
 
     def _start(self, where: Place) -> _Worker:
         # A fork would copy threads' locks and a GPU's state.
@@ -192,10 +197,12 @@ class _Crew:
 
     def _bury(self, worker: _Worker, lost: list[Unit]) -> None:
         """A worker whose pipe is closed: it is done, or it died."""
-        worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
+        # Leaving a GPU takes a second or two, in which the others want to be listened to.
+        self._leaving.append(worker.process)
         if worker.given:
+            worker.process.join()
             logger.warning("a process died (exit code %s)", worker.process.exitcode)
             lost.extend(worker.given.values())
 

@@ -33,7 +33,7 @@ NOTHING_NEW = 0.005  # seconds without another job after which they wait no long
 SENTENCES = 64  # of one batch, so that a click never waits for hundreds of heatmaps
 PREPARED = 8  # clips compared together: their tokens all fit into the model's cache
 RECOVERY = 32  # full batches after which a halved batch size is doubled again
-HEATMAP_BYTES = 3 * 224 * 224 * 4  # of one sentence: three heatmaps of the usual input size
+GROUNDING_BYTES = 16 * 2**10  # of one sentence, about: its maps as patches, words and figures
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
 
 ROOM_BYTES = 256 * 2**20
@@ -74,7 +74,7 @@ class Question:
     @property
     def num_bytes(self) -> int:
         """What question and answer hold in memory, about."""
-        return self.clip.num_bytes + self.num_sentences * HEATMAP_BYTES
+        return self.clip.num_bytes + self.num_sentences * GROUNDING_BYTES
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,16 +61,22 @@ class Logistic:
 
     def chance(self, signals: Signals) -> float:
         """In (0, 1)."""
-        found = {name: self._standard(name, getattr(signals, name)) for name in self.means}
-        total = self.intercept + math.fsum(
-            weight * math.prod(found[name] for name in term)
+        found = {
+            name: max(-FARTHEST, min(FARTHEST, (getattr(signals, name) - mean) / deviation))
+            for name, mean, deviation in self._scales
+        }
+        # Every row of a bulk run passes here: lists are half the time of generators.
+        terms = [
+            weight * math.prod([found[name] for name in term])
             for weight, term in zip(self.weights, self.terms, strict=True)
-        )
+        ]
+        total = self.intercept + math.fsum(terms)
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
-    def _standard(self, name: str, value: float) -> float:
-        standard = (value - self.means[name]) / self.deviations[name]
-        return max(-FARTHEST, min(FARTHEST, standard))
+    @cached_property
+    def _scales(self) -> list[tuple[str, float, float]]:
+        """Mean and deviation of each signal."""
+        return [(name, mean, self.deviations[name]) for name, mean in self.means.items()]
 
 
 @dataclass(frozen=True)

@@ -97,14 +97,9 @@ class NarrationPlaces:
         (height, width), (rows, columns) = self.maps.size_hw, self.maps.patches.shape[1:]
         top, bottom, down = _between(point[1], height, rows)
         left, right, across = _between(point[0], width, columns)
-        patches = self.maps.patches
+        around = self.maps.patches[:, [top, top, bottom, bottom], [left, right, left, right]]
         heights = []
-        for prompt, (lowest, highest) in enumerate(self.spans):
-            corners = [
-                patches[prompt, row, column].item()
-                for row in (top, bottom)
-                for column in (left, right)
-            ]
+        for corners, (lowest, highest) in zip(around.tolist(), self.spans, strict=True):
             upper = corners[0] * (1 - across) + corners[1] * across
             lower = corners[2] * (1 - across) + corners[3] * across
             height_there = upper * (1 - down) + lower * down - lowest

@@ -11,7 +11,7 @@ import pytest
 
 from backend.prediction import batcher as batcher_module
 from backend.prediction.batcher import (
-    HEATMAP_BYTES,
+    GROUNDING_BYTES,
     Answer,
     Batcher,
     Priority,
@@ -258,7 +258,7 @@ def test_the_job_list_leaves_room_for_the_others() -> None:
 
 
 def test_heatmaps_count_as_well() -> None:
-    assert Question(clip(), ["a", "b"]).num_bytes == 8 * 8 * 3 + 2 * HEATMAP_BYTES
+    assert Question(clip(), ["a", "b"]).num_bytes == 8 * 8 * 3 + 2 * GROUNDING_BYTES
 
 
 class Filling(FakeGrounder):
