@@ -1,8 +1,11 @@
 """Models for the worker processes of a bulk run, which import them by name."""
 
 import os
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from backend.bulk.models import ModelChoice
 from backend.prediction.batcher import Batcher
@@ -22,7 +25,9 @@ class Deadly(FakeGrounder):
 
 @dataclass(frozen=True)
 class FakeChoice(ModelChoice):
-    """Loads a fake, or what ``model`` says."""
+    """Loads a fake, or what ``model`` says; its process ends only once ``ends_with`` is there."""
+
+    ends_with: Path | None = None
 
     @property
     def version(self) -> str:
@@ -33,4 +38,11 @@ class FakeChoice(ModelChoice):
             raise InputError("The weights are missing.")
         if self.model == "broken":
             raise RuntimeError("no kernel image")
+        if self.ends_with is not None:
+            threading.Thread(target=_wait_for, args=(self.ends_with,)).start()
         return Batcher(Deadly())
+
+
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.02)

@@ -70,6 +70,17 @@ def test_processes_that_die_without_end_end_the_run(units: list[Unit]) -> None:
     assert told == {ask.id for unit in units for ask in unit.asks}
 
 
+@pytest.mark.timeout(120)
+def test_nobody_waits_for_a_process_that_leaves(units: list[Unit], tmp_path: Path) -> None:
+    choice = FakeChoice(ends_with=tmp_path / "leave")
+    found = []
+    for one in ground_in_processes(units, choice, TWO):
+        found.append(one)
+        if len(found) == 151:
+            (tmp_path / "leave").touch()
+    assert len(by_id(found)) == 151
+
+
 @pytest.mark.parametrize(("model", "said"), [("missing", "missing"), ("broken", "no kernel")])
 def test_a_model_that_does_not_load_is_told(units: list[Unit], model: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

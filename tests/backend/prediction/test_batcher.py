@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -20,6 +21,7 @@ from backend.prediction.batcher import (
 )
 from tests.fakes import FakeGrounder
 from videogem.errors import InputError
+from videogem.grounding import load_grounder
 from videogem.structures import Clip, Grounding
 
 
@@ -317,3 +319,18 @@ def test_a_lane_is_not_ended_by_a_question_that_another_took() -> None:
     lanes = {one.ident for one in threading.enumerate() if one.name == "tower"}
     assert batcher._num_threads == 2
     assert len(lanes) >= 2
+
+
+def test_the_room_counts_what_a_grounding_holds() -> None:
+    """Before anybody looks at its heatmaps; more would leave a fast model without clips."""
+    grounder = load_grounder("demo")
+    frame = Clip(np.zeros((1, 90, 160, 3), np.uint8), np.zeros(1), np.zeros(1, int), target=0)
+    sentences = [f"cut the tomato {number} times" for number in range(32)]
+    grounder.ground(frame, sentences)  # what is kept of words and frames
+    tracemalloc.start()
+    groundings = grounder.ground(frame, sentences)
+    traced, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    patches = 3 * 14 * 14 * 4  # of torch, which is not traced
+    held = traced / len(groundings) + patches
+    assert GROUNDING_BYTES / 8 < held < GROUNDING_BYTES
