@@ -18,6 +18,7 @@ from tests.fakes import FakeGrounder
 from videogem.structures import Clip, Grounding
 
 NARRATION = "cut the tomato"
+LONGEST_CALL = 900.0  # seconds; one click for 10,000 tasks takes minutes on a busy machine
 
 
 class SlowGrounder(FakeGrounder):
@@ -61,7 +62,7 @@ def call(url: str, token: str, method: str = "GET", body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Token {token}"}
     request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=120) as response:
+    with urllib.request.urlopen(request, timeout=LONGEST_CALL) as response:
         text = response.read()
     return json.loads(text) if text else None
 

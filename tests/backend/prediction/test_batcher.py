@@ -128,6 +128,8 @@ def test_as_many_batches_at_once_as_the_model_has_lanes() -> None:
     batcher = Batcher(grounder)
     assert batcher.ground(clip(), ["alone"])
     assert grounder.shares == [1]  # all cores for somebody who waits alone
+    assert ask(batcher, "alone", Priority.JOBS).result(10)
+    assert grounder.shares == [1, 2]  # a job is computed the same whether it is alone or not
     futures = [ask(batcher, f"{number}", Priority.JOBS) for number in range(2)]
     assert [len(future.result(10).groundings) for future in futures] == [1, 1]
     assert 2 in grounder.shares
