@@ -91,6 +91,19 @@ def test_whatever_happens_to_some_the_others_arrive_once(nodes: Any, tmp_path: P
     assert job.tries(50, "read") <= 2
 
 
+def test_workers_that_all_die_are_not_tried_without_end(nodes: Any, tmp_path: Path) -> None:
+    """One poisoned number in each item: every worker dies in every round."""
+    job = Doubling(tmp_path)
+    poisoned = range(0, 24, 4)
+    items = numbers(24, **{f"n{number}": "kills" for number in poisoned})
+    found = list(spread(items, job, Cluster(nodes.address, patience=120.0)))
+    assert len(found) == 24
+    bad = {number: value for number, value in found if value != 2 * number}
+    assert sorted(bad) == list(poisoned)
+    assert all(reason.startswith("The worker that had it died, 3 times") for reason in bad.values())
+    assert all(job.tries(number) <= 3 for number in poisoned)
+
+
 def test_a_worker_says_why_nothing_can_be_done(nodes: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There are no weights"):
         next(spread(numbers(4), Doubling(tmp_path, ready=False), Cluster(nodes.address)))
