@@ -91,8 +91,11 @@ class Intake:
         if not self._process_lock.acquire(timeout=current_patience()):
             raise DatabaseBusyError("stored events are being read by another thread")
         try:
-            self.drain()
-            while (batch := self._process_batch()) is not None:
+            while True:
+                self.drain()  # each time: all that comes goes there until it is empty
+                batch = self._process_batch()
+                if batch is None:
+                    break
                 done += batch
         finally:
             self._process_lock.release()

@@ -136,6 +136,28 @@ def test_events_during_a_lock_of_another_process_are_kept_and_counted(
     assert store.append_event(event(21))
 
 
+def test_the_spool_is_emptied_in_the_middle_of_a_long_backlog(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One event that met a busy database must not send all that come after it there, too."""
+    assert store.spool is not None
+    spool, take_events, held = store.spool, store.intake._take_events, []
+
+    def one_by_one(_limit: int) -> int | None:
+        held.append(spool.holds())
+        if len(held) == 2:
+            spool.add({"kind": "late", "server": "", "payload": {"action": "X"}})
+        return take_events(1)
+
+    store.intake.close()  # the worker
+    monkeypatch.setattr(store.intake, "_careful", 0)
+    monkeypatch.setattr(store.intake, "_take_events", one_by_one)
+    for number in range(1, 8):
+        store.append_event(event(number))
+    assert store.process_pending() == 7
+    assert held == [False] * 8
+
+
 def test_only_the_first_of_many_waits_for_a_locked_database(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
