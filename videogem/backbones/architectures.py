@@ -32,7 +32,9 @@ def check_architecture(config: Any, name: str) -> None:
     Raises:
         InputError: it cannot, the config is none, or packages are missing; says which.
     """
-    if not isinstance(config, Mapping) or not all(key in config for key in sorted(_GIVEN)):
+    given = isinstance(config, Mapping) and all(key in config for key in sorted(_GIVEN))
+    parts = [config[key] for key in ("vision_cfg", "text_cfg")] if given else []
+    if not given or not all(isinstance(part, Mapping) for part in parts):
         raise InputError(
             f"The config of '{name}' must be open_clip's, with embed_dim, vision_cfg and text_cfg."
         )

@@ -108,7 +108,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Put every tensor of a checkpoint into a model, in the model's precision.
 
     Raises:
-        InputError: tensors are missing, too many or of another shape.
+        InputError: tensors are missing, too many, of another shape or quantised.
     """
     own = model.state_dict()
     missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys() - _NO_WEIGHTS
@@ -124,5 +124,10 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
             raise InputError(
                 f"'{path}' does not fit the architecture: '{key}' must have shape "
                 f"{tuple(value.shape)}, got {tuple(state[key].shape)}."
+            )
+        if value.is_floating_point() and not state[key].is_floating_point():
+            raise InputError(
+                f"'{path}' holds '{key}' as whole numbers ({state[key].dtype}), as quantised "
+                f"weights do; give a checkpoint in float32, float16 or bfloat16."
             )
     model.load_state_dict({key: state[key] for key in own})

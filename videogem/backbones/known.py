@@ -25,7 +25,8 @@ def check_model(name: str) -> None:
             )
     elif parsed.tag is not None and name not in hub_weights():
         raise InputError(
-            f"There are no weights '{name}' on the hub.{did_you_mean(name)} "
-            f"`videogem models --all` lists all; for a local file give "
+            f"There are no weights '{name}' on the hub that can be read here.{did_you_mean(name)} "
+            f"`videogem models --all` lists all, docs/models.md says which towers are not read "
+            f"(ResNets, SigLIP, CLIPA, PE); for a local file give "
             f"'{parsed.architecture}:/path/to/weights.safetensors'."
         )

@@ -59,7 +59,8 @@ class OpenCLIPBackbone:
         self._texts = TextCache()
         self.block_forward = BlockForward()
         self.patch_size: int = self._visual.patch_size[0]
-        self.image_size: int = image_size or self._visual.image_size[0]
+        own_size: int = self._visual.image_size[0]
+        self.image_size = own_size if image_size is None else image_size
         check_image_size(self.image_size, self.patch_size, name)
         preprocess = getattr(self._visual, "preprocess_cfg", None) or {}
         self._mean = tuple(preprocess.get("mean", OPENAI_MEAN))

@@ -170,7 +170,7 @@ class ViCLIPBackbone:
         self.num_frames = model.config.num_frames
         self.num_blocks = model.config.layers
         self.patch_size = model.config.patch_size
-        self.image_size = image_size or model.config.image_size
+        self.image_size = model.config.image_size if image_size is None else image_size
         check_image_size(self.image_size, self.patch_size, name)
         self._model = model.eval()
         self._vision = model.vision_encoder

@@ -19,7 +19,7 @@ from videogem.backbones.hub import cached, fetch
 from videogem.backbones.listing import list_models
 from videogem.backbones.manifest import hub_weights
 from videogem.backbones.names import parse_model_name
-from videogem.backbones.openclip import OPENAI_MEAN, OpenCLIPBackbone
+from videogem.backbones.openclip import OPENAI_MEAN, OPENAI_STD, OpenCLIPBackbone
 from videogem.backbones.zoo import load_backbone, pick_device
 from videogem.errors import InputError
 
@@ -217,7 +217,18 @@ def test_a_config_in_the_hubs_form_beside_local_weights(tmp_path):
         ({"vision_cfg": {"layers": [3, 4, 6, 3]}}, "is a ResNet"),
         ({"vision_cfg": {"qk_norm": True}}, "more than plain attention"),
         ({"vision_cfg": {"colours": 3}}, "makes no open_clip model.*colours"),
+        ({"vision_cfg": {"head_width": 0}}, "makes no open_clip model"),
+        ({"text_cfg": {"vocab_size": -1}}, "makes no open_clip model"),
+        (
+            {"embed_dim": 8, "vision_cfg": None, "text_cfg": {}},
+            "must be open_clip's, with embed_dim",
+        ),
+        ({"embed_dim": 8, "vision_cfg": {}, "text_cfg": []}, "must be open_clip's, with embed_dim"),
         ({"preprocess": {"mean": [0.5]}}, "'mean' in .* must be three numbers"),
+        ({"preprocess": {"mean": "0.5"}}, "'mean' in .* must be three numbers"),
+        ({"preprocess": {"std": [0.5, 0, 0.5]}}, "'std' in .* must be above 0"),
+        ({"preprocess": {"interpolation": "cubicle"}}, "must be one of nearest, .*bicubic"),
+        ({"preprocess": [0.5]}, "'preprocess_cfg' in .* must be a JSON object"),
         ({"viclip": {"colours": 3}}, "'viclip' in .* must have the fields embed_dim"),
     ],
 )
@@ -229,11 +240,26 @@ def test_configs_that_cannot_be_read_are_told(checkpoint, change, message):
     elif "embed_dim" in change or "viclip" in change:
         path.write_text(json.dumps(change))
     else:
-        config["vision_cfg"] |= change.get("vision_cfg", {})
+        for part in ("vision_cfg", "text_cfg"):
+            config[part] |= change.get(part, {})
         pictures = change.get("preprocess", {})
         path.write_text(json.dumps({"model_cfg": config, "preprocess_cfg": pictures}))
     with pytest.raises(InputError, match=message):
         load_backbone(str(checkpoint), device="cpu")
+
+
+def test_one_number_for_all_channels_is_read_as_open_clip_reads_it(checkpoint):
+    config = {"model_cfg": TINY_CONFIG, "preprocess_cfg": {"mean": 0.5, "std": None}}
+    (checkpoint.parent / "model_config.json").write_text(json.dumps(config))
+    backbone = load_backbone(str(checkpoint), device="cpu")
+    assert (backbone._mean, backbone._std) == ((0.5,) * 3, OPENAI_STD)
+
+
+@pytest.mark.parametrize("model", ["demo", "demo-viclip"])
+@pytest.mark.parametrize("size", [0, -16])
+def test_an_input_of_no_pixels_is_not_the_models_own(model, size):
+    with pytest.raises(InputError, match=f"multiple of the patch size .*got {size}"):
+        load_backbone(model, device="cpu", image_size=size)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +302,15 @@ def test_half_precision_checkpoints_load_into_full_precision(checkpoint, dtype):
     backbone = load_backbone(str(checkpoint), device="cpu")
     assert {value.dtype for value in backbone._visual.state_dict().values()} == {torch.float32}
     assert torch.equal(backbone._visual.proj, state["visual.proj"].float())
+
+
+def test_quantised_checkpoints_are_refused(checkpoint):
+    """Cast to floats they would load, and point anywhere."""
+    state = tiny_clip().state_dict()
+    state["visual.proj"] = (100 * state["visual.proj"]).to(torch.int8)
+    save_file(state, checkpoint)
+    with pytest.raises(InputError, match=r"'visual.proj' as whole numbers .*int8"):
+        load_backbone(str(checkpoint), device="cpu")
 
 
 def test_a_tower_in_bf16_keeps_its_text_side(checkpoint):

@@ -148,7 +148,7 @@ def _build(config: ModelConfig, path: Path, wanted: Wanted) -> OpenCLIPBackbone:
     try:
         model = build_model(model_config)
         tokenizer = _make_tokenizer(text, path.parent)
-    except (TypeError, AssertionError, OSError, ValueError) as error:
+    except (TypeError, AssertionError, OSError, ValueError, ArithmeticError, RuntimeError) as error:
         raise InputError(
             f"The config of '{name}' makes no open_clip model: {first_line(error)}."
         ) from error
