@@ -7,22 +7,25 @@ from typing import Any
 import typer
 
 from benchmarks.confidence import fit
-from videogem.grounding import load_grounder
+from videogem.backbones.zoo import load_backbone
+from videogem.grounding import VideoGEM, load_grounder
 
 app = typer.Typer(help=__doc__, add_completion=False)
 
 
+MODEL = typer.Option("demo", help="demo or demo-viclip.")
+
+
 @app.command("features")
-def features() -> None:
+def features(model: str = MODEL) -> None:
     """Ground the frames that the shipped fit is made of."""
-    grounder: Any = load_grounder("demo")
-    fit.write_features(grounder)
+    fit.write_features(model, VideoGEM(load_backbone(model)))  # no fit is needed to make one
 
 
 @app.command("fit")
-def make_fit() -> None:
+def make_fit(model: str = MODEL) -> None:
     """Fit the shipped scoring to the features."""
-    sys.stdout.write(f"{fit.write_fit()}\n")
+    sys.stdout.write(f"{fit.write_fit(model)}\n")
 
 
 @app.command("heldout")
@@ -30,11 +33,12 @@ def heldout(
     out: Path | None = typer.Option(None, help="Folder for the two pictures."),
     num_scenes: int = 400,
     seed: int = 21,
+    model: str = MODEL,
 ) -> None:
     """Hit against miss, and present against absent, on splits that the fit has not seen."""
     from benchmarks.confidence import heldout
 
-    heldout.report(num_scenes, seed, out)
+    heldout.report(model, num_scenes, seed, out)
 
 
 @app.command("projects")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,28 @@ _BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A frame with what is said of it, and the true box of each sentence."""
+    """A frame (or a clip's target) with what is said of it, and the true box of each sentence."""
 
     name: str
     group: str  # frames of one group are alike: a scene, or a clip
-    image: UInt8[np.ndarray, "H W 3"]
+    images: UInt8[np.ndarray, "T H W 3"]
     said: tuple[str, ...]
     boxes: tuple[Box, ...]
+    true: tuple[str, ...]  # all that is there, said or not
+    target: int = 0
+
+    @property
+    def image(self) -> UInt8[np.ndarray, "H W 3"]:
+        return self.images[self.target]
+
+    @property
+    def clip(self) -> Clip:
+        count = len(self.images)
+        return Clip(self.images, np.arange(count) / count, np.arange(count), self.target)
+
+    def with_images(self, images: UInt8[np.ndarray, "T H W 3"], look: str) -> "Frame":
+        """The same in another look."""
+        return replace(self, name=f"{self.name}:{look}", images=np.ascontiguousarray(images))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,28 +90,39 @@ def drawn(split: Split, num_scenes: int, seed: int) -> Iterator[Frame]:
     items = demo_scenes(split, num_scenes=num_scenes, num_actors=None, seed=seed)
     for scene, found in groupby(items, key=lambda item: item.scene):
         own = list(found)
-        yield Frame(
-            scene, scene, own[0].image, tuple(i.narration for i in own), tuple(i.box for i in own)
-        )
+        said = tuple(each.narration for each in own)
+        yield Frame(scene, scene, own[0].image[None], said, tuple(i.box for i in own), said)
 
 
 def filmed() -> Iterator[Frame]:
     """Frames of the shipped clips, two a second of each cue."""
     for path in sorted(CLIPS_DIRECTORY.glob("*.json")):
-        truth = json.loads(path.read_text("utf-8"))
-        said: dict[int, list[Any]] = {}
-        for cue in truth["cues"]:
-            for time in np.arange(cue["start"] + 0.1, cue["end"], SECONDS_BETWEEN):
-                number = round(time * truth["fps"])
-                box = truth["pairs"][cue["pair"]]["boxes"][min(number, truth["num_frames"] - 1)]
-                if box is not None:
-                    said.setdefault(number, []).append((cue["text"], box))
+        said = said_in(json.loads(path.read_text("utf-8")), SECONDS_BETWEEN)
         images = read_frames(path.with_suffix(".mp4"), list(said))
-        width, height = truth["size"]
-        for number, image in images.items():
-            texts, boxes = zip(*said[number], strict=True)
-            unit = [(a / width, b / height, c / width, d / height) for a, b, c, d in boxes]
-            yield Frame(f"{path.stem}-{number}", path.stem, image, texts, tuple(unit))
+        for number, (texts, boxes) in said.items():
+            name = f"{path.stem}-{number}"
+            yield Frame(name, path.stem, images[number][None], texts, boxes, texts)
+
+
+def said_in(
+    truth: dict[str, Any], seconds: float
+) -> dict[int, tuple[tuple[str, ...], tuple[Box, ...]]]:
+    """Sentences and true boxes of a shipped clip's frames by their number, in its order."""
+    width, height = truth["size"]
+    found: dict[int, list[tuple[str, Box]]] = {}
+    for cue in truth["cues"]:
+        for time in np.arange(cue["start"] + 0.1, cue["end"], seconds):
+            number = round(time * truth["fps"])
+            box = truth["pairs"][cue["pair"]]["boxes"][min(number, truth["num_frames"] - 1)]
+            if box is not None:
+                a, b, c, d = box
+                unit = a / width, b / height, c / width, d / height
+                found.setdefault(number, []).append((cue["text"], unit))
+    return {
+        number: (tuple(text for text, _ in own), tuple(box for _, box in own))
+        for number, own in sorted(found.items())
+        if number < truth["num_frames"]
+    }
 
 
 def trained_looks(num_scenes: int, seed: int) -> Iterator[Frame]:
@@ -111,14 +137,14 @@ def trained_looks(num_scenes: int, seed: int) -> Iterator[Frame]:
         images = (found.images * 255).round().byte().permute(0, 2, 3, 1).numpy()
         for index, image in enumerate(images):
             actors = range(int(scenes.num_actors[index]))
-            said = [
+            said = tuple(
                 f"{vocabulary.verbs[int(scenes.verbs[index, a])].base} the "
                 f"{vocabulary.objects[int(scenes.objects[index, a])]}"
                 for a in actors
-            ]
+            )
             boxes = [tuple((found.boxes[index, a] / SIDE).clamp(0, 1).tolist()) for a in actors]
             name = f"trained-{seed}-{first + index}"
-            yield Frame(name, name, np.ascontiguousarray(image), tuple(said), tuple(boxes))
+            yield Frame(name, name, np.ascontiguousarray(image[None]), said, tuple(boxes), said)
 
 
 def strange_looks(num_scenes: int, seed: int) -> Iterator[Frame]:
@@ -126,8 +152,7 @@ def strange_looks(num_scenes: int, seed: int) -> Iterator[Frame]:
     rng = np.random.default_rng(seed)
     for number, frame in enumerate(drawn("seen-pairs", num_scenes, seed)):
         look = LOOKS[number % len(LOOKS)]
-        image = np.ascontiguousarray(with_look(frame.image, look, rng))
-        yield Frame(f"{frame.name}:{look}", frame.group, image, frame.said, frame.boxes)
+        yield frame.with_images(with_look(frame.image, look, rng)[None], look)
 
 
 def outcomes(grounder: VideoGEM, frames: Iterable[Frame], seed: int = 0) -> Outcomes:
@@ -143,9 +168,9 @@ def outcomes(grounder: VideoGEM, frames: Iterable[Frame], seed: int = 0) -> Outc
         while len(absent) < len(frame.said):
             other = found[int(rng.integers(len(found)))]
             text = other.said[int(rng.integers(len(other.said)))]
-            if other.group != frame.group and text not in frame.said:
+            if other.group != frame.group and text not in frame.true:
                 absent.append(text)
-        groundings = grounder.ground(Clip.from_image(frame.image), [*frame.said, *absent])
+        groundings = grounder.ground(frame.clip, [*frame.said, *absent])
         for place, grounding in enumerate(groundings):
             own = place < len(frame.said)
             assert grounding.signals is not None

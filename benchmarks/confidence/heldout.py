@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 
 from benchmarks.confidence.groundings import Frame, Outcomes, drawn, filmed, outcomes
+from benchmarks.confidence.moving import filmed_windows, moving
 from videogem.confidence.model import Scoring
 from videogem.confidence.quality import (
     auroc,
@@ -18,6 +19,7 @@ from videogem.confidence.quality import (
     risk_coverage,
 )
 from videogem.confidence.shipped import shipped_scoring
+from videogem.errors import InputError
 from videogem.evaluation.calibration_picture import reliability_picture
 from videogem.grounding import load_grounder
 from videogem.method.settings import MethodSettings
@@ -25,10 +27,15 @@ from videogem.method.settings import MethodSettings
 SIZE = 220  # pixels of a picture's side
 
 
-def splits(num_scenes: int, seed: int) -> Iterator[tuple[str, Iterator[Frame]]]:
-    yield "unseen pairs", drawn("unseen-pairs", num_scenes, seed)
-    yield "unseen style", drawn("unseen-style", num_scenes, seed)
-    yield "moving clips", filmed()
+def splits(model: str, num_scenes: int, seed: int) -> Iterator[tuple[str, Iterator[Frame]]]:
+    if model == "demo":
+        yield "unseen pairs", drawn("unseen-pairs", num_scenes, seed)
+        yield "unseen style", drawn("unseen-style", num_scenes, seed)
+        yield "moving clips", filmed()
+        return
+    yield "unseen pairs", moving(num_scenes, seed, seen=False)
+    yield "unseen style", moving(num_scenes, seed, seen=False, sheet="fluent")
+    yield "moving clips", filmed_windows()
 
 
 def scored(found: Outcomes, scoring: Scoring) -> tuple[np.ndarray, np.ndarray]:
@@ -40,14 +47,15 @@ def scored(found: Outcomes, scoring: Scoring) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def report(num_scenes: int, seed: int, out: Path | None = None) -> None:
+def report(model: str, num_scenes: int, seed: int, out: Path | None = None) -> None:
     """Print a row for each split, as in docs/confidence.md; write the two pictures."""
-    scoring = shipped_scoring("demo", MethodSettings())
-    assert scoring is not None
-    grounder: Any = load_grounder("demo")
+    scoring = shipped_scoring(model, MethodSettings())
+    if scoring is None:
+        raise InputError(f"'{model}' has no shipped fit; make one with `features` and `fit`.")
+    grounder: Any = load_grounder(model)
     curves: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
-    for name, frames in splits(num_scenes, seed):
+    for name, frames in splits(model, num_scenes, seed):
         found = outcomes(grounder, frames, seed=seed)
         scores, presence = scored(found, scoring)
         _row(name, found, scores, presence)
