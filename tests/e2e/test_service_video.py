@@ -35,7 +35,10 @@ def test_a_demo_clip_with_its_subtitles(
     assert {kind: len(values) for kind, values in by_type.items()} == {
         "videorectangle": len(cues),
         "timelinelabels": len(cues),
+        "textarea": 2 * len(cues),  # the sentence under each of them
     }
+    said = sorted(value["text"][0] for value in by_type["textarea"])
+    assert said == sorted(cue.text for cue in cues for _ in range(2))
     for cue, box, moment in zip(
         cues, by_type["videorectangle"], by_type["timelinelabels"], strict=True
     ):
