@@ -15,7 +15,7 @@ from backend.qa.compare import compared
 from backend.qa.estimates.accepting import watch
 from backend.qa.estimates.annotators import rate_annotators
 from backend.qa.estimates.project import estimate_project
-from backend.qa.metrics_page import metrics_text
+from backend.qa.metrics_page import MetricsPage
 from backend.qa.queries import resolve, summary
 from backend.qa.reports import Reports
 from backend.qa.selection import Filters
@@ -67,6 +67,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         return address_of(known or settings.label_studio_url, suspect)
 
     reports = Reports(store, tolerance=settings.qa_tolerance)
+    gauges = MetricsPage(store)
     add_tabs(pages, store, reports, task_link, person)
 
     def one_project(what: str) -> ProjectKey:
@@ -150,7 +151,7 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     @pages.get("/metrics")
     def metrics() -> Response:
         reports.catch_up()
-        return Response(metrics_text(store), mimetype="text/plain")
+        return Response(gauges.text(), mimetype="text/plain")
 
     @pages.errorhandler(InputError)
     def bad_request(error: InputError) -> tuple[Response | str, int]:
