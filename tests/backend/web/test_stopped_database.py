@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,11 @@ def test_a_postgresql_that_goes_and_comes_back(
             process.kill()
     assert set(label_studio.count().values()) == {1}
     assert sender.refused == []
-    store = Store(url, tmp_path / "spool")
-    store.process_pending()
-    kept = {row["id"] for row in store.rows(schema.annotations)}
-    assert store.inbox_counts()["failed"] == 0
-    store.close()
+    with closing(Store(url, tmp_path / "spool")) as store:
+        wait_for(lambda: not store.spool.num_entries(), seconds=120)
+        wait_for(lambda: not store.inbox_counts()["waiting"], seconds=120)
+        kept = {row["id"] for row in store.rows(schema.annotations)}
+        assert store.inbox_counts()["failed"] == 0
     assert sender.acknowledged - kept == set()
 
 
