@@ -10,7 +10,6 @@ import threading
 import sqlalchemy as sa
 
 from backend.database.changes import note_rebuilt
-from backend.database.engine import lock_writers
 from backend.database.keys import ProjectKey
 from backend.database.schema import (
     PREDICTIONS_KNOWN,
@@ -27,6 +26,7 @@ from backend.database.schema import (
     tasks,
 )
 from backend.database.schema import project_servers as table
+from backend.database.transactions import writing
 
 logger = logging.getLogger(__name__)
 MAX_PROJECTS = 10_000  # anybody who may call /setup can name projects
@@ -80,11 +80,7 @@ class ProjectServers:
         known, update = sa.select(table.c.server).where(*where), table.update().where(*where)
         for _ in range(2):  # a second process may insert the same in between
             try:
-                with (
-                    self._engine.connect().execution_options(writes=True) as connection,
-                    connection.begin(),
-                ):
-                    lock_writers(connection)
+                with writing(self._engine) as connection:
                     old = connection.execute(known).scalar()
                     if old not in (None, server):
                         move(connection, old, server, project)
