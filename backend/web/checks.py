@@ -11,8 +11,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.database.engine import DatabaseBusyError, lock_writers, open_engine, patience
+from backend.database.engine import DatabaseBusyError, open_engine, patience
 from backend.database.replicas import Replica
+from backend.database.transactions import reading, writing
 from backend.label_studio.client import CHECK_URL, LabelStudio
 from backend.label_studio.connections import Connections
 from backend.qa.spool import MEGABYTE, Spool
@@ -103,19 +104,15 @@ def database(engine: sa.Engine) -> Check:
     """Whether a database can be read and written this moment."""
     name, shown = "database", engine.url.render_as_string(hide_password=True)
     try:
-        with patience(LOCK_S), engine.connect() as connection, connection.begin():
+        with patience(LOCK_S), reading(engine) as connection:
             connection.execute(sa.text("SELECT 1"))
     except (sa.exc.SQLAlchemyError, OSError) as error:
         fix = "Start it, or check VIDEOGEM_DATABASE_URL; events are kept in the spool meanwhile."
         return Check(name, "failure", f"{shown} cannot be read: {one_line(error)}", fix)
     try:
-        with (
-            patience(LOCK_S),
-            engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            lock_writers(connection)
-    except DatabaseBusyError:
+        with patience(LOCK_S), writing(engine):
+            pass
+    except DatabaseBusyError:  # by this process, whose writes end
         return Check(name, "ok", f"{shown}, being written")
     except (sa.exc.SQLAlchemyError, OSError) as error:
         fix = (

@@ -94,6 +94,15 @@ def test_a_locked_database_and_what_waits_for_it(app: Any, tmp_path: Path) -> No
     assert details(app)["events"]["numbers"]["events"] == 3
 
 
+def test_a_database_that_this_backend_writes_itself_is_well(app: Any) -> None:
+    """A long write, such as a project's first sync, is no reason to look for another program."""
+    with parts(app).store.write():
+        seen = details(app)["database"]
+        assert seen["found"].endswith(", being written")
+        assert seen["level"] == "ok"
+    assert not details(app)["database"]["found"].endswith(", being written")
+
+
 def test_nobody_waits_for_a_look_that_hangs(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     release, looking = threading.Event(), threading.Event()
 
