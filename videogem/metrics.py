@@ -152,7 +152,12 @@ class Clusters:
         return sum(size * count for (_, size), count in self._counts.items())
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Interval of the share of hits where members of a cluster are alike (`share_interval`)."""
+        """Interval of the share of hits where members of a cluster are alike (`share_interval`).
+
+        >>> videos = Clusters.of([9, 10, 4, 10, 8, 10, 10, 9, 7, 10], [10] * 10)
+        >>> print("{:.2f} {:.2f}".format(*videos.interval()))
+        0.61 0.97
+        """
         return share_interval(self._counts, confidence)
 
     def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
@@ -238,18 +243,6 @@ def _standard_error(
 
 def _dot(values: Numbers, times: Numbers) -> float:
     return math.fsum((np.asarray(values) * np.asarray(times)).tolist())
-
-
-def clustered_interval(
-    sums: Sequence[Number], sizes: Sequence[int], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Interval of the share ``sum(sums) / sum(sizes)`` over clusters (`Clusters.interval`).
-
-    >>> low, high = clustered_interval([9, 10, 4, 10, 8, 10, 10, 9, 7, 10], [10] * 10)
-    >>> print(f"{low:.2f} {high:.2f}")
-    0.61 0.97
-    """
-    return Clusters.of(sums, sizes).interval(confidence)
 
 
 def difference_interval(

@@ -14,7 +14,6 @@ DIMENSIONS = ("label", "verb", "object", "annotator", "model_version", "project_
 CODED = ("kind", "outcome", "server", "task", "annotation", "point", "cluster", *DIMENSIONS)
 PLAIN = ("kind", "outcome", "server", "label", "verb", "object", "model_version", "video")
 """Columns whose names are texts; those of the others are tuples, the server first or in them."""
-FLAGS = ("counted", "ground_truth", "independent", "accepted", "judged_by_box", "reviewed")
 NUMBERS = ("iou", "distance_diagonal", "distance_side", "lead_time", "score", "left_out")
 AT_LENGTH = 27  # of a time as the store writes it
 

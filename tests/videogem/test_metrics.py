@@ -138,9 +138,8 @@ def test_grid_rule_gives_the_reference_boxes_and_hits(case):
     size = tuple(case["size_wh"])
     box = quirks.grid_box(case["box_xyxy"], size)
     assert list(box) == case["box224"]
-    assert (
-        list(quirks.youcook_grid_box(case["box_xyxy"], size)) == case["box224_youcook_unfiltered"]
-    )
+    unfiltered = quirks.grid_box(case["box_xyxy"], quirks.youcook_canvas(size))
+    assert list(unfiltered) == case["box224_youcook_unfiltered"]
     assert [metrics.hit(point, [box]) for point in case["points"]] == case["hit"]
 
 
@@ -193,20 +192,20 @@ def test_the_error_over_videos_is_that_of_a_clustered_logistic_regression():
     freedom = 2 * np.square(residuals).sum() ** 2 / (residuals**4).sum()
     assert 2 < freedom < 39
     half = student.ppf(0.975, freedom) * error
-    low, high = metrics.clustered_interval(hits.tolist(), sizes.tolist())
+    low, high = metrics.Clusters.of(hits.tolist(), sizes.tolist()).interval()
     assert (low, high) == pytest.approx(tuple(expit(fit.params[0] + [-half, half])), abs=1e-6)
 
 
 def test_an_interval_over_videos_is_the_same_at_every_call_and_in_every_order():
     hits, sizes = (values.tolist() for values in frames(np.random.default_rng(1), 25))
-    found = metrics.clustered_interval(hits, sizes)
-    assert found == metrics.clustered_interval(hits[::-1], sizes[::-1])
+    found = metrics.Clusters.of(hits, sizes).interval()
+    assert found == metrics.Clusters.of(hits[::-1], sizes[::-1]).interval()
     assert found[0] < sum(hits) / sum(sizes) < found[1]
 
 
 def test_ten_thousand_videos_take_no_time():
     hits, sizes = (values.tolist() for values in frames(np.random.default_rng(1), 10_000))
-    low, high = metrics.clustered_interval(hits, sizes)
+    low, high = metrics.Clusters.of(hits, sizes).interval()
     assert 0 < high - low < 0.02
 
 
@@ -214,7 +213,7 @@ def test_ten_thousand_videos_take_no_time():
 def test_an_interval_holds_its_share_and_stays_a_share(videos):
     sizes = [size for size, _ in videos]
     hits = [min(size, hit) for size, hit in videos]
-    low, high = metrics.clustered_interval(hits, sizes)
+    low, high = metrics.Clusters.of(hits, sizes).interval()
     assert 0 <= low <= sum(hits) / sum(sizes) <= high <= 1
 
 
@@ -230,12 +229,12 @@ def test_a_difference_of_single_items_has_students_interval():
 
 @pytest.mark.parametrize("num_videos", [1, 2, 9])
 def test_few_videos_count_as_one_sample_each(num_videos):
-    found = metrics.clustered_interval([45] * num_videos, [50] * num_videos)
+    found = metrics.Clusters.of([45] * num_videos, [50] * num_videos).interval()
     assert found == metrics.wilson_interval(0.9 * num_videos, num_videos)
 
 
 def test_videos_that_are_all_hit_do_not_pretend_to_certainty():
-    low, high = metrics.clustered_interval([20] * 15, [20] * 15)
+    low, high = metrics.Clusters.of([20] * 15, [20] * 15).interval()
     assert (low, high) == metrics.wilson_interval(15, 15)
 
 

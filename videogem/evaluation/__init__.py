@@ -1,17 +1,16 @@
 """How well systems point: predictions for a dataset's items, scored with one ruler.
 
-A system is anything that answers items with points and boxes (`Predictor`); scoring knows nothing
-of towers or files. The parts around this: ``tower`` computes many methods from one pass
-of the image tower, ``files`` keeps and reads predictions, ``compare`` says
-whether one run is better than another, ``paper`` and ``report`` make tables.
+A system is anything that answers items with points and boxes; scoring knows nothing of towers or
+files. The parts around this: ``tower`` computes many methods from one pass of the image tower,
+``run`` does so for a dataset, ``files`` keeps and reads predictions, ``compare`` says whether one
+run is better than another, ``paper`` and ``report`` make tables.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 
@@ -39,18 +38,6 @@ class Prediction:
     point: Point | None
     box: Box | None
     score: float | None = None
-
-
-@runtime_checkable  # the shape checker of the tests asks
-class Predictor(Protocol):
-    """Answers items; one prediction per item and method, methods in the order of ``methods``."""
-
-    @property
-    def methods(self) -> tuple[str, ...]: ...
-
-    def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
-        """Predictions per method for a batch; items whose frames cannot be read are left out."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -97,36 +84,6 @@ def source_key(item: Item) -> tuple[object, ...]:
     """Equal for items whose clips are the same."""
     image = id(item.image) if isinstance(item.image, np.ndarray) else item.image
     return (image, item.window, item.video_path, item.time, item.step, item.missing)
-
-
-def predict_all(
-    items: Sequence[Item],
-    predictor: Predictor,
-    *,
-    batch_size: int = 16,
-    keep: Callable[[str, Sequence[Prediction]], None] | None = None,
-    advance: Callable[[int], None] | None = None,
-) -> dict[str, dict[str, Prediction]]:
-    """Predictions of every method by item id.
-
-    ``keep`` is called with each batch's new predictions (to store them), ``advance`` with the
-    number of items done.
-    """
-    answers: dict[str, dict[str, Prediction]] = {method: {} for method in predictor.methods}
-    for batch in _batches(items, batch_size):
-        for method, predictions in zip(predictor.methods, predictor.predict(batch), strict=True):
-            answers[method].update((prediction.id, prediction) for prediction in predictions)
-            if keep is not None:
-                keep(method, predictions)
-        if advance is not None:
-            advance(len(batch))
-    return answers
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,6 @@ class TowerPredictor(BackboneGrounder):
     ) -> None:
         super().__init__(backbone, batch_size=batch_size)
         self.specs = tuple(specs)
-        self.skipped: list[Skipped] = []
         self._files = (
             None if tokens_folder is None else TokenFiles(tokens_folder, backbone.fingerprint)
         )
@@ -75,12 +74,6 @@ class TowerPredictor(BackboneGrounder):
     @property
     def version(self) -> str:
         return " ".join(grounder.version for grounder in self._grounders)
-
-    def predict(self, items: Sequence[Item]) -> list[list[Prediction]]:
-        """Predictions per method; ``skipped`` grows by the items whose frames cannot be read."""
-        answers, skipped = self.answer(items, self.ground_batch)
-        self.skipped.extend(skipped)
-        return answers
 
     def answer(self, items: Sequence[Item], ground: Ground) -> Answers:
         """Read items, have them grounded, and give their predictions by method."""

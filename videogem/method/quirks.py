@@ -17,7 +17,7 @@ from torch import Tensor
 from videogem.method.attention import KeptRows, iterated_attention
 from videogem.method.backbone import ImageTokens
 from videogem.method.settings import Scope
-from videogem.metrics import Number, hit, youcook_canvas
+from videogem.metrics import Number, hit
 from videogem.structures import Point
 
 GRID = 224  # side of the reference's grid, the input size of its towers
@@ -103,13 +103,6 @@ def grid_box(box: Sequence[Number], size_wh: tuple[Number, Number]) -> tuple[int
     scale_x, scale_y = GRID / size_wh[0], GRID / size_wh[1]
     x1, y1, x2, y2 = box
     return round(x1 * scale_x), round(y1 * scale_y), round(x2 * scale_x), round(y2 * scale_y)
-
-
-def youcook_grid_box(
-    box: Sequence[Number], size_wh: tuple[Number, Number]
-) -> tuple[int, int, int, int]:
-    """``grid_box`` under the 640 x 360 rule of YouCook-Interactions (unfiltered list)."""
-    return grid_box(box, youcook_canvas(size_wh))
 
 
 def grid_hit(

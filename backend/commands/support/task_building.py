@@ -17,7 +17,6 @@ from videogem.narration.reading import At, Cue, best_times, candidate_times, cue
 from videogem.structures import Clip
 
 Kind = Literal["frame", "frames", "video"]
-Choice = At | Literal["best"]
 Scorer = Callable[[Clip, str], float]  # how well a frame fits a narration
 Advance = Callable[[int, int], None]  # done, total
 

@@ -24,7 +24,8 @@ def test_evaluate_points_where_the_service_points_in_demo_frames() -> None:
     items = [replace(item, verb=None, object=None) for item in drawn]  # both read the sentence
     backbone = load_backbone("demo", device="cpu")
     spec = parse_method("videogem")
-    [predictions] = TowerPredictor(backbone, [spec]).predict(items)
+    predictor = TowerPredictor(backbone, [spec])
+    [predictions], _ = predictor.answer(items, predictor.ground_batch)
     batcher = Batcher(VideoGEM(backbone, spec.settings))
     clips = [Clip.from_image(item.image) for item in items]
     asked = [

@@ -8,7 +8,7 @@ from backend.qa.curve import curve as curve_of
 from backend.qa.figures import cluster_of, mean, point_of, share
 from backend.qa.report import keypoints_only
 from backend.qa.table import Table
-from videogem.metrics import clustered_interval, wilson_interval
+from videogem.metrics import Clusters, wilson_interval
 
 ALIKE = 0.3  # correlation of hits within a video
 
@@ -59,7 +59,7 @@ def test_frames_of_one_video_are_one_cluster_and_images_are_their_own():
         sums[k % 12] += k % 7 > 0
         sizes[k % 12] += 1
     found = pointing(rows)
-    assert (found["low"], found["high"]) == clustered_interval(sums, sizes)
+    assert (found["low"], found["high"]) == Clusters.of(sums, sizes).interval()
     assert found["clusters"] == 12
     alone = pointing([{**one, "told_video": ""} for one in rows])
     assert (alone["low"], alone["high"]) == wilson_interval(alone["hits"], 120)

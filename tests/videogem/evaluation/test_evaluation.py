@@ -16,7 +16,7 @@ from tests.fakes import FakeGrounder
 from videogem.datasets.base import Item, ReadOptions
 from videogem.datasets.registry import read_dataset
 from videogem.errors import InputError
-from videogem.evaluation import Outcome, Prediction, predict_all, read_clips, score
+from videogem.evaluation import Outcome, Prediction, read_clips, score
 from videogem.evaluation.compare import compare, compare_runs, holm, sign_flip_p_value
 from videogem.evaluation.files import (
     PredictionFiles,
@@ -140,37 +140,23 @@ def test_grid_rule_gives_the_reference_hits(case):
     assert [outcome.hit for outcome in row.outcomes] == case["hit"]
 
 
-class Predicting:
-    """A grounder as a predictor."""
-
-    methods = ("fake",)
-
-    def __init__(self, grounder):
-        self.grounder = grounder
-        self.skipped = []
-
-    def predict(self, items):
-        readable, clips = read_clips(items, 1, self.skipped)
-        answers = self.grounder.ground_batch(clips, [[item.narration] for item in readable])
-        return [
-            [
-                Prediction(item.id, found.point, found.box, found.score)
-                for item, (found,) in zip(readable, answers, strict=True)
-            ]
-        ]
+def pointed(items, grounder, skipped):
+    """A grounder's predictions by their items' ids."""
+    readable, clips = read_clips(items, 1, skipped)
+    answers = grounder.ground_batch(clips, [[item.narration] for item in readable])
+    return {
+        item.id: Prediction(item.id, found.point, found.box, found.score)
+        for item, (found,) in zip(readable, answers, strict=True)
+    }
 
 
-def test_anything_that_answers_is_a_predictor(tmp_path):
+def test_what_cannot_be_read_is_told_and_counts_as_missed(tmp_path):
     items = [item(str(i)) for i in range(5)]
-    items.append(item("gone", windowed=True))
-    items[-1] = Item(**{**items[-1].__dict__, "image": tmp_path / "gone.png"})
-    grounder = FakeGrounder({"cut 0": (0.9, 0.9)})
-    predictor = Predicting(grounder)
-    done = []
-    found = predict_all(items, predictor, batch_size=2, advance=done.append)["fake"]
-    assert done == [2, 2, 2]
+    items.append(replace(item("gone"), image=tmp_path / "gone.png"))
+    skipped = []
+    found = pointed(items, FakeGrounder({"cut 0": (0.9, 0.9)}), skipped)
     assert sorted(found) == ["0", "1", "2", "3", "4"]
-    assert [skipped.id for skipped in predictor.skipped] == ["gone"]
+    assert [each.id for each in skipped] == ["gone"]
     row = score(items, found, dataset="d", model="m", method="fake")
     assert (row.share.hits, row.share.n, row.num_missing) == (4, 6, 1)
 
@@ -185,7 +171,7 @@ def test_whole_way_on_a_folder_of_json_lines(tmp_path):
     text = "\n".join(json.dumps(row) for row in rows)
     (tmp_path / "annotations.jsonl").write_text(text)
     dataset = read_dataset("jsonl", tmp_path)
-    found = predict_all(dataset.items, Predicting(FakeGrounder()))["fake"]
+    found = pointed(dataset.items, FakeGrounder(), [])
     row = score(dataset.items, found, dataset="jsonl", model="fake", method="fake")
     assert (row.share.hits, row.share.n) == (2, 3)
     assert row.macro == pytest.approx(2 / 3)

@@ -54,8 +54,6 @@ ALWAYS_CAPPED_VIDEOS = frozenset({"Re46osq_NkI"})
 
 NO_CAPTION = "no caption"
 
-Segment = tuple[str, float, float]
-
 
 def read(root: Path, options: ReadOptions) -> Annotations:
     """Read the published boxes, each with the caption of its YouCook2 segment."""
