@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 WIDTH, HEIGHT, SQUARE, BITS = 160, 96, 24, 12
+X264 = ("-c:v", "libx264", "-preset", "veryfast")
 
 
 def require_ffmpeg() -> None:
