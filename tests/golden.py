@@ -356,7 +356,7 @@ def check_boxes(directory: Path) -> Report:
         box, size = item["box_xyxy"], tuple(item["size_wh"])
         grid = quirks.grid_box(box, size)
         report.check(f"{index}: box224", equal=list(grid) == item["box224"])
-        youcook = quirks.grid_box(box, quirks.youcook_canvas(size))
+        youcook = quirks.grid_box(box, metrics.youcook_canvas(size))
         report.check(f"{index}: youcook", equal=list(youcook) == item["box224_youcook_unfiltered"])
         hits = [metrics.hit(point, [item["box224"]]) for point in item["points"]]
         report.check(f"{index}: hits", equal=hits == item["hit"])

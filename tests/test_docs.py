@@ -62,6 +62,9 @@ def check_command(command: Any, words: list[str]) -> None:
 
 def test_every_command_is_documented() -> None:
     assert [name for name in COMMANDS.commands if f"videogem {name}" not in README] == []
+    rows = re.findall(r"^\| (`videogem qa .*?) \|", README, flags=re.MULTILINE)
+    named = re.findall(r"`(?:videogem qa )?(\w+)`", " ".join(rows))
+    assert sorted(named) == sorted(COMMANDS.commands["qa"].commands)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,16 +1,12 @@
 """An open quality page follows the figures, and leaves alone what people have open."""
 
 import json
-import threading
 import urllib.request
 
 import pytest
-from werkzeug.serving import make_server
 
-from backend.settings import Settings
-from backend.web.app import create_app
 from tests.e2e.browser import wait_until_true
-from tests.fakes import FakeGrounder
+from tests.e2e.servers import quality_pages
 from tests.qa_world import team_events
 
 TABS = ("/", "/qa", "/qa/review", "/qa/people", "/qa/models", "/qa/data",
@@ -28,19 +24,8 @@ def tell(address, event):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("follow")
-    settings = Settings(data_dir=folder, label_studio_url="http://127.0.0.1:9", qa_sync_minutes=0)
-    app = create_app(settings, FakeGrounder())
-    for event in EVENTS[:60]:
-        app.test_client().post("/webhook", json=event)
-    app.extensions["videogem"].store.process_pending()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    app.extensions["videogem"].close()
+    with quality_pages(folder, EVENTS[:60], "http://127.0.0.1:9") as (address, _):
+        yield address
 
 
 @pytest.fixture

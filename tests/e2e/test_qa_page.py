@@ -1,37 +1,20 @@
 """The quality page in a real browser, light and dark, with mouse and keyboard."""
 
 import json
-import threading
 from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
-from werkzeug.serving import make_server
 
-from backend.qa.store import Store
-from backend.settings import Settings
-from backend.web.app import create_app
 from tests.e2e.browser import wait_until_true
-from tests.fakes import FakeGrounder
+from tests.e2e.servers import quality_pages
 from tests.qa_world import team_events
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("qa")
-    store = Store(f"sqlite:///{folder}/qa.db")
-    for event in team_events(images=True):
-        store.append_event(event)
-    store.process_pending()  # a page waits 2 s for them only, which a busy machine may exceed
-    settings = Settings(data_dir=folder, label_studio_url="http://labels.example")
-    server = make_server("127.0.0.1", 0, create_app(settings, FakeGrounder(), store), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    store.close()
+    with quality_pages(tmp_path_factory.mktemp("qa"), team_events(images=True)) as (address, _):
+        yield address
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -1,16 +1,10 @@
 """The review queue in a real browser: marks by mouse, keys and without scripts."""
 
-import threading
-
 import pytest
 from playwright.sync_api import expect
-from werkzeug.serving import make_server
 
 from backend.qa.marks import all_marks
-from backend.qa.store import Store
-from backend.settings import Settings
-from backend.web.app import create_app
-from tests.fakes import FakeGrounder
+from tests.e2e.servers import quality_pages
 from tests.qa_world import team_events
 
 WIDTHS = {"desktop": 1440, "laptop": 1366, "phone": 390}
@@ -18,21 +12,8 @@ WIDTHS = {"desktop": 1440, "laptop": 1366, "phone": 390}
 
 @pytest.fixture
 def served(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    for event in team_events(120, images=True):
-        store.append_event(event)
-    store.process_pending()  # a page waits 2 s for them only: half of them make another list
-    settings = Settings(
-        data_dir=tmp_path, label_studio_url="http://labels.example", qa_sync_minutes=0
-    )
-    server = make_server("127.0.0.1", 0, create_app(settings, FakeGrounder(), store), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}/qa/review?project=7", store
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    store.close()
+    with quality_pages(tmp_path, team_events(120, images=True)) as (address, store):
+        yield f"{address}/qa/review?project=7", store
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_grid_rule_gives_the_reference_boxes_and_hits(case):
     size = tuple(case["size_wh"])
     box = quirks.grid_box(case["box_xyxy"], size)
     assert list(box) == case["box224"]
-    unfiltered = quirks.grid_box(case["box_xyxy"], quirks.youcook_canvas(size))
+    unfiltered = quirks.grid_box(case["box_xyxy"], metrics.youcook_canvas(size))
     assert list(unfiltered) == case["box224_youcook_unfiltered"]
     assert [metrics.hit(point, [box]) for point in case["points"]] == case["hit"]
 

@@ -1,5 +1,5 @@
 """Estimates that rest on reviews: accuracy of all tasks, what to review next, who can be relied on.
 
-Mathematics of numbers and arrays in modules of their own; what the store keeps is read in
-`population` and `rounds` alone. May not import the web room.
+The mathematics is in modules that call themselves pure: they know numbers and arrays only. The
+others read in the store what it rests on, and do and keep what follows.
 """
