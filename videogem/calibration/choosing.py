@@ -16,9 +16,7 @@ from videogem.calibration.candidates import Measurements
 from videogem.metrics import difference_interval
 
 FOLDS = 5
-ENDS = (
-    2  # hits and overlap: either may be the gain, so each is tested at half the level (Bonferroni)
-)
+ENDS = 2  # hits and overlap: either may be the gain, so each has half the error (Bonferroni)
 LEVEL = 1 - 0.05 / ENDS
 MARGIN = 0.01  # of hits or overlap: whether something is worse by less than this is left open
 
