@@ -78,8 +78,8 @@ def test_the_batcher_gives_what_the_methods_give_alone(items, tower) -> None:
 def test_an_items_answer_does_not_depend_on_what_else_is_asked_of_its_frame() -> None:
     drawn = demo_dataset("unseen-pairs", num_scenes=2).items
     predictor = TowerPredictor(load_backbone("demo", device="cpu"), [parse_method("videogem")])
-    [together] = predictor.predict(drawn)
-    alone = [predictor.predict([item])[0][0] for item in drawn]
+    [together], _ = predictor.answer(drawn, predictor.ground_batch)
+    alone = [predictor.answer([item], predictor.ground_batch)[0][0][0] for item in drawn]
     assert len(drawn) > len({item.video for item in drawn}) == 2
     for one, other in zip(together, alone, strict=True):
         assert one.point == pytest.approx(other.point, abs=1e-6)
