@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import backend.web.server
+from backend.demo.processes import free_port
 from tests.backend.commands.conftest import Run
 from tests.backend.commands.mistakes import make_files
 
@@ -156,7 +157,7 @@ def test_a_mistake_is_told_in_a_sentence(run: Run, place: Path, line: str, words
 def test_a_wrong_setting_is_told_in_a_sentence(
     run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], words: str
 ) -> None:
-    for name, value in values.items():
+    for name, value in {"PORT": str(free_port()), **values}.items():
         monkeypatch.setenv(PREFIX + name, value)
     sentence = told(run, "serve")
     assert words in sentence
