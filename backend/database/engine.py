@@ -80,16 +80,21 @@ def is_outage(error: BaseException) -> bool:
 
 
 class _Turn:
-    """A lock whose holder-to-be gives up when its patience ends."""
+    """A lock whose holder-to-be gives up when its patience ends.
+
+    Its holder waits for other programs first, and has ``begun`` to write once they let it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.begun = False
 
     def __enter__(self) -> None:
         if not self._lock.acquire(timeout=_patience.get()):
             raise DatabaseBusyError("the database is being written by others")
 
     def __exit__(self, *_: object) -> None:
+        self.begun = False
         self._lock.release()
 
 
@@ -175,6 +180,18 @@ def writer_lock(engine: sa.Engine) -> AbstractContextManager[Any]:
     if engine.dialect.name != "sqlite":
         return nullcontext()
     return _WRITERS.setdefault(str(engine.url), _Turn())
+
+
+def note_begun(engine: sa.Engine) -> None:
+    """The holder of `writer_lock` has the database to itself from now on."""
+    if (turn := _WRITERS.get(str(engine.url))) is not None:
+        turn.begun = True
+
+
+def is_written_here(engine: sa.Engine) -> bool:
+    """Whether this process writes to an SQLite database this moment, and does not merely wait."""
+    turn = _WRITERS.get(str(engine.url))
+    return turn is not None and turn.begun
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from backend.database.engine import lock_writers, writer_lock
+from backend.database.engine import lock_writers, note_begun, writer_lock
 
 
 @contextmanager
@@ -27,6 +27,7 @@ def appending(engine: sa.Engine) -> Iterator[sa.Connection]:
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
     ):
+        note_begun(engine)
         yield connection
 
 

@@ -11,7 +11,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from backend.database import schema
-from backend.database.engine import DatabaseBusyError, open_engine, patience
+from backend.database.engine import (
+    DatabaseBusyError,
+    is_written_here,
+    open_engine,
+    patience,
+)
 from backend.database.replicas import Replica
 from backend.database.transactions import reading, writing
 from backend.label_studio.client import CHECK_URL, LabelStudio
@@ -112,9 +117,11 @@ def database(engine: sa.Engine) -> Check:
     try:
         with patience(LOCK_S), writing(engine):
             pass
-    except DatabaseBusyError:  # by this process, whose writes end
-        return Check(name, "ok", f"{shown}, being written")
     except (sa.exc.SQLAlchemyError, OSError) as error:
+        if is_written_here(engine):  # which ends
+            return Check(name, "ok", f"{shown}, being written")
+        if isinstance(error, DatabaseBusyError):
+            error = OSError("database is locked, and this backend waits for it")
         fix = (
             "If it stays so: another program holds it, or it is read-only; events are kept in the "
             "spool meanwhile."

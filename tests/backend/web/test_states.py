@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from backend.database.engine import DatabaseBusyError, patience, writer_lock
 from backend.database.keys import ProjectKey
 from backend.label_studio import client
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -101,6 +102,30 @@ def test_a_database_that_this_backend_writes_itself_is_well(app: Any) -> None:
         assert seen["found"].endswith(", being written")
         assert seen["level"] == "ok"
     assert not details(app)["database"]["found"].endswith(", being written")
+
+
+def test_a_writer_that_waits_for_another_program_is_no_write(app: Any, tmp_path: Path) -> None:
+    engine = parts(app).store.engine
+
+    def write() -> None:
+        with parts(app).store.write():
+            pass
+
+    def is_waiting() -> bool:
+        try:
+            with patience(0), writer_lock(engine):
+                return False
+        except DatabaseBusyError:
+            return True
+
+    writer = threading.Thread(target=write)
+    with locked_by_another(tmp_path / "quality.sqlite3"):
+        writer.start()
+        wait_for(is_waiting)
+        seen = details(app)["database"]
+        assert seen["level"] == "warning"
+        assert "locked" in seen["found"]
+    writer.join()
 
 
 def test_nobody_waits_for_a_look_that_hangs(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
