@@ -203,7 +203,9 @@ def _dataset(
         fn_args=(job,),
         batch_size=None,
         batch_format="pyarrow",
-        num_cpus=0.5,
+        # A machine that died is counted for a while, and models then take all cores that are left.
+        num_cpus=0 if alone else 0.5,
+        concurrency=at_once if alone else None,
         max_retries=RETRIES,
     )
     data = data.map_batches(
