@@ -1,10 +1,12 @@
 """The review queue in a real browser: marks by mouse, keys and without scripts."""
 
 import pytest
+import requests
 from playwright.sync_api import expect
 
 from backend.qa.marks import all_marks
 from tests.e2e.servers import quality_pages
+from tests.e2e.service_helpers import wait_for
 from tests.qa_world import team_events
 
 WIDTHS = {"desktop": 1440, "laptop": 1366, "phone": 390}
@@ -13,7 +15,14 @@ WIDTHS = {"desktop": 1440, "laptop": 1366, "phone": 390}
 @pytest.fixture
 def served(tmp_path):
     with quality_pages(tmp_path, team_events(120, images=True)) as (address, store):
-        yield f"{address}/qa/review?project=7", store
+        page = f"{address}/qa/review?project=7"
+        # The first list is of before the events were given to their server.
+        wait_for(
+            lambda: "being made" not in requests.get(page, timeout=60).text,
+            seconds=60,
+            what="the list is there",
+        )
+        yield page, store
 
 
 @pytest.fixture
@@ -44,6 +53,7 @@ def give_name(tab, name="Ana"):
     tab.get_by_label("Your name").fill(name)
     tab.get_by_role("button", name="Start").click()
     expect(tab.locator(".who strong")).to_have_text(name)
+    tab.wait_for_load_state()  # keys mean nothing before the scripts are there
 
 
 def first_id(tab):
