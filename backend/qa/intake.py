@@ -233,8 +233,7 @@ class Intake:
                     server = connection.execute(waiting).scalar()
                     if server is None:  # another process was sooner
                         return 0
-                    touched = state.merge(connection, server, part, event.received_at)
-                    rescore(connection, server, touched)
+                    _merge(connection, server, part, event.received_at)
         except Exception as failure:  # one bad event must not hold up the rest for ever
             if is_outage(failure):
                 raise
@@ -264,9 +263,7 @@ class Intake:
                 wanted |= asks
                 try:
                     with connection.begin_nested():
-                        server = servers[event.id]
-                        touched = state.merge(connection, server, changes, event.received_at)
-                        rescore(connection, server, touched)
+                        _merge(connection, servers[event.id], changes, event.received_at)
                 except Exception as failure:  # one bad event must not hold up the rest for ever
                     if is_outage(failure):
                         raise
@@ -302,6 +299,11 @@ def _pending(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """These columns of events that wait, the oldest first."""
     inbox = schema.inbox
     return sa.select(*columns).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id)
+
+
+def _merge(connection: sa.Connection, server: str, changes: Changes, received_at: str) -> None:
+    """Bring changes into the state, and the scores of what they touch."""
+    rescore(connection, server, state.merge(connection, server, changes, received_at))
 
 
 def _read(event: Any) -> tuple[Any, Changes, str | None, bool]:

@@ -120,13 +120,13 @@ def database(engine: sa.Engine) -> Check:
     except (sa.exc.SQLAlchemyError, OSError) as error:
         if is_written_here(engine):  # which ends
             return Check(name, "ok", f"{shown}, being written")
-        if isinstance(error, DatabaseBusyError):
-            error = OSError("database is locked, and this backend waits for it")
+        waits = isinstance(error, DatabaseBusyError)
+        reason = "it is locked, and this backend waits for it" if waits else one_line(error)
         fix = (
             "If it stays so: another program holds it, or it is read-only; events are kept in the "
             "spool meanwhile."
         )
-        return Check(name, "warning", f"{shown} cannot be written now: {one_line(error)}", fix)
+        return Check(name, "warning", f"{shown} cannot be written now: {reason}", fix)
     return Check(name, "ok", shown)
 
 
