@@ -17,7 +17,7 @@ MANY = 5  # boxes that share a value, or a whole box
 WHOLE_FRAME = 0.9  # of the canvas' area
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One annotated frame with what was predicted for it; None or () where unknown."""
 
@@ -29,6 +29,7 @@ class Item:
     point: Point | None = None
     predicted_box: Box | None = None
     predicted_label: str | None = None
+    narration: str | None = None
     score: float | None = None
     accepted: bool | None = None  # unchanged; None where there was nothing to accept
     lead_time: float | None = None
@@ -38,7 +39,7 @@ class Item:
     task: str = ""  # items of one task by several annotators show the same thing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """Why one item may be wrong, and how much so: severities in [0, 1] rank within a reason."""
 

@@ -9,15 +9,20 @@ list is shown with its time, and the next one is made behind it.
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
+from backend.qa.audit_items import Item
 from backend.qa.events import Row
+from backend.qa.flat import flat
 from backend.qa.marks import Place, codes_of, evidence, marks_of, place_of, weights
-from backend.qa.queries import of_project, of_project_rows, readable_rows, told_apart
+from backend.qa.queries import of_project, of_project_rows, told_apart
+from backend.qa.selection import have_several_servers
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
 from backend.qa.times import now
@@ -26,6 +31,7 @@ logger = logging.getLogger(__name__)
 MANY = 2000  # annotations, from which on nobody waits for the list
 REST = 4.0  # times as long as a list took, until the next one is begun
 KEPT = 4  # projects
+AT_ONCE = 500  # annotations in memory as they are stored
 NAMES = ("task_id", "project_id", "annotator", "narration", "media")
 
 
@@ -39,27 +45,57 @@ class AuditList:
 
 
 def make_list(store: Store, project: ProjectKey | None) -> AuditList:
-    """Look at every annotation of a project, or of all."""
-    version, at = store.ledger.look().version, now()
-    rows, _ = readable_rows(store, project)
-    tasks, annotations = (
-        store.rows(table, *of_project(table, project))
-        for table in (schema.tasks, schema.annotations)
-    )
-    if len({row["server"] for row in rows}) > 1:
-        rows, annotations = (told_apart(some, ("annotator",)) for some in (rows, annotations))
-    verdicts = {
-        (row["server"], row["annotation_id"]): row for row in rows if row["kind"] == "annotation"
-    }
-    known = {(row["server"], row["annotation_id"]) for row in rows}
+    """Look at every annotation of a project, or of all.
+
+    Rows are read some at a time and only what the reasons compare is kept of them: a hundred
+    thousand as they are stored would take gigabytes, and Python's looks for garbage among them
+    hold up everybody else.
+    """
+    found, at = store.ledger.look(), now()
+    items: list[Item] = []
+    verdicts: dict[tuple[str, int], Row] = {}
+    for tasks, annotations, rows in _stored(store, project):
+        if project is None and have_several_servers(found.rows):
+            rows, annotations = (told_apart(some, ("annotator",)) for some in (rows, annotations))
+        for row in rows:
+            if row["kind"] == "annotation":
+                own = {name: row[name] for name in NAMES}
+                verdicts[row["server"], row["annotation_id"]] = own
+        known = {(row["server"], row["annotation_id"]) for row in rows}
+        items += audit_items(
+            tasks, [a for a in annotations if (a["server"], a["id"]) in known], rows
+        )
     learned = weights(evidence(marks_of(store, project)))
-    annotations = [a for a in annotations if (a["server"], a["id"]) in known]
     listed = [
-        {**suspect, **{name: verdict[name] for name in NAMES}}
-        for suspect in suspects(audit_items(tasks, annotations, rows), learned)
+        {**suspect, **verdict}
+        for suspect in suspects(items, learned)
         if (verdict := verdicts.get((suspect["server"], suspect["annotation_id"]))) is not None
     ]
-    return AuditList(listed, version, at)
+    return AuditList(listed, found.version, at)
+
+
+def _stored(
+    store: Store, project: ProjectKey | None
+) -> Iterator[tuple[list[Row], list[Row], list[Row]]]:
+    """Tasks, annotations and their score rows, some annotations at a time in the order of ids."""
+    tasks, annotations, scores = schema.tasks, schema.annotations, schema.scores
+    c = annotations.c
+    alive = [*of_project(annotations, project), c.deleted_at.is_(None), ~c.was_cancelled]
+    with store.read() as connection:
+        ids = connection.execute(sa.select(c.server, c.id).where(*alive)).all()
+    by_server: dict[str, list[int]] = {}
+    for server, number in ids:
+        by_server.setdefault(server, []).append(number)
+    for server, numbers in sorted(by_server.items()):
+        numbers.sort()
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            own = store.rows(annotations, c.server == server, c.id.in_(some))
+            ids_of_tasks = {each["task_id"] for each in own}
+            where = scores.c.server == server, scores.c.annotation_id.in_(some)
+            rows = [row for each in store.rows(scores, *where) if (row := flat(each)) is not None]
+            shown = tasks.c.server == server, tasks.c.id.in_(ids_of_tasks)
+            yield store.rows(tasks, *shown), own, rows
 
 
 class AuditLists:

@@ -4,7 +4,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sqlalchemy as sa
@@ -73,14 +73,13 @@ class Ledger:
             if known is None or known.version[0] != version[0]:
                 self._vocabulary, self._unkept = Vocabulary(), 0
                 part = self._load(connection, [[]])
+                part = replace(part, rows=part.rows.in_order())
             else:
                 changed = list(changed_since(connection, known.version[1]))
                 version = version[0], max([version[1], *(number for *_, number in changed)])
                 part = self._replace(connection, known, changed)
             self._unreadable = part.unreadable
-            self._snapshot = Snapshot(
-                version, part.rows.in_order(), part.overlaps, part.unreadable[:, 1]
-            )
+            self._snapshot = Snapshot(version, part.rows, part.overlaps, part.unreadable[:, 1])
             return self._snapshot
 
     def keep(self, write: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
@@ -135,7 +134,7 @@ class Ledger:
         overlaps = known.overlaps.take(~np.isin(known.overlaps["task"], codes))
         unreadable = self._unreadable[~np.isin(self._unreadable[:, 0], codes)]
         return _Part(
-            Table.join([known.rows.take(~np.isin(known.rows["task"], codes)), new.rows]),
+            known.rows.replaced(~np.isin(known.rows["task"], codes), new.rows),
             Overlaps.join(overlaps, new.overlaps),
             np.concatenate([unreadable, new.unreadable]),
         )

@@ -7,7 +7,7 @@ from typing import Any
 from backend.labeling.forms import types_of
 from backend.labeling.shapes import number
 from backend.qa.audit import Suspect, find_suspects
-from backend.qa.audit_items import Item, same_words
+from backend.qa.audit_items import Item
 from backend.qa.events import Row
 from backend.qa.regions import Region, bounds, read_regions
 from backend.qa.words import words_of
@@ -25,18 +25,17 @@ def audit_items(
     for row in scores:
         by_annotation[row.get("server", ""), row["annotation_id"]].append(row)
     kept = [a for a in annotations if not a["was_cancelled"] and a["deleted_at"] is None]
-    frames = {_key(annotation): _frames(annotation) for annotation in kept}
-    narrated = _labels_follow_narration(kept, frames, words)
     items: list[Item] = []
     for annotation in kept:
+        frames = _frames(annotation)
         rows = by_annotation.get(_key(annotation), [])
         about = words.get(_task_key(annotation))
-        empty = None if frames[_key(annotation)] else _emptied(annotation, rows, about)
+        empty = None if frames else _emptied(annotation, rows, about)
         if empty is not None:
             items.append(empty)
-        for index, boxes in frames[_key(annotation)]:
+        for index, boxes in frames:
             predicted = [r for r in rows if r.get("item", 0) == index]
-            items.append(_item(annotation, index, boxes, predicted, rows, about, narrated=narrated))
+            items.append(_item(annotation, index, boxes, predicted, rows, about))
     return items
 
 
@@ -110,8 +109,6 @@ def _item(
     predicted: Sequence[Row],
     rows: Sequence[Row],
     about: Any,
-    *,
-    narrated: bool,
 ) -> Item:
     size = regions[0].size_wh
     points = [r for r in predicted if r["kind"] == "point" and r.get("hit") is not None]
@@ -119,7 +116,6 @@ def _item(
     boxes = [r for r in predicted if r["kind"] == "box" and r["outcome"] != "added"]
     verdict = next((r["outcome"] for r in rows if r["kind"] == "annotation"), None)
     label = next((r.label for r in regions if r.label), None)
-    named = boxes[0]["label"] if boxes else None
     frame = regions[0].keys[0].frame if regions[0].keys else None
     return Item(
         id=f"{annotation['id']}:{index}:{annotation.get('server', '')}",
@@ -129,7 +125,8 @@ def _item(
         label=label,
         point=_point(points[0], size) if points else None,
         predicted_box=_scaled(boxes[0]["box"], size) if boxes else None,
-        predicted_label=about.narration if narrated and about else named,
+        predicted_label=boxes[0]["label"] if boxes else None,
+        narration=about.narration if about else None,
         score=points[0].get("score") if points else None,
         accepted={"accepted": True, "edited": False}.get(str(verdict)),
         lead_time=number(annotation["lead_time"]),
@@ -137,23 +134,6 @@ def _item(
         time=about.time if about and about.time is not None else frame,
         task=f"{annotation['task_id']}:{index}:{annotation.get('server', '')}",
     )
-
-
-def _labels_follow_narration(
-    annotations: Sequence[Row],
-    frames: dict[tuple[str, int], Frames],
-    words: dict[tuple[str, int], Any],
-) -> bool:
-    """Where labels are actions, most of them share their words with the narration."""
-    same = known = 0
-    for annotation in annotations:
-        about = words.get(_task_key(annotation))
-        for _, regions in frames[_key(annotation)]:
-            label = next((r.label for r in regions if r.label), None)
-            if label and about is not None and about.narration:
-                known += 1
-                same += same_words(label, about.narration)
-    return known > 0 and same >= 0.5 * known
 
 
 def _pixels(region: Region, size: tuple[float, float]) -> Box:

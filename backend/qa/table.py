@@ -1,5 +1,6 @@
 """Score rows as columns: what the figures of a hundred thousand points are counted on."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ PLAIN = ("kind", "outcome", "server", "label", "verb", "object", "model_version"
 """Columns whose names are texts; those of the others are tuples, the server first or in them."""
 NUMBERS = ("iou", "distance_diagonal", "distance_side", "lead_time", "score", "left_out")
 AT_LENGTH = 27  # of a time as the store writes it
+FEW = 20  # times as many rows as new ones: from there on new ones are put between them
 
 
 class Names:
@@ -149,12 +151,75 @@ class Table:
 
     def in_order(self) -> "Table":
         """Oldest annotation first, the rows of each as they were scored."""
-        servers = self.vocabulary["server"].values
-        rank = np.zeros(len(servers) + 1, dtype=np.int32)  # the last one: no name
-        rank[np.argsort(np.array(servers, dtype=object))] = np.arange(1, len(servers) + 1)
-        keys = self["position"], self["annotation_id"], rank[self["server"]], self["at"]
+        keys = self["position"], self["annotation_id"], self._ranks()[self["server"]], self["at"]
         order = np.lexsort(keys)
         return Table({name: self[name][order] for name in self.names}, self.vocabulary)
+
+    def replaced(self, kept: np.ndarray, new: "Table") -> "Table":
+        """The kept rows of this table, a mask, and new ones. Of few new rows, only these are
+        sorted: this table is in order already.
+        """
+        if len(new) * FEW > len(self):
+            return Table.join([self.take(kept), new]).in_order()
+        new = new.in_order()
+        runs = _runs(kept, self._places(new))
+        columns = {}
+        for name in self.names:
+            sources = self[name], new[name]
+            columns[name] = np.concatenate([sources[which][a:b] for which, a, b in runs])
+        return Table(columns, self.vocabulary)
+
+    def _places(self, new: "Table") -> list[int]:
+        """Before which row of this table, in order, each row of another belongs."""
+        ranks = self._ranks()
+        first, last = (np.searchsorted(self["at"], new["at"], side) for side in ("left", "right"))
+
+        def key(table: Table, row: int) -> tuple[int, int, int]:
+            server, annotation, position = (
+                int(table[name][row]) for name in ("server", "annotation_id", "position")
+            )
+            return int(ranks[server]), annotation, position
+
+        return [
+            bisect_left(range(b), key(new, row), a, b, key=lambda known: key(self, known))
+            for row, (a, b) in enumerate(zip(first.tolist(), last.tolist(), strict=True))
+        ]
+
+    def _ranks(self) -> np.ndarray:
+        """The places of servers in alphabetical order; the last one is that of no name."""
+        servers = self.vocabulary["server"].values
+        rank = np.zeros(len(servers) + 1, dtype=np.int32)
+        rank[np.argsort(np.array(servers, dtype=object))] = np.arange(1, len(servers) + 1)
+        return rank
+
+
+def _runs(kept: np.ndarray, places: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Rows that follow each other, of two tables (0, 1) from a row to another: the kept ones of the
+    first, and before row ``places[i]`` of it row i of the second.
+    """
+    changes = np.flatnonzero(np.diff(kept, prepend=False, append=False)).tolist()
+    waiting = sorted(set(places))
+    runs = [(0, 0, 0)]  # where there are none at all, the columns' types remain
+    taken = 0
+
+    def take_new(until: int) -> None:
+        nonlocal taken
+        end = bisect_right(places, until)
+        if end > taken:
+            runs.append((1, taken, end))
+            taken = end
+
+    for start, end in zip(changes[::2], changes[1::2], strict=True):
+        cuts = waiting[bisect_left(waiting, start) : bisect_left(waiting, end)]
+        for cut in cuts:
+            if cut > start:
+                take_new(start)
+                runs.append((0, start, cut))
+                start = cut
+        take_new(start)
+        runs.append((0, start, end))
+    take_new(len(kept))
+    return runs
 
 
 def _coded(rows: Sequence[Row]) -> dict[str, list[Hashable]]:

@@ -3,19 +3,23 @@
 import itertools
 import math
 from dataclasses import replace
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
+from backend.qa import table as table_module
 from backend.qa.ledger import Ledger
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import num_predictions, summary
 from backend.qa.report import Selection, build_report, figures
 from backend.qa.selection import Filters
 from backend.qa.store import Store
+from backend.qa.table import Table, Vocabulary
 from tests.qa_by_rows import report_by_rows
 from tests.qa_events import annotation, box, created, deleted, point, prediction
 from tests.qa_world import team_events
@@ -204,5 +208,74 @@ def test_the_number_of_predictions_is_counted_as_they_come(tmp_path):
             facts = schema.facts
             connection.execute(facts.delete().where(facts.c.name == schema.PREDICTIONS_KNOWN))
         assert num_predictions(store) == 3
+    finally:
+        store.close()
+
+
+@given(
+    known=st.lists(st.tuples(*[st.integers(0, 3)] * 4), max_size=60),
+    drawn=st.lists(st.tuples(*[st.integers(0, 3)] * 4), max_size=8),
+    seed=st.integers(0, 2**16),
+)
+def test_new_rows_are_put_where_sorting_all_of_them_would(known, drawn, seed):
+    vocabulary = Vocabulary()
+    table = table_of(sorted(set(known)), vocabulary).in_order()
+    kept = np.random.default_rng(seed).random(len(table)) < 0.7
+    left = set(keys_of(table.take(kept)))
+    new = table_of([row for row in dict.fromkeys(drawn) if row not in left], vocabulary)
+    expected = Table.join([table.take(kept), new]).in_order()
+    with patch.object(table_module, "FEW", 0):  # however many there are
+        merged = table.replaced(kept, new)
+    for name in expected.names:
+        np.testing.assert_array_equal(merged[name], expected[name])
+
+
+def table_of(keys, vocabulary):
+    """Score rows of these keys: second, server, annotation, position."""
+    servers = "http://b", "http://a", "", "http://c"
+    return Table.of(
+        [
+            {
+                "kind": "point", "outcome": "moved", "label": str(keys), "verb": "", "object": "",
+                "server": servers[server], "task_id": 1, "annotation_id": number + 1,
+                "position": position, "model_version": "m", "video": "", "place": f"kp{position}",
+                "item": 0, "told_video": "", "at": f"2026-11-23T00:00:0{second}", "project_id": 1,
+                "annotator": 1,
+            }
+            for second, server, number, position in keys
+        ],
+        vocabulary,
+    )  # fmt: skip
+
+
+def keys_of(table):
+    servers = "http://b", "http://a", "", "http://c"
+    names = [
+        table.vocabulary["server"].values[code] if code >= 0 else "" for code in table["server"]
+    ]
+    return [
+        (int(at[-1:]), servers.index(name), int(number) - 1, int(position))
+        for at, name, number, position in zip(
+            table["at"], names, table["annotation_id"], table["position"], strict=True
+        )
+    ]
+
+
+def test_an_event_sorts_the_rows_of_its_task_alone(tmp_path, monkeypatch):
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    try:
+        for event in team_events(60):
+            store.append_event(event)
+        store.process_pending()
+        store.ledger.look()
+        sizes = []
+        sort = np.lexsort
+        monkeypatch.setattr(np, "lexsort", lambda keys: sizes.append(len(keys[0])) or sort(keys))
+        extra = annotation(900, [box(1, 1, 5, 5)], task=1003, project=7, second=99, completed_by=4)
+        store.append_event(created(extra, narration="cut the onion"))
+        store.process_pending()
+        store.ledger.look()
+        own = len(store.rows(schema.scores, schema.scores.c.task_id == 1003))
+        assert sizes == [own]
     finally:
         store.close()

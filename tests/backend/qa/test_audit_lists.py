@@ -1,0 +1,38 @@
+"""The audit list of a project: made of some rows at a time, whatever their number."""
+
+import pytest
+
+from backend.database.keys import ProjectKey
+from backend.qa import audit, audit_lists
+from backend.qa.audit_lists import make_list
+from backend.qa.store import Store
+from tests.qa_world import team_events
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    for server in ("", "http://two.example"):
+        for event in team_events(60):
+            store.append_event(event, server)
+    store.process_pending()
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("project", [None, ProjectKey("", 7)])
+def test_the_list_is_the_same_however_many_rows_are_read_at_once(store, project, monkeypatch):
+    whole = make_list(store, project).suspects
+    assert whole
+    read = []
+    rows = store.rows
+    monkeypatch.setattr(store, "rows", lambda *asked: read.append(rows(*asked)) or read[-1])
+    monkeypatch.setattr(audit_lists, "AT_ONCE", 7)
+    monkeypatch.setattr(audit, "AT_ONCE", 3)
+    assert make_list(store, project).suspects == whole
+    assert max(map(len, read)) <= 7 * 3  # an annotation, its point and its box
+
+
+def test_annotations_that_are_skipped_are_no_suspects(store):
+    listed = {suspect["annotation_id"] for suspect in make_list(store, None).suspects}
+    assert not listed & {17, 34, 51}
