@@ -102,7 +102,10 @@ def _begin(
     from backend.qa.estimates.accepting import check_share, look, start_rule
 
     check_share(check)
-    promise = {"precision": precision or PRECISION, "confidence": confidence or CONFIDENCE}
+    promise = {
+        "precision": PRECISION if precision is None else precision,
+        "confidence": CONFIDENCE if confidence is None else confidence,
+    }
     if not dry_run:
         label_studio_of(store, key)  # to look costs: first see that it can be used
     seen = look(store, key, model_version=model_version, **promise)
@@ -136,9 +139,8 @@ def _end(
 def _check_same(rule: "Rule", precision: float | None, confidence: float | None) -> None:
     from videogem.errors import InputError
 
-    if (precision or rule.precision, confidence or rule.confidence) != (
-        rule.precision, rule.confidence
-    ):  # fmt: skip
+    asked = (precision, rule.precision), (confidence, rule.confidence)
+    if any(wanted not in (None, kept) for wanted, kept in asked):
         raise InputError(
             f"Rule {rule.id} is in force with precision {rule.precision:g} and confidence "
             f"{rule.confidence:g}. Switch it off with --off before asking for another guarantee."

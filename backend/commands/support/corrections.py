@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from videogem.datasets.base import ReadOptions
 from videogem.datasets.media import load_clip
 from videogem.datasets.registry import read_dataset
 from videogem.errors import InputError
+from videogem.structures import Box
 
 
 class Corrections:
@@ -43,7 +45,8 @@ class Corrections:
             except InputError as error:
                 self.left_out[_short(error)] += 1
                 continue
-            yield Sample(clip, item.narration, item.boxes, item.video)
+            if boxes := self._inside(item.boxes):
+                yield Sample(clip, item.narration, boxes, item.video)
 
     def of_project(
         self, tasks: Sequence[Mapping[str, Any]], project: Project, media: Media, num_frames: int
@@ -66,9 +69,23 @@ class Corrections:
                 self.left_out["no box"] += 1
             for item, regions in frames.items():
                 try:
-                    yield _sample(dict(task), item, regions, project, media, num_frames)
+                    sample = _sample(dict(task), item, regions, project, media, num_frames)
                 except InputError as error:
                     self.left_out[_short(error)] += 1
+                    continue
+                if boxes := self._inside(sample.boxes):
+                    yield replace(sample, boxes=boxes)
+
+    def _inside(self, boxes: Sequence[Box]) -> tuple[Box, ...]:
+        """Without boxes that no point could hit: they would be misses, whatever was predicted."""
+        kept = tuple(
+            (x1, y1, x2, y2)
+            for x1, y1, x2, y2 in boxes
+            if max(x1, 0.0) < min(x2, 1.0) and max(y1, 0.0) < min(y2, 1.0)
+        )
+        if len(kept) < len(boxes):
+            self.left_out["box without an extent inside the frame"] += len(boxes) - len(kept)
+        return kept
 
 
 def _unbiased(annotations: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

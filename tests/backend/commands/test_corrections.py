@@ -1,9 +1,11 @@
-"""Which boxes of a project `videogem calibrate` learns from, and what it says of the others."""
+"""Which boxes `videogem calibrate` learns from, and what it says of the others."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from backend.commands.support.corrections import Corrections
 from backend.label_studio.connections import Connections
@@ -13,11 +15,13 @@ from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.images import image_url
 from videogem.calibration.candidates import Sample
+from videogem.datasets.base import ReadOptions
 
 CONFIG = (
     '<View><Image name="i" value="$shot"/><Text name="t" value="$said"/>'
     '<Rectangle name="r" toName="i"/></View>'
 )
+NO_PLACE = "box without an extent inside the frame"
 UNSEEN = "no annotation that was drawn without a prediction in sight"
 
 
@@ -82,3 +86,32 @@ def test_what_cannot_be_used_has_its_reason(tmp_path: Path) -> None:
     assert left_out.pop("no box") == 1
     [(reason, number)] = left_out.items()
     assert "narration" in reason and number == 1
+
+
+def test_a_box_that_no_point_could_hit_is_no_correction(tmp_path: Path) -> None:
+    # Each would count as a miss, whatever was predicted: width and height in place of the far
+    # corner, pixels of another size, a click without a drag.
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    good, upside_down, elsewhere, dot = [5, 5, 30, 30], [40, 30, 20, 10], [70, 5, 90, 30], [5] * 4
+    lines = [[good], [upside_down], [elsewhere], [dot], [good, dot], [[5, 5, 90, 30]]]
+    path = tmp_path / "boxes.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"image": "a.png", "narration": "cut tomato", "boxes": boxes}) + "\n"
+            for boxes in lines
+        )
+    )
+    corrections = Corrections()
+    found = list(corrections.of_file(path, ReadOptions(annotations=path), 1))
+    assert [len(sample.boxes) for sample in found] == [1, 1, 1]
+    assert found[2].boxes[0][2] == pytest.approx(90 / 64)  # reaches beyond the frame: still a box
+    assert dict(corrections.left_out) == {NO_PLACE: 4}
+
+
+def test_of_a_project_neither(tmp_path: Path) -> None:
+    found, left_out = read(tmp_path, task(annotation(1, box(5.0) | _sized(0.0, 30.0))))
+    assert (found, left_out) == ([], {NO_PLACE: 1})
+
+
+def _sized(width: float, height: float) -> dict[str, Any]:
+    return {"value": {"x": 5.0, "y": 10.0, "width": width, "height": height, "rotation": 0}}

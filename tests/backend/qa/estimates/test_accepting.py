@@ -269,6 +269,16 @@ def test_what_cannot_be_asked_is_said(store, made):
         ruled(store, share=0.0)
 
 
+@pytest.mark.parametrize("option", ["--precision", "--confidence"])
+def test_a_guarantee_of_nothing_is_refused_and_not_replaced_by_the_usual_one(store, made, option):
+    arguments = ["qa", "accept", "--project", "7", "--database", store.url, "--dry-run"]
+    done = CliRunner().invoke(app, [*arguments, option, "0"])
+    assert f"{option} must be between 0 and 1" in str(done.exception)
+    ruled(store)
+    done = CliRunner().invoke(app, [*arguments, option, "0"])
+    assert "before asking for another guarantee" in str(done.exception)
+
+
 def test_the_table_of_accepted_tasks_comes_and_goes(tmp_path):
     check_migration_of_0010(f"sqlite:///{tmp_path}/old.db")
 
