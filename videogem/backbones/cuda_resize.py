@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, no_type_check
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ def _filter(x: float, resampling: Image.Resampling) -> float:
 
 
 @triton.jit
+@no_type_check
 def _squash(
     source, firsts, weights, out, outer, along, inner, size,
     TAPS: tl.constexpr, OUTER: tl.constexpr, BLOCK: tl.constexpr,

@@ -8,6 +8,8 @@ video) are streamed. The mean over queries, keys and values stays in registers. 
 fp32.
 """
 
+from typing import no_type_check
+
 import torch
 import triton
 import triton.language as tl
@@ -21,6 +23,7 @@ DTYPES = (torch.bfloat16, torch.float16)
 
 
 @triton.jit
+@no_type_check
 def _load(base, stride, first, NUM: tl.constexpr, SIZE: tl.constexpr, DIM: tl.constexpr):
     """A block of vectors [SIZE, DIM]; those past the last are 0."""
     place = first + tl.arange(0, SIZE)
@@ -29,12 +32,14 @@ def _load(base, stride, first, NUM: tl.constexpr, SIZE: tl.constexpr, DIM: tl.co
 
 
 @triton.jit
+@no_type_check
 def _unit(vectors):
     wide = vectors.to(tl.float32)
     return wide * tl.rsqrt(tl.maximum(tl.sum(wide * wide, 1), 1e-24))[:, None]
 
 
 @triton.jit
+@no_type_check
 def _shares(query, keys, scale, first, NUM: tl.constexpr, SIZE: tl.constexpr, WHOLE: tl.constexpr):
     """exp(beta (q k - 1)) of a block of unit keys; 0 for those past the last."""
     share = tl.exp2(tl.dot(query, tl.trans(keys)) * scale - scale)
@@ -45,6 +50,7 @@ def _shares(query, keys, scale, first, NUM: tl.constexpr, SIZE: tl.constexpr, WH
 
 
 @triton.jit
+@no_type_check
 def _resident(
     states,
     beta,
@@ -77,10 +83,10 @@ def _resident(
     keys = ()  # Triton unrolls what follows, so types change
     for block in tl.static_range(BLOCKS):
         unit = _unit(_load(base, state_n, block * KEYS, NUM, KEYS, DIM)).to(dtype)
-        keys += (unit,)  # type: ignore[assignment]
+        keys += (unit,)
     if TAIL > 0:
         unit = _unit(_load(base, state_n, BLOCKS * KEYS, NUM, TAIL, DIM)).to(dtype)
-        keys += (unit,)  # type: ignore[assignment]
+        keys += (unit,)
     for first in range(0, NUM, ROWS):
         query = _unit(_load(base, state_n, first, NUM, ROWS, DIM)).to(dtype)
         weighted = tl.zeros((ROWS, DIM), tl.float32)
@@ -96,6 +102,7 @@ def _resident(
 
 
 @triton.jit
+@no_type_check
 def _streamed(
     states,
     values,
@@ -166,6 +173,7 @@ def _streamed(
 
 
 @triton.jit
+@no_type_check
 def _normalise(
     states, out, num_heads, num_tokens, state_p, state_b, state_h, state_n,
     out_p, out_b, out_h, out_n, ROWS: tl.constexpr, DIM: tl.constexpr,

@@ -7,6 +7,8 @@ ring of neighbours further, until it stays as it is. The numbers are whole, so w
 `peak_pixel` and `peak_region` exactly.
 """
 
+from typing import no_type_check
+
 import torch
 import triton
 import triton.language as tl
@@ -20,6 +22,7 @@ WARPS = 8
 
 
 @triton.jit
+@no_type_check
 def _count(words):
     """Set bits of each word."""
     words = words - ((words >> 1) & 0x55555555)
@@ -29,12 +32,14 @@ def _count(words):
 
 
 @triton.jit
+@no_type_check
 def _lowest(words):
     """Place of the lowest set bit; 32 for none."""
     return _count((words ^ 0xFFFFFFFF) & (words - 1))
 
 
 @triton.jit
+@no_type_check
 def _highest(words):
     """Place of the highest set bit; -1 for none."""
     words = words | (words >> 1)
@@ -46,6 +51,7 @@ def _highest(words):
 
 
 @triton.jit
+@no_type_check
 def _sum_of_places(words):
     """Sum of the places of all set bits."""
     total = _count(words & 0xAAAAAAAA) + 2 * _count(words & 0xCCCCCCCC)
@@ -54,6 +60,7 @@ def _sum_of_places(words):
 
 
 @triton.jit
+@no_type_check
 def _between(pixels, cells, size):
     """The two cells that pixels lie between, and their share of the second, as torch has it."""
     source = tl.maximum((cells.to(tl.float32) / size) * (pixels + 0.5) - 0.5, 0.0)
@@ -62,6 +69,7 @@ def _between(pixels, cells, size):
 
 
 @triton.jit
+@no_type_check
 def _values(patches, row, column, rows, columns, height, width):
     """Upsampled values at pixels (rows [R, 1], columns [1, C]): [R, C]."""
     top, bottom, down = _between(row, rows, height)
@@ -75,6 +83,7 @@ def _values(patches, row, column, rows, columns, height, width):
 
 
 @triton.jit
+@no_type_check
 def _range(patches, rows, columns, height, width, ROWS: tl.constexpr, WORDS: tl.constexpr):
     """The lowest and the highest of a map's values."""
     row = tl.minimum(tl.arange(0, ROWS), height - 1)[:, None]
@@ -89,6 +98,7 @@ def _range(patches, rows, columns, height, width, ROWS: tl.constexpr, WORDS: tl.
 
 
 @triton.jit
+@no_type_check
 def _pack(
     patches, low, span, least, rows, columns, height, width,
     ROWS: tl.constexpr, WORDS: tl.constexpr,
@@ -110,6 +120,7 @@ def _pack(
 
 
 @triton.jit
+@no_type_check
 def _pixel(row, column, ROWS: tl.constexpr, WORDS: tl.constexpr):
     """Words in which this one pixel is set."""
     rows = tl.arange(0, ROWS)[:, None]
@@ -119,6 +130,7 @@ def _pixel(row, column, ROWS: tl.constexpr, WORDS: tl.constexpr):
 
 
 @triton.jit
+@no_type_check
 def _along(region, level):
     """A region filled along each word, both ways."""
     up, upward = region, level
@@ -132,12 +144,14 @@ def _along(region, level):
 
 
 @triton.jit
+@no_type_check
 def _through(before, open_before, here, open_here):
     """What two rows in turn pass on: the seed of the first goes on where the second is open."""
     return here | (open_here & before), open_before & open_here
 
 
 @triton.jit
+@no_type_check
 def _grow(seed, level, ROWS: tl.constexpr, WORDS: tl.constexpr):
     """All level pixels that are connected with the seed, corners included."""
     rows = tl.arange(0, ROWS)[:, None] + tl.zeros((ROWS, WORDS), tl.int32)
@@ -161,6 +175,7 @@ def _grow(seed, level, ROWS: tl.constexpr, WORDS: tl.constexpr):
 
 
 @triton.jit
+@no_type_check
 def _find(
     patches,
     out,

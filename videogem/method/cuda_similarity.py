@@ -4,6 +4,8 @@ The residual terms are the largest tensor there is; they are read once for all p
 weighted sums leave the registers after the final layer norm only.
 """
 
+from typing import no_type_check
+
 import torch
 import torch.nn.functional as F
 import triton
@@ -16,6 +18,7 @@ ROWS = 8
 
 
 @triton.jit
+@no_type_check
 def _weigh(
     terms, weights, scale, shift, out, num_prompts, eps,
     term_k, term_b, term_n, out_b, out_p, out_n,
@@ -45,6 +48,7 @@ def _weigh(
 
 
 @triton.jit
+@no_type_check
 def _compare(
     features, embeddings, out, num_patches,
     WIDTH: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr,
