@@ -55,9 +55,13 @@ lock: install
 	$(LOCK) $(REQUIREMENTS) --constraints requirements.lock --output-file requirements-dev.lock
 	echo 'label-studio-ml==1.0.9' | $(LOCK) --no-deps - >> requirements-dev.lock
 
+# Two packages name no licence where tools look: the SDK brings a file of it, and cuda-toolkit is a
+# list of NVIDIA's packages without code.
 licences: install
 	@$(BIN)/pip-licenses --from=mixed --format=markdown --with-urls --packages \
-		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' requirements.lock)
+		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' requirements.lock) | sed \
+		-e '/^| label-studio-sdk /s/UNKNOWN/Apache-2.0 (its file LICENSE)/' \
+		-e '/^| cuda-toolkit /s/UNKNOWN/none: the packages it lists have theirs/'
 
 sbom: install
 	@mkdir -p dist
