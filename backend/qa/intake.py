@@ -33,7 +33,7 @@ from backend.qa.words import load_words
 logger = logging.getLogger(__name__)
 BATCH = 20  # events in one transaction at most
 BATCH_CHARS = 200_000  # of their payloads, where it is more than one event
-PART = 100  # rows of a large event in one transaction
+PART = 100  # rows of a large event at a time
 BATCH_S = 0.02  # and its length: a webhook may be waiting to be stored
 STARTS = 3  # of the process, that one event may have been in when it ended
 WORKER_S = 5.0  # seconds the worker waits for others; requests wait behind it meanwhile
@@ -221,25 +221,27 @@ class Intake:
         return self._take_small(events, some)
 
     def _take_large(self, event: Any) -> int:
-        """Turn one event into state, some rows at a time: webhooks that come meanwhile want to be
-        stored. Cut off, it is taken once more, which changes nothing.
+        """Turn one event into state, all of it or nothing. It may take seconds, in which the spool
+        keeps the webhooks that come. Cut off, it is taken once more.
         """
         inbox, its = schema.inbox, schema.inbox.c.id == event.id
         waiting = sa.select(inbox.c.server).where(its, inbox.c.processed_at.is_(None))
         payload, changes, error, _ = _read(event)
+        done = inbox.update().where(its)
         try:
-            for part in changes.parts(PART):
-                with writing(self._engine) as connection:
-                    server = connection.execute(waiting).scalar()
-                    if server is None:  # another process was sooner
-                        return 0
+            with writing(self._engine) as connection:
+                server = connection.execute(waiting).scalar()
+                if server is None:  # another process was sooner
+                    return 0
+                for part in changes.parts(PART):
                     _merge(connection, server, part, event.received_at)
+                connection.execute(done.values(processed_at=now(), error=error))
         except Exception as failure:  # one bad event must not hold up the rest for ever
             if is_outage(failure):
                 raise
             error = _unreadable(event.id, failure)
-        with writing(self._engine) as connection:
-            connection.execute(inbox.update().where(its).values(processed_at=now(), error=error))
+            with writing(self._engine) as connection:
+                connection.execute(done.values(processed_at=now(), error=error))
         take_apart([payload, *vars(changes).values()])
         return 1
 

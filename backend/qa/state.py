@@ -16,6 +16,7 @@ from backend.database import schema
 from backend.qa.events import Changes, Row
 
 AT_ONCE = 500  # keys in one statement
+ROWS_AT_ONCE = 100  # whole rows in memory
 
 
 def merge(
@@ -33,17 +34,9 @@ def merge(
     touched: set[int] = set()
     for project in changes.projects:
         touched |= _put_project(connection, {"server": server, **project})
-    for task in changes.tasks:
-        row = _alive(connection, schema.tasks, {"server": server, **task}, listed_at)
-        if _put_if_newer(connection, schema.tasks, row):
-            touched.add(task["id"])
+    touched |= _put_newer(connection, schema.tasks, server, changes.tasks, listed_at)
     touched |= _put_predictions(connection, server, changes.predictions)
-    for annotation in changes.annotations:
-        row = {"server": server, **annotation}
-        row = _alive(connection, schema.annotations, row, listed_at, keep=("created_at",))
-        known = _get(connection, schema.annotations, server, row["id"])
-        if _put_if_newer(connection, schema.annotations, row):
-            touched |= {row["task_id"], known["task_id"] if known else None} - {None}
+    touched |= _put_newer(connection, schema.annotations, server, changes.annotations, listed_at)
     for annotation_id in changes.deleted_annotations:
         touched |= _bury(connection, schema.annotations, server, annotation_id, received_at)
     for task_id in changes.deleted_tasks:
@@ -176,11 +169,12 @@ def _get(connection: sa.Connection, table: sa.Table, server: str, row_id: int) -
     return dict(row) if row else None
 
 
-def _update(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     # As parameters and not as parts of the statement, which lives on until garbage is looked for.
-    where = [column == sa.bindparam(f"of_{column.name}") for column in table.primary_key]
-    own = {f"of_{column.name}": row[column.name] for column in table.primary_key}
-    connection.execute(table.update().where(*where), {**row, **own})
+    keys = [column.name for column in table.primary_key]
+    where = [table.c[name] == sa.bindparam(f"of_{name}") for name in keys]
+    values = [{**row, **{f"of_{name}": row[name] for name in keys}} for row in rows]
+    connection.execute(table.update().where(*where), values)
 
 
 def _put_project(connection: sa.Connection, row: Row) -> set[int]:
@@ -189,44 +183,71 @@ def _put_project(connection: sa.Connection, row: Row) -> set[int]:
     back = existing is not None and existing["deleted_at"] is not None
     own = ("sync_error", "synced_at", "sync_begun")  # ours, not Label Studio's
     known = {} if existing is None else {name: existing[name] for name in own}
-    _put_if_newer(connection, schema.projects, {**row, "deleted_at": None, **known})
+    newer = _newer(existing, {**row, "deleted_at": None, **known})
+    if existing is None:
+        connection.execute(schema.projects.insert(), newer)
+    elif newer != existing:
+        _update(connection, schema.projects, [newer])
     return tasks_of(connection, row["server"], row["id"]) if back else set()
 
 
-def _alive(
+def _put_newer(
     connection: sa.Connection,
     table: sa.Table,
-    row: Mapping[str, Any],
+    server: str,
+    rows: Sequence[Row],
     listed_at: str | None,
-    keep: tuple[str, ...] = (),
+) -> set[int]:
+    """Keep what tasks or annotations say that is new, as if one after the other; the tasks whose
+    scores that touches.
+    """
+    touched: set[int | None] = set()
+    task_id = "id" if table is schema.tasks else "task_id"
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        query = sa.select(table).where(table.c.server == server)
+        query = query.where(table.c.id.in_({row["id"] for row in some}))
+        known = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+        before, changed = set(known), set()
+        for row in some:
+            existing = known.get(row["id"])
+            newer = _newer(existing, _alive(table, existing, {"server": server, **row}, listed_at))
+            if newer != existing:
+                touched |= {row[task_id], existing[task_id] if existing else None}
+                known[row["id"]] = newer
+                changed.add(row["id"])
+        if new := [known[each] for each in sorted(changed - before)]:
+            connection.execute(table.insert(), new)
+        if old := [known[each] for each in sorted(changed & before)]:
+            _update(connection, table, old)
+    return {each for each in touched if each is not None}
+
+
+def _alive(
+    table: sa.Table, existing: Row | None, row: Mapping[str, Any], listed_at: str | None
 ) -> Row:
     """The row with the tombstone it stays under, if any."""
-    existing = _get(connection, table, row["server"], row["id"])
     deleted_at = existing["deleted_at"] if existing else None
     if existing is not None and deleted_at is not None:
         last_change = existing["version"].split(" ")[0]
         another = bool(last_change) and row["created_at"] > last_change
         if another or (listed_at is not None and deleted_at < listed_at):
             deleted_at = None
-    columns: Row = {k: v for k, v in row.items() if k != "created_at" or k in keep}
+    columns: Row = {name: value for name, value in row.items() if name in table.c}
     return {**columns, "deleted_at": deleted_at}
 
 
-def _put_if_newer(connection: sa.Connection, table: sa.Table, row: Row) -> bool:
-    existing = _get(connection, table, row["server"], row["id"])
+def _newer(existing: Row | None, row: Row) -> Row:
+    """What is to be kept of what is known and what is told."""
     if existing is None:
-        connection.execute(table.insert(), row)
-        return True
+        return row
     revived = existing.get("deleted_at") != row.get("deleted_at")
     older, newer = (row, existing) if row["version"] < existing["version"] else (existing, row)
     new: Row = {**newer, "deleted_at": row.get("deleted_at")} if revived else dict(newer)
     for name in ("project_id", "task_id"):  # not every event says where a thing belongs
         if name in new and new[name] is None:
             new[name] = older[name]
-    if new == existing:
-        return False
-    _update(connection, table, new)
-    return True
+    return new
 
 
 def _put_predictions(
@@ -308,6 +329,6 @@ def _bury(
         connection.execute(table.insert().values(**empty))
         return {row_id} if table is schema.tasks else set()  # its annotations may be known
     if existing["deleted_at"] is None:
-        _update(connection, table, {**existing, "deleted_at": received_at})
+        _update(connection, table, [{**existing, "deleted_at": received_at}])
     task_id = row_id if table is schema.tasks else existing["task_id"]
     return set() if task_id is None else {task_id}

@@ -1,9 +1,12 @@
-"""An event of many megabytes holds nobody up: neither the threads nor the database's lock."""
+"""An event of many megabytes holds nobody up, and is taken as a whole or not at all."""
 
 import hashlib
 import json
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,18 @@ import pytest
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.engine import open_engine, patience
 from backend.database.json_text import LONG, GentleDecoder, json_value
 from backend.qa import intake, state
 from backend.qa.events import Changes, clean, prediction_row
 from backend.qa.intake import BATCH_CHARS
 from backend.qa.store import Store
+from backend.web.routes import EVENT_WAIT
 from tests.backend.prediction.test_batch import wait_for
 from tests.qa_events import annotation, box, created
+
+ROOT = Path(__file__).resolve().parents[3]
+COUNT = 1 + BATCH_CHARS // 140  # tasks of a large event
 
 
 @pytest.fixture
@@ -92,23 +100,97 @@ def many_tasks(count: int) -> dict[str, Any]:
     return {"action": "TASKS_CREATED", "project": {"id": 1}, "tasks": tasks}
 
 
-def test_webhooks_get_in_between_the_parts_of_a_large_one(
+def test_webhooks_that_come_while_a_large_one_is_merged_are_kept_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It is one transaction, so the spool takes them; rows are merged some at a time."""
     sizes: list[int] = []
+    merging, go_on = threading.Event(), threading.Event()
     merge = state.merge
 
     def counted(connection: sa.Connection, server: str, changes: Changes, *at: str) -> Any:
         sizes.append(sum(map(len, vars(changes).values())))
+        if len(sizes) == 2:
+            merging.set()
+            go_on.wait(60)
         return merge(connection, server, changes, *at)
 
     monkeypatch.setattr(state, "merge", counted)
-    count = 1 + BATCH_CHARS // 140
-    store.append_event(many_tasks(count))
-    wait_for(lambda: store.inbox_counts()["waiting"] == 0, seconds=60)
-    assert sum(sizes) == count
+    store.append_event(many_tasks(COUNT))
+    assert merging.wait(60)
+    took = []
+    for number in range(1, 4):
+        begun = time.monotonic()
+        with patience(EVENT_WAIT):
+            store.append_event(created(annotation(number, [], task=number)))
+        took.append(time.monotonic() - begun)
+    assert max(took) < 1.0  # Label Studio waits no longer
+    assert sum(took[1:]) < 0.2  # only the first of them waits
+    assert store.rows(schema.tasks) == []
+    go_on.set()
+    wait_for(lambda: len(store.rows(schema.annotations)) == 3, seconds=60)
     assert max(sizes) <= intake.PART
-    assert len(store.rows(schema.tasks)) == count
+    assert len(store.rows(schema.tasks)) == COUNT
+    assert store.inbox_counts() == {"events": 4, "waiting": 0, "failed": 0}
+
+
+def test_a_large_one_whose_later_part_cannot_be_merged_leaves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[int] = []
+    merge = state.merge
+
+    def fails(*args: Any) -> Any:
+        parts.append(1)
+        if len(parts) == 3:
+            raise ValueError("no such number")
+        return merge(*args)
+
+    monkeypatch.setattr(state, "merge", fails)
+    store.append_event(many_tasks(COUNT))
+    wait_for(lambda: store.inbox_counts()["waiting"] == 0, seconds=60)
+    [event] = store.rows(schema.inbox)
+    assert event["error"] == "ValueError: no such number"
+    assert store.rows(schema.tasks) == []
+
+
+ENDS = """
+import os, sys, time
+from backend.qa import state
+from backend.qa.store import Store
+from tests.backend.qa.test_large_events import COUNT, many_tasks
+
+merge, parts = state.merge, []
+
+def ends(*args):
+    parts.append(1)
+    if len(parts) == 3:
+        os.kill(os.getpid(), 9)
+    return merge(*args)
+
+state.merge = ends
+Store(sys.argv[1]).append_event(many_tasks(COUNT))
+time.sleep(60)
+"""
+
+
+def test_a_large_one_in_which_the_process_is_killed_leaves_nothing_until_the_next(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/qa.db"
+    killed = subprocess.run([sys.executable, "-c", ENDS, url], check=False, cwd=ROOT, timeout=120)
+    assert killed.returncode == -9
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(schema.tasks.c.id)).all() == []
+        assert connection.execute(sa.select(schema.inbox.c.processed_at)).scalars().all() == [None]
+    engine.dispose()
+    store = Store(url)
+    try:
+        wait_for(lambda: store.inbox_counts()["waiting"] == 0, seconds=60)
+        assert len(store.rows(schema.tasks)) == COUNT
+    finally:
+        store.close()
 
 
 def test_a_large_one_that_is_cut_off_is_taken_as_a_whole_the_next_time(
@@ -126,12 +208,11 @@ def test_a_large_one_that_is_cut_off_is_taken_as_a_whole_the_next_time(
         return merge(*args)
 
     monkeypatch.setattr(state, "merge", ends)
-    count = 1 + BATCH_CHARS // 140
-    store.append_event(many_tasks(count))
+    store.append_event(many_tasks(COUNT))
     wait_for(lambda: store.inbox_counts()["waiting"] == 0, seconds=60)
     assert store.inbox_counts()["failed"] == 0
-    assert [row["id"] for row in store.rows(schema.tasks)] == list(range(1, count + 1))
-    assert len(parts) == 3 + -(-count // intake.PART)
+    assert [row["id"] for row in store.rows(schema.tasks)] == list(range(1, COUNT + 1))
+    assert len(parts) == 3 + -(-COUNT // intake.PART)
 
 
 def test_a_large_one_that_cannot_be_taken_is_told(
