@@ -102,6 +102,8 @@ class Channel(HTTPChannel):
     def handle_write(self) -> None:
         if self.close_when_flushed and self.closes_gently:
             self._flush_exception(self._flush_some)
+            if self.socket is None:  # the client was gone, and so it was closed
+                return
             if not self.total_outbufs_len and not self.will_close and self.connected:
                 self.close_when_flushed = False
                 self._linger()

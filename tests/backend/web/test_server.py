@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -113,6 +114,29 @@ def test_half_sent_requests_hold_no_thread_and_no_connection(
             with suppress(ConnectionResetError):  # closed to make room
                 answers.append(read(link))
     assert any(answer[8:].startswith(b" 408 The request did not come") for answer in answers)
+
+
+def test_whoever_is_gone_before_the_refusal_is_no_defect(
+    start: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    came, gone = threading.Event(), threading.Event()
+
+    def refuse(*_: object) -> Refusal:
+        came.set()
+        gone.wait(10)
+        return Refusal.password()
+
+    running = start(refuse=refuse)
+    for _ in range(5):
+        came.clear(), gone.clear()
+        link = running.connect()
+        link.sendall(HEAD + b"Content-Length: 100000\r\n\r\n{")
+        assert came.wait(10)
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # torn down
+        link.close()
+        gone.set()
+        assert running.health() < 10
+    assert "Traceback" not in caplog.text
 
 
 def test_a_body_that_drips_is_ended(
