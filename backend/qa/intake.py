@@ -24,6 +24,7 @@ from backend.garbage import large_in_hand, take_apart
 from backend.qa import state
 from backend.qa.events import Changes, clean, read_event
 from backend.qa.ledger import Ledger
+from backend.qa.recounting import Recounter
 from backend.qa.rescoring import merge_predictions, rescore
 from backend.qa.spool import Spool
 from backend.qa.times import now
@@ -64,6 +65,7 @@ class Intake:
         self._process_lock = threading.Lock()
         self._behind_until = 0.0
         self._wake = threading.Event()
+        self._recounter = Recounter(engine)
         self._careful = BATCH  # events that may have been in work when the last process ended
         self._worker = threading.Thread(target=self._work, name="qa-worker", daemon=True)
         self._worker.start()
@@ -166,6 +168,8 @@ class Intake:
                     self.process_pending()
                     self._compact_at_times()
                     self._ledger.keep(lambda: appending(self._engine))
+                    if self._recounter.go_on(self.closed, self._wake):
+                        continue
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 logger.warning("quality store: what came waits, trying again in %g s: %s",
                                DRAIN_S, short(error))  # fmt: skip

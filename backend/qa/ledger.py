@@ -1,6 +1,8 @@
 """The score rows in memory, in step with the store: only what changed is read again."""
 
+import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,12 +13,16 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.changes import changed_since, state_of
+from backend.database.engine import short
 from backend.qa.agreement import Overlaps
 from backend.qa.events import Row
 from backend.qa.flat import flat
 from backend.qa.kept_ledger import KeptLedger, keep, kept_version, pack, read_kept
 from backend.qa.table import Table, Vocabulary
 
+logger = logging.getLogger(__name__)
+
+FIRST_S = 1.0  # seconds that somebody waits for the rows when they are read for the first time
 AT_ONCE = 500  # tasks in one query
 PART = 5000  # rows turned into columns at once
 KEEP_AFTER = 5000  # rows that a process had to read, because no columns of them were kept
@@ -53,11 +59,43 @@ class Ledger:
     def __init__(self, read: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
         self._read = read
         self._lock = threading.Lock()
+        self._beginning = threading.Lock()
         self._vocabulary = Vocabulary()
         self._snapshot: Snapshot | None = None
         self._unreadable = np.zeros((0, 2), np.int64)
         self._unkept = 0  # rows that a process which starts now would have to read
+        self._reader: threading.Thread | None = None  # of all rows, when somebody first asks
+        self._there = threading.Event()
+        self._total = 0  # rows, when that began
         self.rows_read = 0
+
+    def being_read(self, patience: float | None = None) -> tuple[int, int] | None:
+        """Rows read and rows in all while they come into memory for the first time, None once they
+        are there. Begins it behind whoever asks, and waits so many seconds for it (`FIRST_S`).
+        """
+        with self._beginning:
+            if self._reader is None and not self._there.is_set():
+                self._reader = threading.Thread(target=self._begin_behind, name="qa-read",
+                                                daemon=True)  # fmt: skip
+                self._reader.start()
+        end = time.monotonic() + (FIRST_S if patience is None else patience)
+        while not self._there.wait(min(0.05, max(0.0, end - time.monotonic()))):
+            if self._reader is None:  # it failed: whoever looks is told why
+                return None
+            if time.monotonic() >= end:
+                return self.rows_read, max(self._total, self.rows_read)
+        return None
+
+    def _begin_behind(self) -> None:
+        try:
+            with self._read() as connection:
+                query = sa.select(sa.func.count()).select_from(schema.scores)
+                self._total = connection.execute(query).scalar_one()
+            self.look()
+        except sa.exc.SQLAlchemyError as error:
+            logger.warning("the figures cannot be read yet: %s", short(error))
+        finally:
+            self._reader = None
 
     def look(self) -> Snapshot:
         """All rows as of now.
@@ -69,6 +107,7 @@ class Ledger:
             version = state_of(connection)
             known = self._snapshot or self._begin(connection, version)
             if known is not None and known.version == version:
+                self._there.set()
                 return known
             if known is None or known.version[0] != version[0]:
                 self._vocabulary, self._unkept = Vocabulary(), 0
@@ -80,6 +119,7 @@ class Ledger:
                 part = self._replace(connection, known, changed)
             self._unreadable = part.unreadable
             self._snapshot = Snapshot(version, part.rows, part.overlaps, part.unreadable[:, 1])
+            self._there.set()
             return self._snapshot
 
     def keep(self, write: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:

@@ -24,7 +24,7 @@ class MetricsPage(Collector):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._counted: tuple[Snapshot, list[GaugeMetricFamily]] | None = None
+        self._known: tuple[Snapshot, list[GaugeMetricFamily]] | None = None
 
     def text(self) -> bytes:
         registry = CollectorRegistry()
@@ -32,9 +32,7 @@ class MetricsPage(Collector):
         return generate_latest(registry)
 
     def collect(self) -> list[GaugeMetricFamily]:
-        snapshot, counted = self._store.ledger.look(), self._counted
-        if counted is None or counted[0] is not snapshot:
-            counted = self._counted = snapshot, _counts(snapshot.rows)
+        counted = self._counted_rows()
         inbox = GaugeMetricFamily("videogem_qa_inbox", "Webhook events.", labels=["state"])
         for state, count in self._store.inbox_counts().items():
             inbox.add_metric([state], count)
@@ -51,7 +49,16 @@ class MetricsPage(Collector):
         with self._store.read() as connection:
             for own, count in sorted(not_in_frame(connection).items()):
                 absent.add_metric([own.server, str(own.id)], count)
-        return [*counted[1], inbox, predictions, absent]
+        return [*counted, inbox, predictions, absent]
+
+    def _counted_rows(self) -> list[GaugeMetricFamily]:
+        """What is counted in the score rows; nothing while they are read for the first time."""
+        if self._store.ledger.being_read():
+            return []
+        snapshot, known = self._store.ledger.look(), self._known
+        if known is None or known[0] is not snapshot:
+            known = self._known = snapshot, _counts(snapshot.rows)
+        return known[1]
 
 
 def _counts(rows: Table) -> list[GaugeMetricFamily]:

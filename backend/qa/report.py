@@ -84,6 +84,7 @@ def standing(store: Store, project: ProjectKey | None) -> Row:
         "projects": listed_projects(store),
         "sync_errors": _sync_errors(store, project),
         "inbox": store.inbox_counts(),
+        "recount": None if (found := store.recount()) is None else found._asdict(),
     }
 
 

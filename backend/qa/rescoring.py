@@ -67,7 +67,7 @@ def rescore_all(engine: sa.Engine) -> tuple[int, int, int]:
     Raises:
         SQLAlchemyError: the database cannot be written; what was scored until then stays.
     """
-    scores, annotated = schema.scores, schema.annotations.c
+    annotated = schema.annotations.c
     load_words()
     with reading(engine) as connection:
         before = _score_count(connection)
@@ -78,16 +78,9 @@ def rescore_all(engine: sa.Engine) -> tuple[int, int, int]:
         some = tasks[start : start + RECOMPUTE_BATCH]
         with writing(engine) as connection:
             for server in {server for server, _ in some}:
-                ids = [task for name, task in some if name == server]
-                theirs = sa.select(annotated.id).where(
-                    annotated.server == server, annotated.task_id.in_(ids)
-                )
-                where = scores.c.server == server, scores.c.annotation_id.in_(theirs)
-                connection.execute(scores.delete().where(*where))
-                rescore(connection, server, ids)
+                rescore_whole(connection, server, [task for name, task in some if name == server])
     with writing(engine) as connection:
-        its = annotated.server == scores.c.server, annotated.id == scores.c.annotation_id
-        connection.execute(scores.delete().where(~sa.exists().where(*its)))
+        drop_left_over(connection)
         note_rebuilt(connection)
         state.put_fact(connection, "scoring_version", SCORING_VERSION)
         state.put_fact(connection, "merged_at", now())
@@ -95,20 +88,29 @@ def rescore_all(engine: sa.Engine) -> tuple[int, int, int]:
     return len(tasks), before, after
 
 
-def rescore_if_outdated(engine: sa.Engine) -> None:
-    """After a change of the rules: score everything, and try events that failed once more."""
-    with reading(engine) as connection:
-        if state.get_fact(connection, "scoring_version") == SCORING_VERSION:
-            return
-        any_known = connection.execute(sa.select(schema.annotations.c.id).limit(1)).first()
-    if any_known is None:
-        with writing(engine) as connection:
-            state.put_fact(connection, "scoring_version", SCORING_VERSION)
-        return
-    with writing(engine) as connection:
-        failed = schema.inbox.update().where(schema.inbox.c.error.is_not(None))
-        connection.execute(failed.values(processed_at=None, error=None))
-    rescore_all(engine)
+def rescore_whole(connection: sa.Connection, server: str, task_ids: list[int]) -> None:
+    """The same as ``rescore`` for tasks some of whose scores may stand under another task."""
+    scores, annotated = schema.scores, schema.annotations.c
+    theirs = sa.select(annotated.id).where(
+        annotated.server == server, annotated.task_id.in_(task_ids)
+    )
+    where = scores.c.server == server, scores.c.annotation_id.in_(theirs)
+    connection.execute(scores.delete().where(*where))
+    rescore(connection, server, task_ids)
+
+
+def drop_left_over(connection: sa.Connection) -> None:
+    """Take out scores of annotations that are not there any more."""
+    scores, annotated = schema.scores, schema.annotations.c
+    its = annotated.server == scores.c.server, annotated.id == scores.c.annotation_id
+    gone = ~sa.exists().where(*its)
+    found = sa.select(scores.c.server, scores.c.task_id).where(gone).distinct()
+    by_server: dict[str, list[int]] = {}
+    for row in connection.execute(found):
+        by_server.setdefault(row.server, []).append(row.task_id)
+    for server, tasks in by_server.items():
+        note_changed(connection, server, tasks)
+    connection.execute(scores.delete().where(gone))
 
 
 def _score_count(connection: sa.Connection) -> int:

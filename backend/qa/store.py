@@ -19,12 +19,12 @@ from backend.qa import state
 from backend.qa.events import Changes, Row, clean, prediction_row, redact
 from backend.qa.intake import Intake
 from backend.qa.ledger import Ledger
+from backend.qa.recounting import Recount, recount, recount_of
 from backend.qa.rescoring import (
     Recomputed,
     merge_predictions,
     rescore,
     rescore_all,
-    rescore_if_outdated,
 )
 from backend.qa.spool import NotKeptError, Spool
 from backend.qa.times import now
@@ -42,15 +42,24 @@ class Store:
     into state and scores. Whoever needs the newest figures calls ``process_pending`` first.
 
     Where the database is locked or gone, events and predictions go to the ``spool`` until it is
-    back.
+    back. After an update that counts otherwise all is counted anew at once, or ``behind`` whoever
+    uses it.
     """
 
-    def __init__(self, url: str, spool: Path | None = None, *, keep_days: float = 0.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        spool: Path | None = None,
+        *,
+        keep_days: float = 0.0,
+        behind: bool = False,
+    ) -> None:
         self.url = url
         self.spool = None if spool is None else Spool(spool)
         self.engine = open_engine(url)
         migrate(self.engine)
-        rescore_if_outdated(self.engine)
+        if not behind:
+            recount(self.engine)
         self.ledger = Ledger(self.read)
         self.intake = Intake(self.engine, self.spool, self.ledger, keep_days=keep_days)
         self.closed = self.intake.closed
@@ -214,6 +223,11 @@ class Store:
         """The different values of one column."""
         with self.read() as connection:
             return set(connection.execute(sa.select(column).distinct()).scalars())
+
+    def recount(self) -> Recount | None:
+        """How far all is counted anew after an update that counts otherwise, None where it is."""
+        with self.read() as connection:
+            return recount_of(connection)
 
     def revision(self) -> tuple[object, ...]:
         """Changes when the figures do, whichever process changed them."""

@@ -10,9 +10,8 @@ import numpy as np
 from flask import Flask
 from PIL import Image
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
-from backend.database.engine import short
 from backend.database.replicas import Replicas
 from backend.database.servers import ProjectServers
 from backend.database.webhook_states import WebhookStates
@@ -126,10 +125,7 @@ def _read_figures(model: BackgroundModel, store: Store) -> None:
     """Have the figures in memory before somebody opens the page, once the model is there."""
     model.wait()
     if not store.closed.is_set():
-        try:
-            store.ledger.look()
-        except SQLAlchemyError as error:  # whoever asks next tries anew, and is told
-            logger.warning("the figures cannot be read yet: %s", short(error))
+        store.ledger.being_read(0)
 
 
 def _import_rest(model: BackgroundModel) -> None:
@@ -236,7 +232,7 @@ def configured_store(settings: Settings) -> Store:
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         spool = settings.data_dir / "spool"
-        return Store(settings.database, spool, keep_days=settings.qa_keep_days)
+        return Store(settings.database, spool, keep_days=settings.qa_keep_days, behind=True)
     except (OperationalError, OSError) as error:
         shown = make_url(settings.database).render_as_string(hide_password=True)
         reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]

@@ -30,6 +30,7 @@ from backend.web.quality_tabs import add_tabs, service
 from backend.web.quality_target import add_target_routes
 from videogem.errors import InputError
 
+AGAIN_S = 2  # seconds until an open page asks whether the figures are there
 PLACE = f"<int(max={LARGEST_ID}):annotation>/<int(max={LARGEST_ID}):item>"  # whose picture
 
 
@@ -119,6 +120,21 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
     def coco() -> Response:
         text = coco_json(store, Filters.of(request.args))
         return _download(text, "application/json", "annotations_coco.json")
+
+    @pages.before_request
+    def figures_are_there() -> tuple[str | Response, int, dict[str, str]] | None:
+        """Who asks while all rows are read for the first time is told so, and asks again."""
+        if request.endpoint in ("qa.static", "qa.metrics"):
+            return None
+        found = store.ledger.being_read()
+        if found is None:
+            return None
+        read, total = found
+        words = f"The figures are being read: {read} of {total} rows until now."
+        later = {"Retry-After": str(AGAIN_S)}
+        if not wants_html():
+            return jsonify({"error": f"{words} Ask again in {AGAIN_S} s."}), 503, later
+        return render_template("qa/being_read.html", words=words, again_s=AGAIN_S), 503, later
 
     add_target_routes(pages, store)
     add_mark_routes(pages, store, settings, reports.audits)

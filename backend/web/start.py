@@ -40,6 +40,9 @@ class Step:
 def steps(service: Service) -> list[Step]:
     """From an empty backend to the first figure, in the order they are done."""
     found = [_label_studio(service), _model(service)]
+    if rows := service.store.ledger.being_read():
+        said = f"{rows[0]} of {rows[1]} rows are read"
+        return [*found, Step("Figures", False, said, "Wait: they are read anew after an update.")]
     try:
         return [*found, *_what_came(service)]
     except SQLAlchemyError as error:
@@ -107,8 +110,10 @@ def _what_came(service: Service) -> list[Step]:
 def projects(service: Service) -> list[dict[str, Any]]:
     """The projects with their title, annotations, accuracy and the state of their webhook.
 
-    None where the database cannot be read: the steps say so.
+    None where they are being read or the database cannot be: the steps say so.
     """
+    if service.store.ledger.being_read(0):
+        return []
     try:
         return _projects(service)
     except SQLAlchemyError:

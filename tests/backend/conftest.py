@@ -33,3 +33,4 @@ def _services_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def _pages_show_what_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page waits for the latest events for as long as a busy machine takes to count them."""
     monkeypatch.setattr("backend.qa.intake.CATCH_UP_S", 30.0)
+    monkeypatch.setattr("backend.qa.ledger.FIRST_S", 30.0)

@@ -1,8 +1,14 @@
 """The quality routes over HTTP."""
 
+import threading
+import time
+
 import pytest
 from flask import Flask
 
+from backend.qa.report import build_report
+from backend.qa.reports import Reports
+from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web.quality import create_blueprint
@@ -66,6 +72,40 @@ def test_the_page_counts_what_is_left_out(client, store):
     far = {**box(20, 20, 20, 20, id="far"), "original_width": 1e9}
     store.append_event(created(annotation(1, [box(20, 20, 20, 20), far], prediction=guess)))
     assert "1 regions that cannot be read" in client.get("/qa").get_data(as_text=True)
+
+
+def test_readers_who_waited_for_one_report_share_it(store, monkeypatch):
+    """Events come while it is made: each would else wait for a report of its own for each."""
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)])))
+    made, together = [], threading.Barrier(9)
+
+    def slow(*asked, **options):
+        made.append(build_report(*asked, **options))
+        if len(made) == 1:
+            together.wait(60)  # the others wait by now, or come for a state of their own
+            time.sleep(0.3)
+        store.append_event(created(annotation(len(made) + 1, [box(20, 20, 20, 20)], task=2)))
+        store.process_pending()
+        return made[-1]
+
+    monkeypatch.setattr("backend.qa.reports.build_report", slow)
+    reports = Reports(store, tolerance=5.0)
+    found = []
+
+    def read():
+        together.wait(60)
+        found.append(reports.get(Filters())["skipped"]["n"])
+
+    first = threading.Thread(target=reports.get, args=[Filters()])
+    first.start()
+    readers = [threading.Thread(target=read) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    for reader in (first, *readers):
+        reader.join(60)
+    assert len(made) <= 3
+    assert len(found) == 8
+    assert min(found) >= 2  # all that came until they had their turn
 
 
 @pytest.mark.parametrize("place", ["9223372036854775808/0", "1/99999999999", "-1/0", "a/0"])
