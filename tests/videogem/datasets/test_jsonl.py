@@ -74,6 +74,16 @@ def test_jsonl_may_name_words_and_style(tmp_path):
     assert read_dataset("jsonl", root).reasons(dropped=True) == {"unreadable entry": 2}
 
 
+def test_a_line_without_narration_says_its_words(tmp_path):
+    picture(tmp_path / "a.png")
+    row = {"image": "a.png", "boxes": [[0, 0, 9, 9]], "verb": "cut", "object": "tomato"}
+    rows = row, row | {"narration": None}, row | {"narration": " ", "object": None}
+    nothing = {"image": "a.png", "boxes": [[0, 0, 9, 9]], "narration": None}
+    dataset = read_dataset("jsonl", write_jsonl(tmp_path, *rows, nothing))
+    assert [item.narration for item in dataset.items] == ["cut tomato", "cut tomato", "cut"]
+    assert dataset.reasons(dropped=True) == {"no narration": 1}
+
+
 def test_jsonl_may_say_which_video_an_image_is_a_frame_of(tmp_path):
     """Frames of one video are alike: what does not know them takes each for a video."""
     rows = []

@@ -1,13 +1,14 @@
 """The generic format: ``annotations.jsonl``, one object a line.
 
-``{"image": path | "video": path, "time"?: seconds, "narration": text,
+``{"image": path | "video": path, "time"?: seconds, "narration"?: text,
 "boxes": [[x1, y1, x2, y2], ...] in pixels of the frame, "label"?: text, "id"?: text,
 "video_id"?: text, "verb"?: text, "object"?: text,
 "style"?: "auto" | "label" | "camel" | "narration"}``; paths are relative to the root. ``video_id``
 names the video that an image is a frame of: such frames are alike, and intervals are over videos.
 Without ``time`` a video is taken at its middle; without ``id`` an item is
 named by its line number, counted from 1. With ``verb`` (and ``object``) these are the words that
-are asked for; otherwise they are looked for in the narration, which ``style`` says how to read.
+are asked for, and the narration where there is none; otherwise they are looked for in the narration,
+which ``style`` says how to read.
 """
 
 import json
@@ -74,6 +75,8 @@ def _entry(line: str, number: int) -> Annotation:
     for name, text in texts.items():
         if not isinstance(text, str | None):
             raise ValueError(f"'{name}' must be text, got {text!r}")
+    if not any(letter.isalnum() for letter in narration or ""):
+        narration = " ".join(text for text in (texts["verb"], texts["object"]) if text)
     style = row.get("style", "auto")
     if style not in get_args(LabelStyle):
         raise ValueError(f"'style' must be one of {', '.join(get_args(LabelStyle))}, got {style!r}")
