@@ -85,7 +85,7 @@ def http_server(port: int = 0) -> Iterator[Server]:
             except (BrokenPipeError, ConnectionResetError):
                 pass
 
-        do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = _handle
+        do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = do_CONNECT = _handle
 
         def log_message(self, format: str, *args: Any) -> None:
             """Keep the test's output clean."""

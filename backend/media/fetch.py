@@ -22,6 +22,10 @@ from videogem.errors import InputError
 CONNECT_TIMEOUT = 5.0  # seconds
 CHUNK = 256 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
+PROXY_PASSWORD = (
+    "The proxy asks for a user and a password (407); write them into VIDEOGEM_MEDIA_PROXY, like "
+    "http://user:password@proxy.example:3128."
+)
 
 
 class MediaError(InputError):
@@ -188,6 +192,8 @@ class Fetcher:
         except requests.RequestException as error:
             if time.monotonic() >= deadline:
                 raise self._too_slow(address) from None
+            if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
+                raise MediaError(f"{address.shown} cannot be reached. {PROXY_PASSWORD}") from None
             hint = "check VIDEOGEM_LABEL_STUDIO_URL" if own else "check the address"
             raise MediaError(
                 f"{address.shown} cannot be reached ({type(error).__name__}); {hint}."
@@ -200,6 +206,8 @@ class Fetcher:
     ) -> None:
         if response.status_code == 200:
             return
+        if response.status_code == 407 and self._proxies:
+            raise MediaError(f"{address.shown} cannot be reached. {PROXY_PASSWORD}")
         own = label_studio is not None and label_studio.origin.holds(address)
         if own and response.status_code in (401, 403):
             raise MediaError(

@@ -32,6 +32,11 @@ from videogem.backbones.manifest import hub_weights
 from videogem.backbones.names import ModelName
 from videogem.errors import InputError, first_line
 
+PROXY_PASSWORD = (
+    "The network's proxy asks for a user and a password (407): write them into HTTPS_PROXY, like "
+    "http://user:password@proxy.example:3128, or give a local file of weights."
+)
+
 CONNECT_TIMEOUT = 5.0  # seconds
 CONFIG_FILE = "open_clip_config.json"
 
@@ -128,10 +133,12 @@ def _check_reachable(what: str) -> None:
     if constants.HF_HUB_OFFLINE:
         raise _not_fetched(what, OSError("HF_HUB_OFFLINE is set"))
     try:
-        # Whatever it answers, it is there.
-        get_session().head(constants.ENDPOINT, timeout=CONNECT_TIMEOUT)
+        answer = get_session().head(constants.ENDPOINT, timeout=CONNECT_TIMEOUT)
     except (OSError, httpx2.HTTPError) as error:
         raise _not_fetched(what, error) from error
+    if answer.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        raise InputError(PROXY_PASSWORD)
+    # Whatever else it answers, it is there.
 
 
 def _refused(repository: str, what: str, error: Exception) -> InputError:
@@ -168,6 +175,11 @@ def _status(error: BaseException | None) -> int | None:
 
 
 def _not_fetched(what: str, error: Exception) -> InputError:
+    refused = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    if _status(error) == refused or (
+        isinstance(error, httpx2.ProxyError) and str(error).startswith(str(refused.value))
+    ):
+        return InputError(PROXY_PASSWORD)
     return InputError(
         f"The weights {what} are not on this machine and could not be fetched from the hub "
         f"({first_line(error)}); connect to the internet once, or give a local file, for example "

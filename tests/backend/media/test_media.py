@@ -172,6 +172,16 @@ class TestProxy:
                     read(reader, f"https://{name}/a.jpg")
         assert seen == ["CONNECT 93.184.216.34:443", name]
 
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_a_proxy_that_asks_for_a_password_is_told(
+        self, tmp_path: Path, proxy: Server, scheme: str
+    ) -> None:
+        proxy.fallback = lambda request: Answer(b"", 407)
+        reader = media(tmp_path, None, media_proxy=proxy.url)
+        with pytest.raises(MediaError, match=r"user and a password \(407\).*VIDEOGEM_MEDIA_PROXY"):
+            read(reader, f"{scheme}://93.184.216.34/a.jpg")
+        assert len(proxy.targets) == 1
+
     def test_a_tunnel_is_not_asked_for_private_addresses(
         self, tmp_path: Path, proxy: Server
     ) -> None:

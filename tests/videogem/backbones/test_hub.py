@@ -75,6 +75,21 @@ def test_a_hub_that_is_busy_is_no_missing_network(hub, monkeypatch, status):
         assert "connect to the internet" not in str(told.value)
 
 
+@pytest.mark.parametrize("hub_at", ["http://hub.example", "https://hub.example"])
+def test_a_proxy_that_asks_for_a_password_is_no_missing_network(hub, monkeypatch, hub_at):
+    """It answers in the hub's place, or refuses the way to it; here it is what stood for the hub."""
+    hub.fallback = lambda _: Answer(b"", 407)
+    for scheme in ("HTTP", "HTTPS"):
+        monkeypatch.setenv(f"{scheme}_PROXY", hub.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setattr(constants, "ENDPOINT", hub_at)
+    close_session()
+    with pytest.raises(InputError, match=r"user and a password \(407\).*HTTPS_PROXY") as told:
+        fetch("org/name", ["a.bin"])
+    assert "connect to the internet" not in str(told.value)
+    assert hub.requests
+
+
 def test_a_gated_model_repository_says_what_to_do(hub):
     hub.fallback = lambda _: Answer(b"", 403, {"X-Error-Code": "GatedRepo"})
     with pytest.raises(InputError, match="accept the terms on that page"):
