@@ -1,5 +1,6 @@
 """Checkpoints: files of tensors, read without running code, and put into a model whole."""
 
+import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -99,8 +100,9 @@ def as_open_clip(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor
         state = convert_to_custom_text_state_dict(state)
     own = model.state_dict()
     for key in ("logit_scale", "logit_bias"):  # a number, or a list of one
-        if key in state and key in own and state[key].numel() == own[key].numel():
-            state[key] = state[key].reshape(own[key].shape)
+        found = state.get(key)
+        if isinstance(found, Tensor) and key in own and found.numel() == own[key].numel():
+            state[key] = found.reshape(own[key].shape)
     return state
 
 
@@ -108,7 +110,8 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Put every tensor of a checkpoint into a model, in the model's precision.
 
     Raises:
-        InputError: tensors are missing, too many, of another shape or quantised.
+        InputError: tensors are missing, too many, of another shape, quantised, without values, or
+            not finite; or all matrices are of one value each.
     """
     own = model.state_dict()
     missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys() - _NO_WEIGHTS
@@ -119,7 +122,9 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         if unexpected:
             parts.append(f"unexpected {name_keys(unexpected)}")
         raise InputError(f"'{path}' does not fit the architecture: {'; '.join(parts)}.")
+    learned = False
     for key, value in own.items():
+        _check_plain(key, state[key], path)
         if state[key].shape != value.shape:
             raise InputError(
                 f"'{path}' does not fit the architecture: '{key}' must have shape "
@@ -130,4 +135,38 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
                 f"'{path}' holds '{key}' as whole numbers ({state[key].dtype}), as quantised "
                 f"weights do; give a checkpoint in float32, float16 or bfloat16."
             )
+        learned |= _check_values(key, state[key], path)
+    if not learned:
+        raise InputError(
+            f"'{path}' holds nothing learned: each matrix in it has one value throughout, as in a file "
+            f"that was never filled; give another checkpoint."
+        )
     model.load_state_dict({key: state[key] for key in own})
+
+
+def _check_plain(key: str, value: object, path: Path) -> None:
+    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+    if not plain or (isinstance(value, Tensor) and value.is_quantized):
+        kind = type(value).__name__ if not isinstance(value, Tensor) else str(value.layout)
+        raise InputError(
+            f"'{path}' holds '{key}' in a form without plain values ({kind}); give a checkpoint of "
+            f"dense tensors in float32, float16 or bfloat16."
+        )
+
+
+def _check_values(key: str, value: Tensor, path: Path) -> bool:
+    """Whether it is a matrix with different values; one look at each, 0.1 s for ViT-B/16.
+
+    Raises:
+        InputError: some are NaN or infinite.
+    """
+    if not value.is_floating_point() or not value.numel():
+        return False
+    value = value.float() if value.itemsize < 2 else value  # torch compares none so small
+    least, most = (bound.item() for bound in torch.aminmax(value))
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise InputError(
+            f"'{path}' holds '{key}' with values that are no finite numbers (NaN or infinite): its "
+            f"training or conversion went wrong; give another checkpoint."
+        )
+    return value.dim() > 1 and least < most

@@ -313,6 +313,46 @@ def test_quantised_checkpoints_are_refused(checkpoint):
         load_backbone(str(checkpoint), device="cpu")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_finite_numbers_are_refused(checkpoint, dtype, value):
+    """They would load, and every point be the same one."""
+    state = {key: value.to(dtype) for key, value in tiny_clip().state_dict().items()}
+    state["visual.proj"][1, 2] = value
+    save_file(state, checkpoint)
+    with pytest.raises(InputError, match=r"'visual.proj' with values that are no finite numbers"):
+        load_backbone(str(checkpoint), device="cpu")
+
+
+@pytest.mark.parametrize("value", [0.0, 0.02])
+def test_weights_that_were_never_filled_are_refused(checkpoint, value):
+    state = {key: torch.full_like(old, value) for key, old in tiny_clip().state_dict().items()}
+    save_file(state, checkpoint)
+    with pytest.raises(InputError, match=r"holds nothing learned"):
+        load_backbone(str(checkpoint), device="cpu")
+
+
+def test_parts_that_begin_at_zero_are_taken(checkpoint):
+    state = tiny_clip().state_dict()
+    state["positional_embedding"].zero_()
+    save_file(state, checkpoint)
+    load_backbone(str(checkpoint), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("odd", "form"),
+    [(3, "int"), ([1.0], "list"), (torch.eye(3).to_sparse(), "torch.sparse_coo"), (None, "None")],
+)
+@pytest.mark.parametrize("key", ["visual.proj", "logit_scale"])
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+def test_weights_that_are_no_plain_tensors_are_refused(checkpoint, odd, form, key):
+    path = checkpoint.with_suffix(".pt")
+    torch.save(tiny_clip().state_dict() | {key: odd}, path)
+    name = str(checkpoint).replace(checkpoint.name, path.name)
+    with pytest.raises(InputError, match=rf"'{key}' in a form without plain values \(.*{form}"):
+        load_backbone(name, device="cpu")
+
+
 def test_a_tower_in_bf16_keeps_its_text_side(checkpoint):
     backbone = load_backbone(str(checkpoint), device="cpu", dtype="bf16")
     assert backbone._visual.proj.dtype == torch.bfloat16
