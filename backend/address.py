@@ -7,7 +7,6 @@ library that also connects, and everything about it is decided on that form.
 
 import contextlib
 import ipaddress
-import posixpath
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters and bac
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
+SHOWN = 300  # characters of an address in a message
 
 
 class AddressError(InputError):
@@ -44,7 +44,7 @@ class Address:
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         query = urllib3.util.parse_url(self.url).query or ""
         kept = f"?{query}" if self.path.rstrip("/").endswith("/data/local-files") else ""
-        return f"{self.scheme}://{self.host}{port}{self.path}{kept}"
+        return _short(f"{self.scheme}://{self.host}{port}{self.path}{kept}")
 
 
 def read_address(text: str) -> Address:
@@ -82,7 +82,11 @@ def read_address(text: str) -> Address:
 
 def _cut(text: str) -> str:
     """For messages: short, and without the query, where secrets are."""
-    return re.split(r"[?#]", text, maxsplit=1)[0][:200]
+    return _short(re.split(r"[?#]", text, maxsplit=1)[0])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
 
 
 def follow(address: Address, location: str) -> Address:
@@ -143,9 +147,11 @@ class Origin:
 
 
 def _is_below(path: str, prefix: str) -> bool:
-    # Some servers drop what follows a semicolon, and fold wide dots: "..;x" climbs there.
-    plain = re.sub(r";[^/]*", "", unicodedata.normalize("NFKC", path).replace("\\", "/"))
-    plain = posixpath.normpath(plain)
+    # Servers drop what follows a semicolon, a space or a question mark, and fold wide dots: "..;x"
+    # climbs there. In the final form nothing else begins with two dots.
+    plain = unicodedata.normalize("NFKC", path).replace("\\", "/")
+    if any(part.lstrip().startswith("..") for part in plain.split("/")):
+        return False
     return plain == prefix or plain.startswith(prefix + "/")
 
 

@@ -24,6 +24,7 @@ from videogem.nesting import is_deep
 
 PAGE_SIZE = 100  # tasks; larger pages make Label Studio slow
 LOOK_UP_SIZE = 500  # tasks without their data: 0.2 s
+WHOAMI = "/api/current-user/whoami"
 TIMEOUT = (5, 60)  # seconds to connect, and between bytes
 CHECK_URL = "; check VIDEOGEM_LABEL_STUDIO_URL."  # what to do, for who sees nothing else
 ANSWER_S = 120.0  # seconds one answer may take in all
@@ -273,8 +274,30 @@ class LabelStudio:
         return self.task_pages(project, query=query)
 
     def project(self, project: int) -> dict[str, Any]:
-        """A project with its labeling config."""
-        return self.one(f"/api/projects/{project}/")
+        """A project with its labeling config.
+
+        Raises:
+            LabelStudioError: as ``one``; with 404 only if it is Label Studio that answers so.
+        """
+        try:
+            return self.one(f"/api/projects/{project}/")
+        except LabelStudioError as error:
+            if error.status == 404:
+                self._check_is_label_studio()
+            raise
+
+    def _check_is_label_studio(self) -> None:
+        """Whoever answers 404 to all, such as a proxy with another application behind it, does not
+        say that a project is gone.
+        """
+        try:
+            self.one(WHOAMI)
+        except LabelStudioError as error:
+            if error.status != 404:
+                raise
+            raise LabelStudioError(
+                f"404: what answers at {self.url} is no Label Studio{CHECK_URL}", 404, WHOAMI
+            ) from None
 
     def rows(
         self, path: str, params: dict[str, Any], within: str | None = None

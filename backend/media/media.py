@@ -16,6 +16,7 @@ import io
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, unquote_to_bytes
 
+from backend.address import read_address
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connections import Connections
@@ -70,7 +71,11 @@ class Media:
         def write(file: BinaryIO) -> None:
             self._fetcher.fetch(url, file, label_studio)
 
-        return self.cache.open(url, write)
+        file = self.cache.open(url, write)
+        # What messages call it; else they would name the file of the cache.
+        shown = reference if reference.startswith(STORAGES) else read_address(url).shown
+        cast(Any, file).raw.name = shown
+        return file
 
     def _address(self, reference: str, label_studio: LabelStudio | None, task: int | None) -> str:
         if reference[:8].lower().startswith(("http://", "https://")):

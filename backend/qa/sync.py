@@ -95,7 +95,10 @@ def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncRe
     server, number = project
     listed_at = now()
     before, known_tasks, keys = _state(store, project)
-    row = {**project_row(clean(api.project(number)), now()), "id": number}
+    told = clean(api.project(number))
+    if not isinstance(told.get("label_config"), str):  # else an empty answer would empty it here
+        raise LabelStudioError(f"Label Studio gave project {number} in a form that is not known.")
+    row = {**project_row(told, now()), "id": number}
     store.merge(server, Changes(projects=[row]))
     seen_tasks: set[int] = set()
     seen: set[int] = set()

@@ -81,6 +81,8 @@ def password_check(settings: Settings) -> Callable[[str], bool]:
         return lambda _given: True
 
     def opens(given: str) -> bool:
+        scheme, _, rest = given.partition(" ")
+        given = f"Basic {rest.strip()}" if scheme.lower() == "basic" else given
         # Compared as bytes: a name beyond ASCII makes compare_digest of text fail.
         came = given.encode("utf-8", "replace")
         return any([hmac.compare_digest(came, each.encode()) for each in accepted if each])

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.engine import open_engine, patience
-from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.client import WHOAMI, LabelStudio, LabelStudioError
 from backend.media.media import Media
 from backend.prediction.model import BackgroundModel, ModelNotReadyError
 from backend.qa.spool import Spool
@@ -140,7 +140,7 @@ def _token(label_studio: LabelStudio) -> Check:
         fix = "Set VIDEOGEM_LABEL_STUDIO_API_KEY (Account & Settings > Access Token)."
         return Check("token", "failure", "there is none", fix)
     try:
-        user = label_studio.one("/api/current-user/whoami")
+        user = label_studio.one(WHOAMI)
     except LabelStudioError as error:
         fix = (
             "See Label Studio's own log."

@@ -45,7 +45,8 @@ def guard_door(app: Flask, settings: Settings) -> None:
     @app.before_request
     def check() -> Response | None:
         if names_matter and not _is_known(request.host, known):
-            return _refused(400, STRANGE_HOST.format(host=request.host[:100]))
+            host = request.host or request.headers.get("Host", "")  # "" where it cannot be read
+            return _refused(400, STRANGE_HOST.format(host=host[:100]))
         if _is_cross_site():
             return _refused(403, CROSS_SITE)
         return None

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from backend.database.engine import patience
 from backend.database.replicas import Replicas
-from backend.label_studio.client import LabelStudioError
+from backend.label_studio.client import WHOAMI, LabelStudioError
 from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.prediction.jobs import Jobs
@@ -151,7 +151,7 @@ class States:
         for server in self._connections.servers().values():
             if server.seen is not None and time.time() - server.seen.at < ASK_S:
                 continue
-            path = "/api/current-user/whoami" if server.has_token else "/api/version"
+            path = WHOAMI if server.has_token else "/api/version"
             try:
                 server.call("GET", path, timeout=ASK_TIMEOUT)
             except LabelStudioError as error:  # it is kept as what was last seen

@@ -150,6 +150,14 @@ BELOW_STRANGER = [
     "http://tools.example/label-studio/%c0%ae%c0%ae/evil/x.jpg",
     "http://tools.example/label-studio/\uff0e\uff0e/evil/x.jpg",
     "http://tools.example/label-studio/\u2025/evil/x.jpg",
+    "http://tools.example/label-studio/..%20/evil/x.jpg",
+    "http://tools.example/label-studio/%20../evil/x.jpg",
+    "http://tools.example/label-studio/..%3f/evil/x.jpg",
+    "http://tools.example/label-studio/..%23/evil/x.jpg",
+    "http://tools.example/label-studio/..%26/evil/x.jpg",
+    "http://tools.example/label-studio/.../evil/x.jpg",
+    "http://tools.example/label-studio/%2e%2e%2520/evil/x.jpg",
+    "http://tools.example/label-studio/a/..%20/..%20/evil/x.jpg",
     "http://tools.example/label-studio/%FF.jpg",
     "http://tools.example/label-studio/%00x.jpg",
     "http://tools.example/label-studio/%0d%0aX:y",
@@ -220,6 +228,12 @@ def test_a_redirect_that_cannot_be_read_is_told(tmp_path: Path, location: str) -
         with pytest.raises(MediaError):
             Fetcher(settings).fetch(f"{evil.url}/start", io.BytesIO(), None)
         assert [request.path for request in evil.requests] == ["/start"]
+
+
+def test_long_addresses_are_shown_short() -> None:
+    shown = read_address("http://evil/" + 20_000 * "x" + ".jpg").shown
+    assert len(shown) < 310
+    assert shown.endswith("xx.jpg")
 
 
 def test_queries_are_not_shown() -> None:

@@ -5,7 +5,7 @@ import requests
 from requests_hardened.ip_filter import InvalidIPAddress
 
 from backend.address import read_address
-from backend.guard import GuardedAdapter, open_session
+from backend.guard import LOCAL_NETWORKS, GuardedAdapter, open_session
 
 PRIVATE = (
     "127.0.0.1", "127.1", "0x7f000001", "2130706433", "017700000001", "0177.0.0.1", "0.0.0.0",
@@ -35,6 +35,15 @@ def goes_to(host: str) -> str:
 def test_private_addresses_are_not_connected_to(host: str) -> None:
     with pytest.raises(InvalidIPAddress):
         goes_to(host)
+
+
+def test_an_allowed_address_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A Label Studio on this machine would fill the log: a line for each call."""
+    url = read_address("http://127.0.0.1/a.jpg").url
+    adapter = open_session(LOCAL_NETWORKS).get_adapter(url)
+    assert isinstance(adapter, GuardedAdapter)
+    adapter.build_connection_pool_key_attributes(requests.Request("GET", url).prepare(), True)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("host", ["8.8.8.8", "[2606:4700:4700::1111]"])

@@ -138,8 +138,8 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         learned |= _check_values(key, state[key], path)
     if not learned:
         raise InputError(
-            f"'{path}' holds nothing learned: each matrix in it has one value throughout, as in a file "
-            f"that was never filled; give another checkpoint."
+            f"'{path}' holds nothing learned: each matrix in it has one value throughout, as in a "
+            f"file that was never filled; give another checkpoint."
         )
     model.load_state_dict({key: state[key] for key in own})
 

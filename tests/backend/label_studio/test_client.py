@@ -5,14 +5,20 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from backend.database import schema
 from backend.label_studio import client
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import project_id
+from backend.qa.events import Changes, project_row
+from backend.qa.store import Store
+from backend.qa.sync import sync_project
 from tests.http_server import Answer, Request, Server, http_server
 
 
@@ -90,11 +96,33 @@ def test_project_numbers(text: Any, number: int | None) -> None:
 
 
 def test_a_missing_project_is_said_in_words_and_nothing_is_quoted(server: Server) -> None:
+    server.routes["/api/current-user/whoami"] = lambda _: Answer({"id": 1})
     server.routes["/api/projects/7/"] = lambda _: Answer({"detail": "internal secret"}, 404)
     with pytest.raises(LabelStudioError, match="404: no such project") as error:
         LabelStudio(server.url, None).project(7)
     assert (error.value.status, error.value.path) == (404, "/api/projects/7/")
     assert "internal secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "is no Label Studio"), (401, "refused the token"), (503, "of its own")],
+)
+def test_a_404_of_something_else_does_not_say_that_a_project_is_gone(
+    server: Server, tmp_path: Path, status: int, words: str
+) -> None:
+    """A proxy that leads to another application answers so; the project's figures would go."""
+    label_studio = LabelStudio(server.url, None)
+    key = label_studio.key(7)
+    server.routes["/api/current-user/whoami"] = lambda _: Answer(b"<html>", status)
+    with closing(Store(f"sqlite:///{tmp_path}/qa.db")) as store:
+        told = project_row({"id": 7, "label_config": "<View/>"}, "2026-01-01")
+        store.merge(key.server, Changes(projects=[told]))
+        with pytest.raises(LabelStudioError, match=words):
+            sync_project(store, label_studio, key)
+        [project] = store.rows(schema.projects)
+    assert project["deleted_at"] is None
+    assert str(status) in project["sync_error"]
 
 
 def test_a_huge_answer_is_not_read_whole(server: Server) -> None:

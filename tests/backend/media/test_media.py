@@ -17,8 +17,10 @@ from backend.label_studio.connections import Connections
 from backend.media.cache import DiskCache
 from backend.media.fetch import MediaError
 from backend.media.media import Media
+from backend.prediction.frames import read_moment
 from backend.settings import Settings
 from tests.http_server import Answer, Request, Server, http_server
+from videogem.media.sources import VideoReadError, source_name
 
 # Of media.example, with its key, for a hundred years.
 CERTIFICATE = Path(__file__).resolve().parents[2] / "data" / "media_example.pem"
@@ -326,6 +328,26 @@ def test_secrets_of_an_address_are_not_shown(tmp_path: Path, label_studio: Serve
     with pytest.raises(MediaError) as error:
         read(media(tmp_path, label_studio.url), label_studio.url + "/a?X-Amz-Signature=s3cret")
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("/a/pan.jpg?X-Amz-Signature=s3cret", "pan.jpg"),
+        ("/data/local-files/?d=a/b.jpg", "b.jpg"),
+        ("s3://bucket/c.jpg", "c.jpg"),
+    ],
+)
+def test_messages_name_the_file_as_the_task_does(
+    tmp_path: Path, label_studio: Server, reference: str, name: str
+) -> None:
+    label_studio.fallback = lambda request: Answer(b"no picture")
+    reader = media(tmp_path, label_studio.url)
+    for _ in range(2):  # fetched, and from the cache
+        with reader.open(reference, project=None, task=5) as file:
+            assert source_name(file) == name
+            with pytest.raises(VideoReadError, match=f"^{name} cannot be read"):
+                read_moment(file, time=None, num_frames=1)
 
 
 def test_the_cache_keeps_below_its_cap_and_drops_the_oldest(tmp_path: Path) -> None:

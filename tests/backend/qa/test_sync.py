@@ -383,6 +383,22 @@ def test_a_list_of_another_form_buries_nothing(store, change):
     assert store.rows(schema.annotations) == before
 
 
+@pytest.mark.parametrize("answer", [{}, {"id": 1}, {"id": 1, "label_config": None}])
+def test_a_project_of_another_form_changes_nothing(store, answer):
+    fake = FakeLabelStudio(task(1, annotation(5, [point(1, 1)])))
+    sync_project(store, fake, ONE)
+    before = store.rows(schema.projects)
+    fake.project = lambda project: answer
+    with pytest.raises(LabelStudioError, match="project 1 in a form that is not known"):
+        sync_project(store, fake, ONE)
+    changed = {"sync_error", "synced_at", "sync_begun"}
+    [[was], [now]] = [
+        [{k: v for k, v in row.items() if k not in changed} for row in rows]
+        for rows in (before, store.rows(schema.projects))
+    ]
+    assert now == was
+
+
 def test_texts_no_database_takes_are_taken(store):
     odd = annotation(5, [point(1, 1, label="a\ud800\0")])
     fake = FakeLabelStudio({**task(1, odd), "data": {"narration": "cut \udfff\0"}})

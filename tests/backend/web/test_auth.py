@@ -41,6 +41,13 @@ def test_the_right_password_opens(client: FlaskClient, encoding: str) -> None:
     assert client.post("/setup", json=SETUP, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("scheme", ["basic ", "BASIC ", "Basic  "])
+def test_the_scheme_is_spelled_as_http_allows(client: FlaskClient, scheme: str) -> None:
+    value = header("zoë:pä:ss")["Authorization"].replace("Basic ", scheme)
+    answer = client.post("/setup", json=SETUP, headers={"Authorization": value})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -39,6 +39,14 @@ def test_strange_hosts_are_refused_and_told_what_to_set(client: FlaskClient, hos
     assert "VIDEOGEM_PUBLIC_HOSTS" in answer.status
 
 
+def test_a_host_that_cannot_be_read_is_named(client: FlaskClient) -> None:
+    answer = client.get("/health", headers={"Host": "localhost/evil"})
+    assert answer.status == (
+        "400 This backend is not known as 'localhost/evil': add the name to VIDEOGEM_PUBLIC_HOSTS, "
+        "or set a password (VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD)."
+    )
+
+
 def test_with_a_password_the_name_does_not_matter(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, basic_auth_user="u", basic_auth_password=SecretStr("p"))
     client = create_app(settings, FakeGrounder()).test_client()

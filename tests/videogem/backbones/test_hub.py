@@ -77,7 +77,7 @@ def test_a_hub_that_is_busy_is_no_missing_network(hub, monkeypatch, status):
 
 @pytest.mark.parametrize("hub_at", ["http://hub.example", "https://hub.example"])
 def test_a_proxy_that_asks_for_a_password_is_no_missing_network(hub, monkeypatch, hub_at):
-    """It answers in the hub's place, or refuses the way to it; here it is what stood for the hub."""
+    """It answers in the hub's place, or refuses the way to it."""
     hub.fallback = lambda _: Answer(b"", 407)
     for scheme in ("HTTP", "HTTPS"):
         monkeypatch.setenv(f"{scheme}_PROXY", hub.url)

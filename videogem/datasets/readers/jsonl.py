@@ -7,8 +7,8 @@
 names the video that an image is a frame of: such frames are alike, and intervals are over videos.
 Without ``time`` a video is taken at its middle; without ``id`` an item is
 named by its line number, counted from 1. With ``verb`` (and ``object``) these are the words that
-are asked for, and the narration where there is none; otherwise they are looked for in the narration,
-which ``style`` says how to read.
+are asked for, and the narration where there is none; otherwise they are looked for in the
+narration, which ``style`` says how to read.
 """
 
 import json
