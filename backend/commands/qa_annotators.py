@@ -56,11 +56,11 @@ def _rate(found: "Row") -> str:
 
 
 def _noise(found: "Row") -> str:
-    if "unknown" in found:
-        return f"unknown ({found['unknown']})"
-    low, high = 100 * found["low"], 100 * found["high"]
     other = found["of_another_thing"]
     more = f"; {other} boxes were of another thing" if other else ""
+    if "unknown" in found:
+        return f"unknown ({found['unknown']}){more}"
+    low, high = 100 * found["low"], 100 * found["high"]
     return (
         f"{100 * found['scale']:.1f} % of the box's side at each edge (95 % interval {low:.1f} to "
         f"{high:.1f} %), from {found['boxes']} boxes{more}"

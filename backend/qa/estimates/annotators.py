@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa.agreement import boxes_of
-from backend.qa.estimates.dawid_skene import Floats, Intervals, fit, intervals
+from backend.qa.estimates.dawid_skene import Floats, fit, intervals
 from backend.qa.estimates.place_noise import scales
 from backend.qa.events import Row
 from backend.qa.queries import of_project
@@ -26,6 +26,7 @@ from videogem.structures import Box
 
 MIN_TASKS = 10  # that somebody did and others, too; below, nothing is said
 MOST_TASKS = 5000  # shared ones, the newest: more would tell little and take seconds
+FEWEST = 0.5  # tasks that are likely of a kind; below, the prior alone would answer
 SAME = 0.1  # boxes that overlap less are not of one thing
 
 
@@ -51,12 +52,16 @@ def rate_annotators(store: Store, project: ProjectKey) -> Row:
     shared = known[is_shared].sum(axis=0)
     seen = fit(found.present[is_shared], found.truth[is_shared])
     ends = intervals(found.present[is_shared], found.truth[is_shared])
+    there, away = seen.present @ known[is_shared], (1 - seen.present) @ known[is_shared]
     noise = scales(found.places, found.true_places, found.videos)
     drew = ~np.isnan(found.places[..., 0])
     rows = []
     for k, person in enumerate(found.people):
         row: Row = {"annotator": person, "tasks": int(shared[k])}
-        row |= _presence(seen.sensitivity[k], seen.specificity[k], ends, k, int(shared[k]))
+        row["sees"] = _rate(seen.sensitivity[k], ends.sensitivity[k], shared[k], there[k], "is")
+        row["sees_absence"] = _rate(
+            seen.specificity[k], ends.specificity[k], shared[k], away[k], "is not"
+        )
         row["noise"] = _noise(noise.scale[k], noise.low[k], noise.high[k], int(drew[:, k].sum()))
         row["noise"]["of_another_thing"] = int(found.apart[k])
         rows.append(row)
@@ -68,20 +73,15 @@ def rate_annotators(store: Store, project: ProjectKey) -> Row:
     }
 
 
-def _presence(
-    sensitivity: float, specificity: float, ends: Intervals, k: int, tasks: int
-) -> dict[str, Row]:
+def _rate(rate: float, ends: Floats, tasks: float, of: float, where: str) -> Row:
+    """A rate in ``of`` tasks (as far as is known) of those that others did, too."""
     if tasks < MIN_TASKS:
-        reason = f"{tasks} of at least {MIN_TASKS} tasks that others did, too"
-        return {"sees": {"unknown": reason}, "sees_absence": {"unknown": reason}}
-    named = {
-        "sees": (sensitivity, ends.sensitivity),
-        "sees_absence": (specificity, ends.specificity),
-    }
-    return {
-        name: {"rate": float(rate), "low": float(end[k, 0]), "high": float(end[k, 1])}
-        for name, (rate, end) in named.items()
-    }
+        return {"unknown": f"{int(tasks)} of at least {MIN_TASKS} tasks that others did, too"}
+    if of < FEWEST:
+        return {"unknown": f"no task that others did, too, where the action {where} there"}
+    # The likeliest value of somebody who never erred lies just outside an interval of equal tails.
+    low, high = min(rate, ends[0]), max(rate, ends[1])
+    return {"rate": float(rate), "low": float(low), "high": float(high)}
 
 
 def _noise(scale: float, low: float, high: float, places: int) -> Row:

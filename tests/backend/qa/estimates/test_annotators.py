@@ -106,6 +106,30 @@ def test_boxes_of_another_thing_are_no_noise(store):
     assert after["scale"] < 1.5 * before["scale"]
 
 
+def test_who_draws_somewhere_is_told_so_though_no_noise_can_be(store):
+    put(store, team(60, people=(1, 2), noise=(0.5, 2.0), misses=(0, 0)))
+    put(store, [drawn(t, 3, [box(5, 5, 20, 20)]) for t in range(60)])
+    arguments = ["qa", "annotators", "--project", "7", "--database", store.url]
+    said = CliRunner().invoke(app, arguments).stdout
+    assert "that others drew, too); 30 boxes were of another thing" in said
+
+
+def test_where_nothing_is_known_of_a_kind_of_task_no_rate_is_given(store):
+    put(store, [drawn(t, person, [box(40, 40, 20, 20)]) for t in range(40) for person in (1, 2)])
+    row = rows_of(store)[1]
+    assert "no task that others did, too, where the action is not there" in (
+        row["sees_absence"]["unknown"]
+    )
+    assert row["sees"]["low"] < row["sees"]["rate"] <= row["sees"]["high"]
+
+
+def test_a_rate_lies_in_its_interval(store):
+    put(store, team(12, misses=(0, 0, 1.0)))  # who never erred, and who always overlooks
+    for row in rows_of(store).values():
+        for found in (row["sees"], row["sees_absence"]):
+            assert found["low"] <= found["rate"] <= found["high"]
+
+
 def test_of_many_tasks_the_newest_count(store, monkeypatch):
     put(store, team(60))
     monkeypatch.setattr(annotators, "MOST_TASKS", 25)
