@@ -29,7 +29,7 @@ from videogem.grounding import VideoGEM
 
 FOLDER = Path(__file__).parent
 SHIPPED = FOLDER.parents[1] / "videogem" / "data" / "confidence"
-NUM_SCENES = 480
+NUM_SCENES = {"demo": 480, "demo-viclip": 160}  # of each kind; a clip takes far longer than a frame
 SEED = 101
 
 
@@ -42,7 +42,7 @@ WORLDS: Mapping[str, tuple[Frames, Frames]] = {  # as trained, and strange; of s
 
 def write_features(model: str, grounder: VideoGEM, folder: Path = FOLDER) -> None:
     for name, number, frames in zip(("trained", "strange"), (0, 1), WORLDS[model], strict=True):
-        found = outcomes(grounder, frames(NUM_SCENES, SEED + number), seed=SEED)
+        found = outcomes(grounder, frames(NUM_SCENES[model], SEED + number), seed=SEED)
         found.save(folder / f"{model}_{name}.npz")
 
 

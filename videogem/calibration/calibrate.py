@@ -51,28 +51,18 @@ def calibrate(
         )
         return Calibration({}, None, None, None, (reason,))
     reasons: list[str] = []
-    chosen = nested(measured, seed=seed)
-    changes = dict(measured.choices[chosen.choice]) if chosen.choice else {}
-    if not chosen.is_gain:
-        reasons.append(
-            "The settings stay: on videos held out, choosing changed the overlap of boxes by "
-            f"{_told(chosen.overlap, 1)} and the share of points that hit by "
-            f"{_told(chosen.hits, 100)} %. A gain is one of them better beyond chance "
-            f"({100 * LEVEL:g} % interval, as there are {ENDS}) and none worse."
-        )
-        changes = {}
-    elif not changes:
-        reasons.append("The settings stay: all data together choose what is in use.")
+    chosen, changes = _chosen(measured, seed, reasons)
     choice = chosen.choice if changes else 0
     about_score: list[str] = []
     rescored = _rescored(measured, choice, scoring, seed, about_score)
     lost = rescored is None or rescored.brier.is_loss
     if changes and lost and shipped_lost(settings, changes, scoring):
         reasons.append(
-            "The settings stay: the score in use does not hold for others, and none as good could "
-            "be fitted for them."
+            "Only other box thresholds come into question: the score in use does not hold for "
+            "other settings, and none as good could be fitted for them."
         )
-        changes, choice, about_score = {}, 0, []
+        chosen, changes = _chosen(measured, seed, reasons, _same_points(measured))
+        choice, about_score = chosen.choice if changes else 0, []
         rescored = _rescored(measured, choice, scoring, seed, about_score)
     reasons += about_score
     own = None
@@ -82,6 +72,35 @@ def calibrate(
             presence = None
         own = Scoring(name, rescored.model, presence)
     return Calibration(changes, own, chosen, rescored, tuple(reasons))
+
+
+def _chosen(
+    measured: Measurements, seed: int, reasons: list[str], among: list[int] | None = None
+) -> tuple[Chosen, dict[str, Any]]:
+    """A choice and what it changes: nothing, with the reason, where that is no gain."""
+    chosen = nested(measured, seed=seed, among=among)
+    if not chosen.is_gain:
+        reasons.append(
+            "The settings stay: on videos held out, choosing changed the overlap of boxes by "
+            f"{_told(chosen.overlap, 1)} and the share of points that hit by "
+            f"{_told(chosen.hits, 100)} %. A gain is one of them better beyond chance "
+            f"({100 * LEVEL:g} % interval, as there are {ENDS}) and none worse."
+        )
+        return chosen, {}
+    if not chosen.choice:
+        reasons.append("The settings stay: all data together choose what is in use.")
+        return chosen, {}
+    return chosen, dict(measured.choices[chosen.choice])
+
+
+def _same_points(measured: Measurements) -> list[int]:
+    """Choices that leave every point and signal as in use: another box threshold at most."""
+    in_use = {**measured.choices[0], "box_threshold": None}
+    return [
+        number
+        for number, each in enumerate(measured.choices)
+        if {**each, "box_threshold": None} == in_use
+    ]
 
 
 def shipped_lost(

@@ -6,7 +6,7 @@ alike. Each part is judged by the choice that the others alone make, so that the
 data that had no say; its interval is of paired differences, clustered by video.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,8 +59,9 @@ class Chosen:
         return any(each.low > 0 for each in ends) and all(each.is_no_worse for each in ends)
 
 
-def choose(measured: Measurements) -> int:
-    """The choice that surely gains most and makes neither worse; 0 where there is none.
+def choose(measured: Measurements, among: Sequence[int] | None = None) -> int:
+    """The choice (of all, or ``among`` some) that surely gains most and makes neither worse; 0
+    where there is none.
 
     What it surely gains are the lower ends of the intervals of overlap and hits, both shares of 1,
     added up: of choices that gain alike it is the one that changes least.
@@ -71,7 +72,8 @@ def choose(measured: Measurements) -> int:
     no_lower = np.all([values >= values[0] for values in means], axis=0)
     higher = np.any([values > values[0] for values in means], axis=0)
     best, most = 0, -np.inf
-    for choice in np.flatnonzero(no_lower & higher).tolist():
+    wanted = np.flatnonzero(no_lower & higher)
+    for choice in (wanted if among is None else np.intersect1d(wanted, among)).tolist():
         ends = _gains(measured, choice)
         sure = sum(each.low for each in ends)
         if sure > most and all(each.is_no_worse for each in ends):
@@ -88,12 +90,18 @@ def _gains(measured: Measurements, choice: int | Int[np.ndarray, " M"]) -> tuple
     )
 
 
-def nested(measured: Measurements, *, folds: int = FOLDS, seed: int = 0) -> Chosen:
+def nested(
+    measured: Measurements,
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    among: Sequence[int] | None = None,
+) -> Chosen:
     """The choice of all data, with the gain that choosing has on held-out videos."""
     own = np.zeros(len(measured.videos), int)
     for train, test in split(measured.clusters, folds, seed):
-        own[test] = choose(measured.take(train))
-    return Chosen(choose(measured), *_gains(measured, own))
+        own[test] = choose(measured.take(train), among)
+    return Chosen(choose(measured, among), *_gains(measured, own))
 
 
 def split(

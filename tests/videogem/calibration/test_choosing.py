@@ -195,6 +195,19 @@ def test_without_misses_the_score_stays():
     assert any("200 hits and 0 misses" in reason for reason in made.reasons)
 
 
+def test_where_no_score_can_be_fitted_a_better_box_threshold_is_taken_all_the_same():
+    known = world()
+    hits = np.ones_like(known.hits)  # so no score can be fitted for other weights
+    gains = np.array([0, 0.05, 0.08])
+    overlaps = np.clip(known.overlaps[:, :1] + gains, 0, 1)
+    choices = (USUAL, USUAL | {"box_threshold": 0.4}, {**USUAL, "merge_weights": (0.1, 0.1, 0.8)})
+    sure = Measurements(choices, hits[:, :3], overlaps, known.signals, known.videos)
+    made = calibrate(sure, MethodSettings(), scoring(), "p")
+    assert made.settings == choices[1]
+    assert made.chosen is not None and made.chosen.choice == 1
+    assert any("Only other box thresholds" in reason for reason in made.reasons)
+
+
 def test_a_score_that_fits_this_project_is_made_and_keeps_its_word_better():
     optimist = scoring()
     shy = world(hit_rate=0.5, seed=3)
