@@ -117,8 +117,9 @@ def test_who_draws_somewhere_is_told_so_though_no_noise_can_be(store):
 def test_where_nothing_is_known_of_a_kind_of_task_no_rate_is_given(store):
     put(store, [drawn(t, person, [box(40, 40, 20, 20)]) for t in range(40) for person in (1, 2)])
     row = rows_of(store)[1]
-    assert "no task that others did, too, where the action is not there" in (
-        row["sees_absence"]["unknown"]
+    assert (
+        "no task that others did, too, where the action is not there"
+        in (row["sees_absence"]["unknown"])
     )
     assert row["sees"]["low"] < row["sees"]["rate"] <= row["sees"]["high"]
 
