@@ -11,6 +11,7 @@ from backend.folders import check_folder
 from videogem.backbones.known import check_model
 from videogem.confidence.shipped import UNCALIBRATED
 from videogem.errors import InputError
+from videogem.method.settings import method_settings
 from videogem.structures import PROMPT_NAMES
 
 if TYPE_CHECKING:
@@ -61,21 +62,24 @@ def ground(
     if not source.exists():
         raise InputError(f"There is no file or folder '{source}'; check the path.")
     check_model(model)
+    asked: dict[str, Any] = {"words": "paper", "action": "sentence"} if paper_words else {}
+    asked |= {} if weights is None else {"weights": weights}
+    asked |= {} if merge is None else {"merge": merge}
+    method_settings(method, label_style=style, **asked)
     if out is not None:
         check_folder(out, "--out")
+    from videogem.media.video import probe, read_clip
+    from videogem.narration.prompts import parse
+
+    probe(source)
+    parse(narration)  # an empty one is told before weights are loaded
     from backend.prediction.batcher import Batcher
     from backend.prediction.profiles import profile_named, settings_of
     from backend.settings import load_settings
     from videogem.backbones.numerics import resolve_dtype
     from videogem.grounding import load_grounder
-    from videogem.media.video import read_clip
-    from videogem.narration.prompts import parse
     from videogem.stability import with_stability
 
-    parse(narration)  # an empty narration is told before weights are loaded
-    asked: dict[str, Any] = {"words": "paper", "action": "sentence"} if paper_words else {}
-    asked |= {} if weights is None else {"weights": weights}
-    asked |= {} if merge is None else {"merge": merge}
     given = {
         "--weights": weights is not None,
         "--merge": merge is not None,

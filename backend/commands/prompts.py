@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from backend.commands.support.quick_spacy import import_spacy_alone
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from videogem.narration.prompts import Words
@@ -49,10 +49,7 @@ def prompts(
     from videogem.narration.prompts import parse
     from videogem.structures import LabelStyle
 
-    if style not in get_args(LabelStyle):
-        raise InputError(
-            f"--style must be one of {', '.join(get_args(LabelStyle))}, got '{style}'."
-        )
+    check_choice("--style", style, get_args(LabelStyle))
     narrations = [
         *(text.removeprefix(_MARK) for text in texts or []),
         *([] if file is None else _read(file)),

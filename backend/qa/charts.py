@@ -5,6 +5,7 @@ together than all else on a page: so that is done once.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -14,19 +15,30 @@ from backend.qa.events import Row
 Spec = dict[str, Any]
 MOST_BARS = 15
 ROW_PX = 22  # of the height of a chart, each group
+SOME_DAYS, MANY_DAYS = 4, 300  # a curve is long: from there on its axis has days, and months
+ROOM = "width > 700 ? 400 : 150"  # pixels for the names beside a chart, as it is wide
 
 
 def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
     """Running accuracy with its interval band, and the rolling one; over dates, or over points."""
-    return _with(_curve(by_number=by_number, alone=len(points) == 1), points)
+    form = _curve(by_number=by_number, alone=len(points) == 1, times=_times(points))
+    return _with(form, points)
+
+
+def _times(points: Sequence[Row]) -> str:
+    """How the times of a curve are written at its axis, all in one way."""
+    ends = [datetime.fromisoformat(points[place]["at"]) for place in (0, -1)] if points else []
+    days = (ends[1] - ends[0]).days if ends else 0
+    return "%b %-d, %H:%M" if days < SOME_DAYS else "%b %-d" if days < MANY_DAYS else "%b %Y"
 
 
 @cache
-def _curve(*, by_number: bool, alone: bool) -> Spec:
+def _curve(*, by_number: bool, alone: bool, times: str) -> Spec:
     import altair as alt  # a second of import, only where charts are drawn
 
     percent = alt.Axis(format=".0%")
     x = alt.X("at:T", title="time (UTC) of the last change", scale=alt.Scale(type="utc"))
+    x = x.axis(format=times, labelOverlap=True)
     if by_number:
         x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
     elif alone:  # a tick of one moment would be its seconds
@@ -66,7 +78,7 @@ def breakdown_chart(rows: Sequence[Row], title: str) -> Spec:
 def _breakdown(title: str) -> Spec:
     import altair as alt
 
-    y = alt.Y("name:N", sort=None, title=title, axis=alt.Axis(labelLimit=180))
+    y = alt.Y("name:N", sort=None, title=title, axis=alt.Axis(labelLimit=alt.ExprRef(ROOM)))
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart().encode(
         y=y, opacity=alt.condition("datum.small", alt.value(0.45), alt.value(1.0))

@@ -36,6 +36,9 @@ def next_step(report: Row) -> Step:
         if suspects == 1:
             words = "1 label may be wrong: look at it again."
         return Step(words, "review", "Review")
+    if report["audit_as_of"] == "":  # of the first list, which nobody waits for
+        words = "Which labels may be wrong is being worked out; this page says it when it is there."
+        return Step(words, "review", "Review")
     judged = max(report["headline"]["n"], report["keypoints_only"]["n"])
     if judged < SMALL_N:
         points = "1 point is" if judged == 1 else f"{judged} points are"

@@ -19,7 +19,7 @@ GATE = "gate"
 OPEN_PATHS = frozenset({"/health", "/"})
 # In the status line: all that Label Studio's connect dialog shows.
 UNAUTHORIZED = (
-    "This backend asks for a password: choose 'Basic authentication' in Label Studio's connect "
+    "This backend asks for a password: choose 'Basic Authentication' in Label Studio's connect "
     "dialog and enter VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD of the backend"
 )
 WRONG = "Wrong user or password: they are " + UNAUTHORIZED.partition("enter ")[2]

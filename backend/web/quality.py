@@ -130,7 +130,9 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         if found is None:
             return None
         read, total = found
-        words = f"The figures are being read: {read} of {total} rows until now."
+        words = "The figures are being read."
+        if total:
+            words = f"The figures are being read: {read} of {total} rows until now."
         later = {"Retry-After": str(AGAIN_S)}
         if not wants_html():
             return jsonify({"error": f"{words} Ask again in {AGAIN_S} s."}), 503, later

@@ -13,12 +13,11 @@
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
 from videogem.backbones.manifest import hub_weights
-from videogem.errors import InputError
+from videogem.errors import InputError, meant
 
 _DATA = Path(str(resources.files("videogem"))) / "data"
 SHIPPED = {
@@ -74,6 +73,4 @@ def did_you_mean(name: str) -> str:
     >>> did_you_mean("resnet")
     ''
     """
-    by_lower = {known.lower(): known for known in (*SHIPPED, *hub_weights())}
-    alike = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.75)
-    return f" Did you mean '{by_lower[alike[0]]}'?" if alike else ""
+    return meant(name, (*SHIPPED, *hub_weights()))

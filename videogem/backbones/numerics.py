@@ -9,7 +9,7 @@ import importlib.util
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
-from videogem.errors import InputError
+from videogem.errors import check_choice
 from videogem.method.settings import Dtype, JpegDecoder
 
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
@@ -45,10 +45,7 @@ def resolve_dtype(choice: str, device: str = "auto") -> Dtype:
     Raises:
         InputError: there is no such choice, or no such device.
     """
-    if choice not in get_args(DtypeChoice):
-        raise InputError(
-            f"The precision must be one of {', '.join(get_args(DtypeChoice))}, got '{choice}'."
-        )
+    check_choice("The precision", choice, get_args(DtypeChoice))
     if choice != "auto":
         return _DTYPES[choice]
     return "bf16" if _computes_in_bf16(device) else "fp32"
@@ -63,10 +60,7 @@ def resolve_compile(choice: str, device: str = "auto") -> bool:
     Raises:
         InputError: there is no such choice, or no such device.
     """
-    if choice not in get_args(CompileChoice):
-        raise InputError(
-            f"Compiling must be one of {', '.join(get_args(CompileChoice))}, got '{choice}'."
-        )
+    check_choice("Compiling", choice, get_args(CompileChoice))
     if choice != "auto":
         return choice == "on"
     return _computes_in_bf16(device) and importlib.util.find_spec("triton") is not None

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from videogem import __version__
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice, meant
 from videogem.structures import ActionForm, LabelStyle, WordCut
 
 Method = Literal["videogem", "clip", "maskclip", "clip_surgery", "gem", "gem6"]
@@ -156,12 +156,12 @@ def method_settings(method: str = "videogem", **settings: Any) -> MethodSettings
             settings.setdefault(new, settings.pop(old))
     for name, allowed in _CHOICES.items():
         value = settings.get(name, allowed[0]) if name != "method" else method
-        if value not in allowed:
-            raise InputError(f"{name} must be one of {', '.join(allowed)}, got '{value}'.")
+        check_choice(name, value, allowed)
     known = {field.name for field in fields(MethodSettings)} - {"method"}
     if unknown := settings.keys() - known:
         raise InputError(
             f"Unknown method setting '{min(unknown)}'; there are: {', '.join(sorted(known))}."
+            f"{meant(min(unknown), known)}"
         )
     return MethodSettings(cast(Method, method), **settings)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from videogem.datasets.base import Dataset, ReadOptions
@@ -64,9 +64,8 @@ def read_options(*, drop: Sequence[str] | None, **values: Any) -> "ReadOptions":
         ("canvas", ("capped", "filtered", "frame")),
         ("missing", (None, "drop", "repeat")),
     ):
-        if values.get(option) not in (None, *choices):
-            names = ", ".join(choice for choice in choices if choice)
-            raise InputError(f"--{option} must be one of {names}, got '{values[option]}'.")
+        if values.get(option) is not None:
+            check_choice(f"--{option}", values[option], [name for name in choices if name])
     for reason in drop or ():
         if reason not in BOX_REASONS:
             raise InputError(

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from backend.prediction.model import BackgroundModel
 from backend.running_demo import RunningDemo, token_file_of
@@ -29,6 +30,7 @@ def place(tmp_path, monkeypatch):
     Path(FILE).write_text("text")
     Path("weights.safetensors").write_bytes(b"")
     Path("clip.mp4").write_bytes(b"")
+    Image.new("RGB", (8, 8)).save("picture.png")
     monkeypatch.setenv("VIDEOGEM_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", "http://localhost:9")
     monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY", "t" * 40)
@@ -51,11 +53,16 @@ NO_FOLDER = f"Nothing can be written to '{FILE}/out': it is no folder"
         ("serve", {"MODEL": NONE}, NO_FILE),
         ("serve", {"MODEL": "weights.safetensors"}, "needs its open_clip model config beside it"),
         ("serve", {"METHOD": "gemm"}, "method must be one of videogem"),
+        ("serve", {"METHOD": "gemm"}, "Did you mean 'gem'?"),
         ("serve", {"DATA_DIR": f"{FILE}/out"}, f"{NO_FOLDER} at "),
         ("annotate --project 1", {"MODEL": TAG}, MEANT),
         (f"ground {FILE} --narration x --model demoo", {}, "Did you mean 'demo'?"),
         (f"ground {FILE} --narration x --model {NONE}", {}, NO_FILE),
         (f"ground {FILE} --narration x --out {FILE}/out", {}, NO_FOLDER),
+        (f"ground {FILE} --narration x --method clip_sugery", {}, "Did you mean 'clip_surgery'?"),
+        (f"ground {FILE} --narration x --merge map", {}, "Did you mean 'maps'?"),
+        (f"ground {FILE} --narration x", {}, f"{FILE} cannot be read"),
+        ("ground picture.png --narration -", {}, "The narration is empty"),
         ("ground none.png --narration x", {}, "There is no file or folder 'none.png'"),
         (f"evaluate --model {SPELLED}", {}, MEANT),
         (f"evaluate --out {FILE}/out", {}, NO_FOLDER),

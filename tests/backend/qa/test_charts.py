@@ -40,3 +40,21 @@ def test_a_point_alone_is_seen() -> None:
         alone, two = (curve_chart([point] * n, by_number=by_number)["layer"] for n in (1, 2))
         assert [layer["mark"]["type"] for layer in alone] == ["rule", "point"]
         assert [layer["mark"]["type"] for layer in two] == ["area", "line", "line"]
+
+
+@pytest.mark.parametrize(
+    ("last", "form"),
+    [
+        ("2026-11-01T20:00:00.000000Z", "%b %-d, %H:%M"),
+        ("2026-11-30T08:00:00.000000Z", "%b %-d"),
+        ("2028-01-01T08:00:00.000000Z", "%b %Y"),
+    ],
+)
+def test_all_times_of_an_axis_are_written_in_one_way(last, form):
+    """Vega's own choice mixes days of the week, dates and names of months."""
+    points = [
+        {"n": n, "at": at, "accuracy": 0.5, "low": 0.1, "high": 0.9, "rolling": None}
+        for n, at in enumerate(("2026-11-01T08:00:00.000000Z", last), 1)
+    ]
+    axes = [layer["encoding"]["x"].get("axis", {}) for layer in curve_chart(points)["layer"]]
+    assert {axis["format"] for axis in axes} == {form}

@@ -9,7 +9,7 @@ from backend.qa.next_step import next_step
 
 def report(**changes: Any) -> dict[str, Any]:
     plain = {"skipped": {"n": 20}, "audit": [], "target": None, "filters": {"project": "3"},
-             "headline": {"n": 20}, "keypoints_only": {"n": 0}}  # fmt: skip
+             "headline": {"n": 20}, "keypoints_only": {"n": 0}, "audit_as_of": None}  # fmt: skip
     return plain | changes
 
 
@@ -19,6 +19,8 @@ def report(**changes: Any) -> dict[str, Any]:
         ({"skipped": {"n": 0}, "audit": [{}]}, "", "submit the first task"),
         ({"audit": [{}], "target": {"verdict": "failed"}}, "review", "1 label may be wrong"),
         ({"audit": [{}] * 7}, "review", "7 labels may be wrong"),
+        ({"audit_as_of": ""}, "review", "is being worked out"),
+        ({"audit_as_of": "2026-11-30T10:00:00"}, "overview", "quality target"),
         ({"headline": {"n": 0}, "keypoints_only": {"n": 12}}, "overview", "quality target"),
         ({"headline": {"n": 1}}, "plan", "1 point is judged: review more"),
         ({"headline": {"n": 9}, "target": {"verdict": "failed"}}, "plan", "9 points are judged"),
