@@ -11,7 +11,8 @@ from backend.bulk.models import ModelChoice
 from backend.bulk.reading import read_unit
 from backend.bulk.rows import Read, Row
 from backend.bulk.units import Failure, Unit, failure
-from backend.prediction.batcher import Batcher, Priority, Question
+from backend.prediction.batcher import Batcher
+from backend.prediction.questions import Priority, Question
 
 
 @dataclass(frozen=True)

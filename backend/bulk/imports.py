@@ -16,9 +16,9 @@ import numpy as np
 from backend.bulk.files import read_rows
 from backend.bulk.rows import Row, grounding_of
 from backend.labeling.targets import Labeling, Target, fill
-from backend.prediction.batcher import Answer
 from backend.prediction.moments import Film, Key, Still
 from backend.prediction.predict import Outcome
+from backend.prediction.questions import Answer
 from backend.prediction.task_fields import (
     Project,
     Task,

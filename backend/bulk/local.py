@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from backend.bulk.reading import read_unit
 from backend.bulk.rows import Read, Row, row_of
 from backend.bulk.units import Failure, Unit, failure
-from backend.prediction.batcher import Answer, Batcher, Priority, Question
+from backend.prediction.batcher import Batcher
+from backend.prediction.questions import Answer, Priority, Question
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)

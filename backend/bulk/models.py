@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.prediction.batcher import Batcher, Room
+from backend.prediction.batcher import Batcher
+from backend.prediction.room import Room
 from videogem.backbones.versions import planned_version
 from videogem.method.settings import Dtype, JpegDecoder
 

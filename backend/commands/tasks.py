@@ -162,7 +162,8 @@ def _read_cues(
 
 
 def _scorer(model: str, device: str) -> tuple[Any, int]:
-    from backend.prediction.batcher import Batcher, Priority, Question
+    from backend.prediction.batcher import Batcher
+    from backend.prediction.questions import Priority, Question
     from videogem.grounding import load_grounder
     from videogem.narration.prompts import parse
 

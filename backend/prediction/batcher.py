@@ -17,10 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 from backend.labeling.labels import Similarity
+from backend.prediction.questions import Answer, Priority, Question
+from backend.prediction.room import ROOM_CLIPS, Room
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.structures import Clip, Grounding
@@ -33,109 +34,8 @@ NOTHING_NEW = 0.005  # seconds without another job after which they wait no long
 SENTENCES = 64  # of one batch, so that a click never waits for hundreds of heatmaps
 PREPARED = 8  # clips compared together: their tokens all fit into the model's cache
 RECOVERY = 32  # full batches after which a halved batch size is doubled again
-GROUNDING_BYTES = 16 * 2**10  # of one sentence, about: its maps as patches, words and figures
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
-
-ROOM_BYTES = 256 * 2**20
-ROOM_CLIPS = 64
 ROOM_BATCHES = 2  # of each lane, where the model takes more at once: one is read, one grounded
-SHARES = (1.0, 0.75, 0.5)  # of the room by priority: the job list never fills it for the others
-
-
-class Priority(IntEnum):
-    """Whose question goes first."""
-
-    CLICK = 0  # somebody holds the mouse
-    REQUEST = 1
-    JOBS = 2
-
-
-Chooser = Callable[[Similarity | None], Sequence[str]]
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked about one clip.
-
-    ``sentences`` are grounded (or whatever else the grounder takes, as an evaluation's items and
-    methods); a function chooses them by their similarity to the frame. ``texts``
-    are compared with the frame, where the model can; a function names those that the groundings
-    leave open.
-    """
-
-    clip: Clip
-    sentences: Sequence[Any] | Chooser = ()
-    texts: Sequence[str] | Callable[[Sequence[Grounding]], Sequence[str]] = ()
-
-    @property
-    def num_sentences(self) -> int:
-        return 1 if callable(self.sentences) else len(self.sentences)
-
-    @property
-    def num_bytes(self) -> int:
-        """What question and answer hold in memory, about."""
-        return self.clip.num_bytes + self.num_sentences * GROUNDING_BYTES
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Groundings in the order of the sentences; ``scores`` by text where the model compares."""
-
-    groundings: Sequence[Grounding]
-    scores: Mapping[str, float] | None = None
-
-    @property
-    def similarity(self) -> Similarity | None:
-        scores = self.scores
-        return None if scores is None else lambda texts: [scores[text] for text in texts]
-
-
-class Room:
-    """How much may be in flight between reading and writing, over all callers of one model.
-
-    A priority that holds nothing always gets in, so that one clip larger than the room passes too,
-    and nobody is shut out by those behind them.
-    """
-
-    def __init__(self, max_bytes: int = ROOM_BYTES, max_clips: int = ROOM_CLIPS) -> None:
-        self._max_bytes = max_bytes
-        self._max_clips = max_clips
-        self._bytes = 0
-        self._clips = [0] * len(Priority)
-        self._changed = threading.Condition()
-
-    def take(self, num_bytes: int, priority: Priority, timeout: float | None = None) -> bool:
-        """Wait until there is room, at most so many seconds; whether there was."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._fits(num_bytes, priority), timeout):
-                return False
-            self._bytes += num_bytes
-            self._clips[priority] += 1
-            return True
-
-    def give(self, num_bytes: int, priority: Priority) -> None:
-        with self._changed:
-            self._bytes -= num_bytes
-            self._clips[priority] -= 1
-            self._changed.notify_all()
-
-    def change(self, before: int, after: int) -> None:
-        """Now that it is there, a clip holds other than was thought before; nobody waits."""
-        with self._changed:
-            self._bytes += after - before
-            self._changed.notify_all()
-
-    @property
-    def num_clips(self) -> int:
-        """Clips in flight just now."""
-        return sum(self._clips)
-
-    def _fits(self, num_bytes: int, priority: Priority) -> bool:
-        share = SHARES[priority]
-        return not self._clips[priority] or (
-            self._bytes + num_bytes <= share * self._max_bytes
-            and sum(self._clips) < share * self._max_clips
-        )
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator")
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +176,8 @@ class Batcher:
             if self._waiting[0][0] != Priority.JOBS:
                 return
             seen = len(self._waiting)
-            self._filled.wait(NOTHING_NEW)
+            if self._filled.wait(NOTHING_NEW):
+                seen = 0  # another lane may have taken what filled the batch
 
     def _is_alone(self, batch: Sequence[_Asked]) -> bool:
         """Whether one person waits for one frame, and nothing else is done: it gets all cores."""

@@ -20,9 +20,11 @@ from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Target
 from backend.media.media import Media
 from backend.media.turns import fetching_until
-from backend.prediction.batcher import Batcher, Priority, Room
+from backend.prediction.batcher import Batcher
 from backend.prediction.frames import MakeRoom
+from backend.prediction.questions import Priority
 from backend.prediction.reading import read_still
+from backend.prediction.room import Room
 from backend.prediction.task_fields import Project, Task, cut
 from backend.prediction.writing import Prediction, checked
 from videogem.errors import InputError

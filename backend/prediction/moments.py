@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from backend.labeling.regions import Shown
 from backend.labeling.targets import Target
-from backend.prediction.batcher import Question
+from backend.prediction.questions import Question
 from videogem.narration.cues import Cue
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from backend.media.media import Media
 from backend.media.turns import fetching_until
-from backend.prediction.batcher import Answer, Batcher, Priority
+from backend.prediction.batcher import Batcher
 from backend.prediction.moments import Moment
+from backend.prediction.questions import Answer, Priority
 from backend.prediction.reading import read
 from backend.prediction.task_fields import Project, Task
 from backend.prediction.writing import Prediction as Prediction

@@ -7,9 +7,10 @@ from typing import Any, BinaryIO
 from backend.labeling.results import undecided_texts
 from backend.labeling.targets import Target, fill
 from backend.media.media import Media
-from backend.prediction.batcher import Batcher, Priority, Question
+from backend.prediction.batcher import Batcher
 from backend.prediction.frames import MakeRoom, read_frame_list, read_moment
 from backend.prediction.moments import Moment, Still
+from backend.prediction.questions import Priority, Question
 from backend.prediction.task_fields import (
     Project,
     Task,

@@ -19,13 +19,14 @@ from backend.labeling.config import parse_labeling
 from backend.labeling.targets import Labeling
 from backend.labeling.validation import warm_up
 from backend.media.media import Media
-from backend.prediction.batcher import Batcher, Priority
+from backend.prediction.batcher import Batcher
 from backend.prediction.delivery import Record
 from backend.prediction.job_rows import Job
 from backend.prediction.jobs import Jobs
 from backend.prediction.model import ModelLoadingError, ModelNotReadyError, Models
 from backend.prediction.outbox import Backlog, Outbox
 from backend.prediction.predict import Outcome, predict_each
+from backend.prediction.questions import Priority
 from backend.prediction.task_fields import Project, Task
 from videogem.errors import InputError
 

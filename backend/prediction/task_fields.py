@@ -10,7 +10,7 @@ from backend.database.keys import ProjectKey
 from backend.labeling.labels import Similarity
 from backend.labeling.shapes import number
 from backend.labeling.targets import Control, Label, Labeling, Target, look_up
-from backend.prediction.batcher import Chooser
+from backend.prediction.questions import Chooser
 from videogem.errors import InputError
 from videogem.narration import clocks
 from videogem.narration.prompts import parse

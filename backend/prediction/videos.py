@@ -12,9 +12,10 @@ import numpy as np
 from backend.labeling.config import MAX_FRAMERATE
 from backend.labeling.regions import Shown
 from backend.labeling.targets import Target, look_up
-from backend.prediction.batcher import Answer, Batcher, Priority, Question
+from backend.prediction.batcher import Batcher
 from backend.prediction.frames import LIMITS, STEP, MakeRoom, window_bytes
 from backend.prediction.moments import Film, Key, Moment
+from backend.prediction.questions import Answer, Priority, Question
 from backend.prediction.task_fields import (
     Task,
     action_labels,

@@ -27,8 +27,8 @@ from backend.labeling.results import (
 )
 from backend.labeling.targets import Control
 from backend.labeling.validation import problems_of
-from backend.prediction.batcher import Answer
 from backend.prediction.moments import Film, Key, Still
+from backend.prediction.questions import Answer
 from backend.prediction.task_fields import Project, Task, cut
 from videogem.errors import InputError
 from videogem.structures import Grounding

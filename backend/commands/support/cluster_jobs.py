@@ -11,9 +11,9 @@ from backend.bulk.ray_start import Cluster
 from backend.label_studio.connections import Connections
 from backend.labeling.targets import Labeling
 from backend.media.media import Media
-from backend.prediction.batcher import Priority
 from backend.prediction.model import Models
 from backend.prediction.predict import Outcome, predict_many
+from backend.prediction.questions import Priority
 from backend.prediction.task_fields import Project, Task
 from backend.settings import Settings
 from videogem.datasets.base import Item

@@ -87,7 +87,8 @@ def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
 def through_batcher(predictor: "TowerPredictor") -> "Ground":
     """Have the batcher ask the tower, as everywhere in the service: in lanes, and in halves where
     memory runs out."""
-    from backend.prediction.batcher import Batcher, Priority, Question
+    from backend.prediction.batcher import Batcher
+    from backend.prediction.questions import Priority, Question
 
     batcher = Batcher(predictor)
 

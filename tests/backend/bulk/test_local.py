@@ -11,7 +11,8 @@ from PIL import Image
 
 from backend.bulk.local import ground_here
 from backend.bulk.units import Ask, Failure, Unit, made_id, units_of
-from backend.prediction.batcher import Batcher, Room
+from backend.prediction.batcher import Batcher
+from backend.prediction.room import Room
 from tests.clips import encode
 from tests.fakes import FakeGrounder
 from videogem.errors import InputError

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from backend.commands import tasks
-from backend.prediction.batcher import Batcher, Priority, Question
+from backend.prediction.batcher import Batcher
+from backend.prediction.questions import Priority, Question
 from tests.towers import tiny_backbone
 from videogem import grounding
 from videogem.backbones.zoo import load_backbone

@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 
 from backend.prediction import batcher as batcher_module
-from backend.prediction.batcher import (
-    GROUNDING_BYTES,
-    Answer,
-    Batcher,
-    Priority,
-    Question,
-    Room,
-)
+from backend.prediction.batcher import Batcher
+from backend.prediction.questions import GROUNDING_BYTES, Answer, Priority, Question
+from backend.prediction.room import Room
 from tests.fakes import FakeGrounder
 from videogem.errors import InputError
 from videogem.grounding import load_grounder
@@ -275,9 +270,12 @@ class Filling(FakeGrounder):
     def __init__(self) -> None:
         super().__init__()
         self.sizes: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
 
     def ground_batch(self, clips: Any, narrations: Any) -> list[list[Grounding]]:
         self.sizes.append(len(clips))
+        assert self.gate.wait(10)
         return super().ground_batch(clips, narrations)
 
 
@@ -289,6 +287,30 @@ def test_jobs_fill_a_batch_where_that_wins(monkeypatch: pytest.MonkeyPatch) -> N
     futures = [ask(batcher, f"{number}", Priority.JOBS) for number in range(8)]
     for future in futures:
         future.result(10)  # far less than they would wait for more
+    assert grounder.sizes == [4, 4]
+
+
+def test_a_lane_waits_on_where_another_took_what_filled_the_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batcher_module, "FILLING", 30.0)
+    monkeypatch.setattr(batcher_module, "NOTHING_NEW", 30.0)
+    grounder = Filling()
+    grounder.gate.clear()
+    batcher = Batcher(grounder)
+    waiters = batcher._filled._waiters  # type: ignore[attr-defined]
+    futures = [ask(batcher, f"{number}", Priority.JOBS) for number in range(2)]
+    while len(waiters) < 2:
+        time.sleep(0.001)
+    with batcher._changed:  # neither lane sees the fourth before the fifth is there
+        futures += [ask(batcher, f"{number}", Priority.JOBS) for number in range(2, 5)]
+    while not waiters and len(grounder.sizes) < 2:
+        time.sleep(0.001)
+    assert grounder.sizes == [4]
+    futures += [ask(batcher, f"{number}", Priority.JOBS) for number in range(5, 8)]
+    grounder.gate.set()
+    for future in futures:
+        future.result(10)
     assert grounder.sizes == [4, 4]
 
 

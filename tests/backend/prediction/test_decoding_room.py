@@ -16,9 +16,10 @@ from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.prediction import frames
-from backend.prediction.batcher import Batcher, Room
+from backend.prediction.batcher import Batcher
 from backend.prediction.frames import read_frame_list, read_moment
 from backend.prediction.predict import predict_many
+from backend.prediction.room import Room
 from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.fakes import FakeGrounder

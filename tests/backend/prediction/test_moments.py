@@ -18,8 +18,10 @@ from backend.labeling.config import parse_labeling
 from backend.media.media import Media
 from backend.media.turns import OF_ONE_HOST
 from backend.prediction import predict
-from backend.prediction.batcher import Batcher, Priority, Room
+from backend.prediction.batcher import Batcher
 from backend.prediction.predict import Outcome, predict_each, predict_many
+from backend.prediction.questions import Priority
+from backend.prediction.room import Room
 from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.fakes import FakeGrounder

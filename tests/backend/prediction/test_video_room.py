@@ -9,10 +9,12 @@ import pytest
 from backend.label_studio.connections import Connections
 from backend.labeling.config import parse_labeling
 from backend.media.media import Media
-from backend.prediction.batcher import Batcher, Priority, Room
+from backend.prediction.batcher import Batcher
 from backend.prediction.frames import read_moment, window_bytes
 from backend.prediction.interactive import suggest
 from backend.prediction.predict import Outcome, predict_many
+from backend.prediction.questions import Priority
+from backend.prediction.room import Room
 from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.backend.prediction.test_interactive import CONFIG as CLICKS
