@@ -179,10 +179,12 @@ def _lines(
     if row is not None:
         lines += _rule_lines(row, accepted)
     if row is not None and row["state"] == "withdrawn":
-        lines.append(
-            f"`videogem qa accept --project {project} --undo` deletes what it accepted and nobody "
-            "touched; without --undo the next run looks for a stricter threshold."
-        )
+        if row["tasks"]["made"]:
+            lines.append(
+                f"`videogem qa accept --project {project} --undo` deletes what it accepted and "
+                "nobody touched."
+            )
+        lines.append("Without --undo the next run looks for a stricter threshold.")
     for name, words in (("annotations", "Accepted"), ("touched", "Changed by people since, left")):
         if told.get(name):
             ids = " ".join(map(str, told[name]))

@@ -269,6 +269,23 @@ def test_what_cannot_be_asked_is_said(store, made):
         ruled(store, share=0.0)
 
 
+def test_what_was_taken_back_is_not_offered_to_be_taken_back(store, made, monkeypatch):
+    api = api_of(made)
+    rule, _ = follow(store, api, PROJECT, ruled(store), quiet)
+    made.review([row["task_id"] for row in taken(store, rule, Taken.check)][:6], "missed")
+    arguments = ["qa", "accept", "--project", "7", "--database", store.url]
+    with http_server() as server:
+        served(server, api)
+        monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", server.url)
+        monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_API_KEY", "0123456789abcdef")
+        withdrawn, undone = (
+            CliRunner().invoke(app, [*arguments, *more]).stdout for more in ((), ("--undo",))
+        )
+    assert "withdrawn" in withdrawn and "--undo` deletes" in withdrawn
+    assert "withdrawn" in undone and "--undo` deletes" not in undone
+    assert "the next run looks for a stricter threshold" in undone
+
+
 @pytest.mark.parametrize("option", ["--precision", "--confidence"])
 def test_a_guarantee_of_nothing_is_refused_and_not_replaced_by_the_usual_one(store, made, option):
     arguments = ["qa", "accept", "--project", "7", "--database", store.url, "--dry-run"]
