@@ -19,6 +19,12 @@ from videogem.errors import InputError
 
 _ALEMBIC = threading.Lock()  # its context is one per process
 WRITERS_LOCK = 863003  # any number that no other program on that PostgreSQL uses
+WRITING_FOR = """
+    SELECT extract(epoch FROM clock_timestamp() - xact_start)
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objid = :lock AND datname = current_database()
+"""
+LONGEST_WRITE_S = 300.0  # a webhook of 64 MB takes a fifth of it; a frozen backend holds on
 PATIENCE = 30.0  # seconds that work in the background waits for others to let go of the database
 CONNECT_S = 2  # seconds of the 3 that Label Studio waits for /setup; a dead machine never answers
 SILENCE_S = 10.0  # seconds after which a connection without any answer is given up
@@ -188,10 +194,19 @@ def note_begun(engine: sa.Engine) -> None:
         turn.begun = True
 
 
-def is_written_here(engine: sa.Engine) -> bool:
-    """Whether this process writes to an SQLite database this moment, and does not merely wait."""
-    turn = _WRITERS.get(str(engine.url))
-    return turn is not None and turn.begun
+def is_being_written(engine: sa.Engine) -> bool:
+    """Whether a writer has an SQLite database to itself in this process, or a PostgreSQL database
+    in any, for no longer than writes take; who merely waits does not count.
+
+    Raises:
+        SQLAlchemyError: PostgreSQL does not tell.
+    """
+    if engine.dialect.name == "sqlite":
+        turn = _WRITERS.get(str(engine.url))
+        return turn is not None and turn.begun
+    with engine.connect() as connection:
+        seconds = connection.execute(sa.text(WRITING_FOR), {"lock": WRITERS_LOCK}).scalar()
+    return seconds is not None and seconds < LONGEST_WRITE_S
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

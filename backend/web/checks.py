@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.engine import (
     DatabaseBusyError,
-    is_written_here,
+    is_being_written,
     open_engine,
     patience,
 )
@@ -118,7 +118,7 @@ def database(engine: sa.Engine) -> Check:
         with patience(LOCK_S), writing(engine):
             pass
     except (sa.exc.SQLAlchemyError, OSError) as error:
-        if is_written_here(engine):  # which ends
+        if _is_busy(engine):  # which ends
             return Check(name, "ok", f"{shown}, being written")
         waits = isinstance(error, DatabaseBusyError)
         reason = "it is locked, and this backend waits for it" if waits else one_line(error)
@@ -128,6 +128,14 @@ def database(engine: sa.Engine) -> Check:
         )
         return Check(name, "warning", f"{shown} cannot be written now: {reason}", fix)
     return Check(name, "ok", shown)
+
+
+def _is_busy(engine: sa.Engine) -> bool:
+    try:
+        with patience(LOCK_S):
+            return is_being_written(engine)
+    except (sa.exc.SQLAlchemyError, OSError):
+        return False
 
 
 def spooled(spool: Spool | None) -> Check:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.engine import is_outage, open_engine
 from backend.qa.store import Store
+from backend.web.checks import database
 from tests.backend.prediction.test_batch import CONFIG, TOKEN, make_tasks, wait_for
 from tests.backend.web.test_killed import Sender
 from tests.fake_backend import BackendProcess
@@ -119,6 +120,20 @@ def check_outage(asker: Asker, sender: Sender, body: dict[str, Any]) -> None:
     wait_for(lambda: len(sender.acknowledged) > before + 50, seconds=60)
     assert asker.details()["spool"]["numbers"]["entries"] > 0
     assert max(asker.longest.values()) < LONGEST_S
+
+
+def test_a_long_write_of_a_backend_is_no_reason_to_look_for_another_program(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Store(url, tmp_path / "one")) as one, closing(Store(url, tmp_path / "two")) as two:
+        with one.write():
+            for engine in one.engine, two.engine:
+                seen = database(engine)
+                assert seen.level == "ok"
+                assert seen.found.endswith(", being written")
+            monkeypatch.setattr("backend.database.engine.LONGEST_WRITE_S", 0.0)
+            assert database(two.engine).level == "warning"  # for too long: it may be frozen
+        assert not database(two.engine).found.endswith(", being written")
 
 
 def test_a_long_statement_of_a_server_that_answers_is_waited_for(
