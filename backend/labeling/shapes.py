@@ -3,7 +3,7 @@
 Points are in [0, 1] of the region's frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from videogem.structures import Point
 
 ShapeKind = Literal["point", "box", "mask", "track"]
 MAX_FRAME = 10**9
-MAX_KEYS = 10_000  # of one track
+MAX_KEYS = 120_000  # of all tracks of a result: an hour of 30 frames a second, each labelled
 FILLED_SIDE = 512  # pixels of the longer side on which outlines are filled
 
 
@@ -73,6 +73,24 @@ def read_track(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape 
         if frame is not None and abs(frame) <= MAX_FRAME and corners:
             keys[int(frame)] = Key(int(frame), bool(item.get("enabled", False)), corners)
     return Shape("track", keys=tuple(keys[frame] for frame in sorted(keys))) if keys else None
+
+
+def thin_keys(sequence: Sequence[Any], step: int) -> list[Any]:
+    """Every ``step``-th key of a track and its last, and those where it pauses or goes on again.
+
+    >>> keys = [{"frame": 1 + i, "enabled": i not in (4, 5)} for i in range(9)]
+    >>> [key["frame"] for key in thin_keys(keys, 4)]
+    [1, 5, 7, 9]
+    """
+    shown = [isinstance(key, Mapping) and bool(key.get("enabled", False)) for key in sequence]
+    last = len(sequence) - 1
+    kept = [
+        key
+        for place, key in enumerate(sequence)
+        if place % step == 0 or place == last or shown[place] != shown[place - 1]
+    ]
+    most = 2 + 1.5 * len(sequence) / step  # more go on and off without end
+    return kept if len(kept) <= most else list(sequence[::step])
 
 
 def read_ellipse(value: Mapping[str, Any], size_wh: tuple[float, float]) -> Shape | None:

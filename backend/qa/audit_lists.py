@@ -19,6 +19,7 @@ from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa.audit_items import Item
 from backend.qa.events import Row
+from backend.qa.first_keys import FirstKeys
 from backend.qa.flat import flat
 from backend.qa.marks import Place, codes_of, evidence, marks_of, place_of, weights
 from backend.qa.queries import of_project, of_project_rows, told_apart
@@ -44,8 +45,10 @@ class AuditList:
     at: str | None = None
 
 
-def make_list(store: Store, project: ProjectKey | None) -> AuditList:
-    """Look at every annotation of a project, or of all.
+def make_list(
+    store: Store, project: ProjectKey | None, reader: FirstKeys | None = None
+) -> AuditList:
+    """Look at every annotation of a project, or of all; ``reader`` remembers long ones.
 
     Rows are read some at a time and only what the reasons compare is kept of them: a hundred
     thousand as they are stored would take gigabytes, and Python's looks for garbage among them
@@ -54,7 +57,7 @@ def make_list(store: Store, project: ProjectKey | None) -> AuditList:
     found, at = store.ledger.look(), now()
     items: list[Item] = []
     verdicts: dict[tuple[str, int], Row] = {}
-    for tasks, annotations, rows in _stored(store, project):
+    for tasks, annotations, rows in _stored(store, project, reader or FirstKeys(store)):
         if project is None and have_several_servers(found.rows):
             rows, annotations = (told_apart(some, ("annotator",)) for some in (rows, annotations))
         for row in rows:
@@ -75,7 +78,7 @@ def make_list(store: Store, project: ProjectKey | None) -> AuditList:
 
 
 def _stored(
-    store: Store, project: ProjectKey | None
+    store: Store, project: ProjectKey | None, reader: FirstKeys
 ) -> Iterator[tuple[list[Row], list[Row], list[Row]]]:
     """Tasks, annotations and their score rows, some annotations at a time in the order of ids."""
     tasks, annotations, scores = schema.tasks, schema.annotations, schema.scores
@@ -90,7 +93,7 @@ def _stored(
         numbers.sort()
         for start in range(0, len(numbers), AT_ONCE):
             some = numbers[start : start + AT_ONCE]
-            own = store.rows(annotations, c.server == server, c.id.in_(some))
+            own = reader.rows(server, some)
             ids_of_tasks = {each["task_id"] for each in own}
             where = scores.c.server == server, scores.c.annotation_id.in_(some)
             rows = [row for each in store.rows(scores, *where) if (row := flat(each)) is not None]
@@ -103,6 +106,7 @@ class AuditLists:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._reader = FirstKeys(store)
         self._lock = threading.Lock()
         self._lists: dict[ProjectKey | None, AuditList] = {}
         self.made = 0  # lists until now
@@ -122,7 +126,7 @@ class AuditLists:
                         target=self._work, args=[project], name="qa-audit", daemon=True
                     ).start()
                 return known
-        return self._keep(project, make_list(self._store, project))
+        return self._keep(project, make_list(self._store, project, self._reader))
 
     def reasons(self, place: Place, project: ProjectKey) -> set[str]:
         """Codes for which a frame of a project is on a list, the newest of those kept first."""
@@ -146,7 +150,7 @@ class AuditLists:
         try:
             while not self._store.closed.is_set():
                 start = time.monotonic()
-                made = self._keep(project, make_list(self._store, project))
+                made = self._keep(project, make_list(self._store, project, self._reader))
                 if made.version == self._store.ledger.look().version:
                     break
                 self._store.closed.wait(REST * (time.monotonic() - start))

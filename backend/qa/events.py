@@ -7,11 +7,11 @@ when the payload is switched off.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.labeling.shapes import number
+from backend.labeling.shapes import MAX_KEYS, number, thin_keys
 from backend.qa.times import normalise
 
 Row = dict[str, Any]
@@ -227,7 +227,24 @@ def _regions(result: object) -> list[Row]:
         for name in REGION_NAMES:
             if not isinstance(region.get(name, ""), str | int):
                 del region[name]
+    _thin_tracks(regions)
     return regions
+
+
+def _thin_tracks(regions: Sequence[Row]) -> None:
+    """Leave so many keys to tracks as pages and figures can be made of; between two keys a track
+    is drawn straight, so with a second or third of them it is where it was.
+    """
+    tracks = [
+        (region, value["sequence"])
+        for region in regions
+        if isinstance(value := region.get("value"), Mapping)
+        and isinstance(value.get("sequence"), list)
+    ]
+    step = -(-sum(len(sequence) for _, sequence in tracks) // MAX_KEYS)
+    if step > 1:
+        for region, sequence in tracks:
+            region["value"] = {**region["value"], "sequence": thin_keys(sequence, step)}
 
 
 def _add_prediction(

@@ -238,7 +238,9 @@ class Intake:
                 if server is None:  # another process was sooner
                     return 0
                 for part in changes.parts(PART):
-                    _merge(connection, server, part, event.received_at)
+                    touched = state.merge(connection, server, part, event.received_at)
+                    take_apart([*vars(part).values()])  # scores are made of what is stored
+                    rescore(connection, server, touched)
                 connection.execute(done.values(processed_at=now(), error=error))
         except Exception as failure:  # one bad event must not hold up the rest for ever
             if is_outage(failure):

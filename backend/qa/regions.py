@@ -26,6 +26,7 @@ EDGE = 1e-9  # x + width in percent carries float noise; an edge must not depend
 MAX_REGIONS = 2000  # of one result; what is beyond is left out, with a line in the log
 MAX_MASKS_PIXELS = 200_000_000  # of all masks of one result
 MAX_SIDE = 1e6  # pixels
+MAX_COMPARED = 10_000  # keys of one track
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +172,14 @@ def effort(a: Region, b: Region) -> int:
     """What comparing two regions costs, about, where two upright boxes cost 1 (microseconds)."""
     if a.mask is not None or b.mask is not None:
         return 1 + max(r.mask.size for r in (a, b) if r.mask is not None) // 1000
-    shapes = len(a.keys) or 1
+    shapes = len(a.keys[:: step_of(a)]) or 1
     first = [r.keys[0].corners if r.keys else r.corners for r in (a, b)]
     return shapes * (30 if any(map(_tilted, first)) else 1)
+
+
+def step_of(track: Region) -> int:
+    """Of a track with very many keys each such one is compared, evenly from start to end."""
+    return -(-len(track.keys) // MAX_COMPARED) or 1
 
 
 def overlap(a: Region, b: Region) -> float:
