@@ -25,3 +25,15 @@ def check_folder(folder: Path, option: str) -> None:
             f"Nothing can be written to '{folder}': {reason}{at}. Choose another folder with "
             f"{option}."
         ) from None
+
+
+def check_file(file: Path, option: str) -> None:
+    """The same for a file, and make its folder.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    check_folder(file.parent, option)
+    if file.expanduser().is_dir():
+        raise InputError(f"'{file}' is a folder; name a file with {option}.")
+    file.expanduser().parent.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,10 @@ import typer
 from backend.commands.support import engine_options as engines
 from backend.commands.support import numbers
 from backend.commands.support.progress import progress
+from backend.folders import check_file
+from videogem.backbones.known import check_model
 from videogem.errors import InputError
-from videogem.method.settings import JpegDecoder
+from videogem.method.settings import JpegDecoder, method_settings
 
 if TYPE_CHECKING:
     from backend.bulk.files import RowFile
@@ -95,6 +97,9 @@ def predict(
     is written beside the file with its reason and tried again by the next run. The exit code is 0
     when every moment has its row, 1 when some failed, 2 when nothing could be done.
     """
+    check_model(model)
+    method_settings(method)
+    check_file(out, "--out")
     from backend.bulk.files import RowFile
     from backend.bulk.grounding import GroundingJob, sent_from
     from backend.bulk.local import ground_here

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from backend.commands.support.numbers import finite
+from backend.folders import check_file
 from backend.qa.measures import Measure
 
 if TYPE_CHECKING:
@@ -192,6 +193,8 @@ def report(
     from backend.web.names import Names
     from backend.web.quality_report import report_file
 
+    if not as_json:
+        check_file(out, "--out")
     settings, as_pdf = load_settings(), out.suffix.lower() == ".pdf"
     if as_pdf and not as_json:
         find_chromium()
@@ -299,6 +302,8 @@ def export(
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
 
+    if out is not None:
+        check_file(out, "--out")
     filters = Filters.of({"project": project or ""})
     with open_store(database) as store:
         if form is ExportForm.csv:

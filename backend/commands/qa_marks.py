@@ -9,6 +9,7 @@ import typer
 
 from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
 from backend.commands.qa_reviews import label_studio_of
+from backend.folders import check_file
 from videogem.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def marks(
         check_name(field)
         if project is None:
             raise InputError("--write-field is of one project: say --project NUMBER.")
+    if out is not None:
+        check_file(out, "--out")
     with open_store(database) as store:
         key = known_project(store, project) if project else None
         found = all_marks(store, key)

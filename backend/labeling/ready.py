@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-from videogem.errors import InputError
+from videogem.errors import InputError, meant
 
 _FOLDER = resources.files("label_config")
 
@@ -25,7 +25,9 @@ def ready_config(name: str) -> str:
     """
     configs = ready_configs()
     if name not in configs:
-        raise InputError(f"There is no config '{name}'; there are: {', '.join(configs)}.")
+        raise InputError(
+            f"There is no config '{name}'; there are: {', '.join(configs)}.{meant(name, configs)}"
+        )
     return configs[name]
 
 

@@ -10,7 +10,7 @@ from videogem.datasets import readers
 from videogem.datasets.base import Dataset, Reader, ReadOptions
 from videogem.datasets.files import check_root
 from videogem.datasets.resolve import resolve
-from videogem.errors import InputError
+from videogem.errors import InputError, meant
 from videogem.modules import modules_of
 
 DEMO = "demo"  # made by the project itself, so it has no reader
@@ -46,8 +46,10 @@ def canonical_name(name: str) -> str:
     for reader in dataset_readers().values():
         names |= dict.fromkeys(_spellings(reader), reader.name)
     if _plain(name) not in names:
-        known = ", ".join((DEMO, *dataset_readers()))
-        raise InputError(f"There is no dataset '{name}'; choose one of {known}.")
+        known = (DEMO, *dataset_readers())
+        raise InputError(
+            f"There is no dataset '{name}'; choose one of {', '.join(known)}.{meant(name, known)}"
+        )
     return names[_plain(name)]
 
 

@@ -10,7 +10,7 @@ the target frame repeated), or any setting of the method as ``name=value``, tupl
 from dataclasses import dataclass, fields
 from typing import Any
 
-from videogem.errors import InputError
+from videogem.errors import InputError, meant
 from videogem.method.settings import (
     FORMER_NAMES,
     MERGES,
@@ -53,7 +53,10 @@ def parse_method(text: str, **defaults: Any) -> MethodSpec:
     """
     base, _, options = text.partition(":")
     if base not in METHODS:
-        raise InputError(f"There is no method '{base}'; choose one of {', '.join(METHODS)}.")
+        raise InputError(
+            f"There is no method '{base}'; choose one of {', '.join(METHODS)}."
+            f"{meant(base, METHODS)}"
+        )
     settings: dict[str, Any] = _OF_DATASETS | defaults
     repeat_target = False
     for option in filter(None, options.split(",")):
