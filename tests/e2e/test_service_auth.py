@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from backend.demo.local_label_studio import LabelStudioServer
 from tests.e2e.servers import Backend
@@ -89,6 +90,45 @@ def test_a_password_for_everything_and_the_webhook_gets_it_too(
         urllib.request.urlopen(f"{backend.url}/qa/summary.json?project={project}", timeout=10)
     with urllib.request.urlopen(f"{backend.url}/health", timeout=10) as health:
         assert health.status == 200
+
+
+def test_the_connect_dialog_says_what_to_set(
+    label_studio: LabelStudioServer,
+    make_project: Callable[..., int],
+    start_backend: Callable[..., Backend],
+    page: Page,
+    artifacts: Path,
+) -> None:
+    backend = start_backend(
+        SlowGrounder(0),
+        basic_auth_user=USER,
+        basic_auth_password=PASSWORD,
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.credentials.token,
+    )
+    project = make_project(config("frame"))
+    reason = page.locator("li[class*=error-message]").first
+
+    def save(password: str | None) -> None:
+        page.goto(f"{label_studio.url}/projects/{project}/settings/ml")
+        page.locator("button:has-text('Connect Model')").click()
+        page.fill("input[name=title]", "VideoGEM")
+        page.fill("input[name=url]", backend.url)
+        if password is not None:
+            page.get_by_text("No Authentication").last.click()
+            page.get_by_role("option", name="Basic Authentication").click()
+            page.fill("input[name=basic_auth_user]", USER)
+            page.fill("input[name=basic_auth_pass]", password)
+        page.locator("button:has-text('Validate and Save')").click()
+
+    save(None)
+    expect(reason).to_contain_text("choose 'Basic Authentication' in Label Studio's connect dialog")
+    expect(reason).to_contain_text("VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD")
+    page.screenshot(path=artifacts / "connect_dialog.png")
+    save("wrong")
+    expect(reason).to_contain_text("Wrong user or password")
+    save(PASSWORD)
+    expect(page.get_by_text("Connected", exact=True).first).to_be_visible()
 
 
 def test_a_personal_access_token(
