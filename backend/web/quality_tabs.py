@@ -127,5 +127,6 @@ def link(filters: Filters, page: str | None = None, /, **changes: object) -> str
 
 
 def address(endpoint: str, values: dict[str, str]) -> str:
-    place = url_for(endpoint)
+    places: dict[str, str] = flask.g.setdefault("places", {})  # a page asks hundreds of times
+    place = places.get(endpoint) or places.setdefault(endpoint, url_for(endpoint))
     return f"{place}?{urlencode(values)}" if values else place
