@@ -30,6 +30,7 @@ def widths(threads: int) -> dict[str, Width]:
         "events": Width(4, 64),
         "predict": Width(threads, 32),
         "pages": Width(4, 64),  # twenty readers and what their pages fetch, with room to spare
+        "metrics": Width(1, 16),  # whoever asks every few seconds does not wait for readers
         "pictures": Width(2, 16),  # of the quality page: each is fetched from Label Studio
     }
 
@@ -40,7 +41,7 @@ def lane_of(path: str, accept: str = "") -> str:
         return "pages"
     if path in ("/", "/health", "/versions") or path.startswith("/qa/static/"):
         return "quick"
-    if path in ("/setup", "/predict"):
+    if path in ("/setup", "/predict", "/metrics"):
         return path[1:]
     if path == "/webhook":
         return "events"

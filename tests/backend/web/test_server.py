@@ -55,14 +55,14 @@ def read(link: socket.socket) -> bytes:
 
 
 class App:
-    """Answers with the length of the body; ``/predict`` waits until it is let go."""
+    """Answers with the length of the body; ``/predict`` and ``/qa/held`` wait to be let go."""
 
     def __init__(self) -> None:
         self.let_go = threading.Event()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read()
-        if environ["PATH_INFO"] == "/predict":
+        if environ["PATH_INFO"] in ("/predict", "/qa/held"):
             self.let_go.wait(20)
         start("200 OK", [("Content-Type", "text/plain")])
         if environ["PATH_INFO"] == "/qa/slow":
@@ -373,6 +373,18 @@ def test_forty_people_may_ask_for_pages_at_once(start: Callable[..., Running]) -
     assert all(answer.startswith(b"HTTP/1.0 200") for answer in answers), answers
 
 
+def test_who_collects_figures_does_not_wait_for_readers(
+    app: App, start: Callable[..., Running]
+) -> None:
+    running = start()
+    with ExitStack() as stack:
+        for _ in range(20):
+            link = stack.enter_context(running.connect())
+            link.sendall(b"GET /qa/held HTTP/1.0\r\n\r\n")
+        assert running.ask(b"GET /metrics HTTP/1.0\r\n\r\n").endswith(b"127.0.0.1 0")
+        app.let_go.set()
+
+
 @pytest.mark.parametrize(
     ("path", "lane"),
     [
@@ -383,6 +395,7 @@ def test_forty_people_may_ask_for_pages_at_once(start: Callable[..., Running]) -
         ("/setup", "setup"),
         ("/predict", "predict"),
         ("/qa/audit/7/0/frame.jpg", "pictures"),
+        ("/metrics", "metrics"),
         ("/doctor", "pages"),
         ("/nowhere", "pages"),
     ],
