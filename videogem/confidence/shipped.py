@@ -10,7 +10,7 @@ from videogem.method.settings import MethodSettings
 UNCALIBRATED = "uncalibrated"
 """Said wherever a score is shown that no fit stands behind: it ranks, it is no probability."""
 
-_FITS = {"demo": "demo"}  # model -> file; a family's towers of other weights have other levels
+_FITS = ("demo", "demo-viclip")  # each a file; a family's towers of other weights have other levels
 _NO_MATTER = ("box_threshold", "label_style", "words", "spacy_model")  # leave point and signals
 
 
@@ -28,7 +28,7 @@ def shipped_scoring(
     for name in vars(usual):
         if name not in _NO_MATTER and getattr(settings, name) != getattr(usual, name):
             return None
-    return _read(_FITS[model])
+    return _read(model)
 
 
 @cache

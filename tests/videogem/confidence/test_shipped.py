@@ -9,7 +9,7 @@ import pytest
 from benchmarks.confidence.fit import SHIPPED, write_fit
 from benchmarks.confidence.groundings import drawn, outcomes
 from videogem.backbones.versions import planned_version
-from videogem.confidence.model import is_calibrated
+from videogem.confidence.model import Scoring, is_calibrated
 from videogem.confidence.quality import auroc
 from videogem.confidence.shipped import shipped_scoring
 from videogem.grounding import VideoGEM, load_grounder
@@ -30,9 +30,11 @@ def numbers(data):
     return [data] if isinstance(data, float) else []
 
 
-def test_the_shipped_fit_is_what_its_data_give(tmp_path):
-    made = json.loads(write_fit(out=tmp_path).read_text("utf-8"))
-    shipped = json.loads((SHIPPED / "demo.json").read_text("utf-8"))
+@pytest.mark.parametrize("model", ["demo", "demo-viclip"])
+def test_the_shipped_fit_is_what_its_data_give(tmp_path, model):
+    made = json.loads(write_fit(model, out=tmp_path).read_text("utf-8"))
+    shipped = json.loads((SHIPPED / f"{model}.json").read_text("utf-8"))
+    assert shipped_scoring(model, MethodSettings()) == Scoring.from_json(shipped)
     assert made["point"]["terms"] == shipped["point"]["terms"]
     np.testing.assert_allclose(numbers(made), numbers(shipped), rtol=0.02, atol=2e-3)
 
