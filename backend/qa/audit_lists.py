@@ -139,12 +139,6 @@ class AuditLists:
         listed = (suspect for made in kept for suspect in made.suspects)
         return next((codes_of(s) for s in listed if place_of(s) == place), set())
 
-    def being_made(self, project: ProjectKey | None) -> bool:
-        """Whether a list of the project is being made behind the page."""
-        number = project.id if project else None
-        with self._lock:
-            return any((key.id if key else None) == number for key in self._at_work)
-
     def _work(self, project: ProjectKey | None) -> None:
         """Make the list until nothing has changed meanwhile, with rests between."""
         try:

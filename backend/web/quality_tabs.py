@@ -37,9 +37,7 @@ def add_tabs(
             # The list of suspects was part of this page once.
             return redirect(url_for("qa.review", **request.args))  # type: ignore[arg-type]
         filters = Filters.of(request.args)
-        reports.catch_up()  # first, so that the page is not behind at its first look
-        revision = reports.revision(filters)
-        report = reports.get(filters)
+        report, revision = reports.page(filters)
         asked = Asked(store, filters, request.args, report, reports.tolerance, task_link, person)
         return render_template(
             tab.template, **common(tab, filters, report, revision), **tab.context(asked)

@@ -1,17 +1,22 @@
 """The quality routes over HTTP."""
 
+import html
+import re
 import threading
 import time
 
 import pytest
 from flask import Flask
 
+from backend.database.keys import ProjectKey
 from backend.qa.report import build_report
 from backend.qa.reports import Reports
 from backend.qa.selection import Filters
 from backend.qa.store import Store
+from backend.qa.targets import set_target
 from backend.settings import Settings
 from backend.web.quality import create_blueprint
+from tests.backend.prediction.test_batch import wait_for
 from tests.qa_events import annotation, box, created, point, prediction
 
 
@@ -106,6 +111,61 @@ def test_readers_who_waited_for_one_report_share_it(store, monkeypatch):
     assert len(made) <= 3
     assert len(found) == 8
     assert min(found) >= 2  # all that came until they had their turn
+
+
+def test_of_many_rows_a_page_shows_the_figures_of_before_until_newer_ones_are_made(
+    store, monkeypatch
+):
+    def add(number):
+        guess = prediction([point(30, 30)], id=number)
+        event = created(annotation(number, [box(20, 20, 20, 20)], task=number, prediction=guess))
+        store.append_event(event)
+        store.process_pending()
+
+    making, go_on = threading.Event(), threading.Event()
+
+    def held(*asked, **options):
+        if threading.current_thread().name == "qa-report":
+            making.set()
+            assert go_on.wait(60)
+        return build_report(*asked, **options)
+
+    monkeypatch.setattr("backend.qa.reports.build_report", held)
+    monkeypatch.setattr("backend.qa.reports.MANY", 1)
+    add(1)
+    reports, filters = Reports(store, tolerance=5.0), Filters(project=ProjectKey("", 1))
+    first, seen = reports.page(filters)
+    add(2)
+    before, still_seen = reports.page(filters)
+    assert making.wait(60)
+    assert first["headline"]["n"] == before["headline"]["n"] == 1
+    assert reports.revision(filters) == still_seen == seen  # nothing newer to show yet
+    set_target(store, ProjectKey("", 1), 0.9)
+    assert reports.page(filters)[0]["target"] is not None
+    go_on.set()
+    assert reports.get(filters)["headline"]["n"] == 2  # who asks for figures gets the newest
+    wait_for(lambda: reports.revision(filters) != seen)
+    assert reports.page(filters)[0]["headline"]["n"] == 2
+    assert reports.page(filters)[1] == reports.revision(filters)
+
+
+def test_a_page_is_not_behind_for_long(store, monkeypatch):
+    monkeypatch.setattr("backend.qa.reports.MANY", 1)
+    monkeypatch.setattr("backend.qa.reports.BEHIND_S", 0.0)
+    reports = Reports(store, tolerance=5.0)
+    for number in range(1, 4):
+        guess = prediction([point(30, 30)], id=number)
+        event = created(annotation(number, [box(20, 20, 20, 20)], task=number, prediction=guess))
+        store.append_event(event)
+        assert reports.page(Filters())[0]["headline"]["n"] == number
+
+
+def test_an_open_page_asks_about_its_own_filters(client, store):
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)], completed_by=3)))
+    page = client.get("/qa?project=1&annotator=3").get_data(as_text=True)
+    [asked] = re.findall(r'hx-get="(/qa/revision[^"]*)"', page)
+    assert "annotator=3" in asked
+    assert client.get(html.unescape(asked)).status_code == 204
 
 
 @pytest.mark.parametrize("place", ["9223372036854775808/0", "1/99999999999", "-1/0", "a/0"])
