@@ -188,7 +188,7 @@ class OpenCLIPBackbone:
             return ends
         if isinstance(projection, nn.Linear):
             return with_enough_rows(projection, ends)
-        return ends @ projection
+        return with_enough_rows(lambda rows: rows @ projection, ends)
 
 
 def squash_bicubic(

@@ -26,6 +26,7 @@ from videogem.backbones.compiling import BlockForward
 from videogem.backbones.patches import embed_patches, resize_positions
 from videogem.backbones.plain_clip import QuickGELU, Transformer
 from videogem.method.backbone import ImageTokens
+from videogem.method.rows import with_enough_rows
 from videogem.method.settings import AttentionSettings
 from videogem.structures import Clip
 
@@ -120,7 +121,7 @@ class TextEncoder(nn.Module):
         states = self.transformer(states, attn_mask=self.attn_mask[:length, :length])
         states = self.ln_final(states)
         ends = states[torch.arange(len(states), device=states.device), tokens.argmax(dim=-1)]
-        return ends @ self.text_projection
+        return with_enough_rows(lambda rows: rows @ self.text_projection, ends)
 
 
 class ViCLIP(nn.Module):

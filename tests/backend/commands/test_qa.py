@@ -80,6 +80,7 @@ def test_nothing_of_the_quality_part_imports_torch():
 def label_studio(monkeypatch):
     """One that has project 2 without tasks, and no project 1."""
     with http_server() as server:
+        server.routes["/api/current-user/whoami"] = lambda _: Answer({"id": 1})
         server.routes["/api/projects/2/"] = lambda _: Answer({"id": 2, "label_config": "<View/>"})
         server.routes["/api/tasks/"] = lambda _: Answer({"tasks": [], "total": 0})
         monkeypatch.setenv("VIDEOGEM_LABEL_STUDIO_URL", server.url)
