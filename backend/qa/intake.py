@@ -40,8 +40,10 @@ STARTS = 3  # of the process, that one event may have been in when it ended
 WORKER_S = 5.0  # seconds the worker waits for others; requests wait behind it meanwhile
 REFUSED = (KeyError, TypeError, ValueError, sa.exc.DataError, sa.exc.IntegrityError)
 CATCH_UP_S = 2.0  # seconds readers wait for what came this moment; and until that is tried again
+LOOK_S = 0.02  # seconds between looks whether another thread has brought it in
 DRAIN_S = 1.0  # seconds until the spool is looked at again
 COMPACT_S = 3600.0  # between two looks at what may be dropped
+OTHERS = "stored events are being read by another thread"
 
 
 class Intake:
@@ -91,7 +93,7 @@ class Intake:
         if self._waits():
             load_words()
         if not self._process_lock.acquire(timeout=current_patience()):
-            raise DatabaseBusyError("stored events are being read by another thread")
+            raise DatabaseBusyError(OTHERS)
         try:
             while True:
                 self.drain()  # each time: all that comes goes there until it is empty
@@ -104,22 +106,45 @@ class Intake:
         return done
 
     def catch_up(self) -> None:
-        """Bring in what came, or what of it readers can wait for: else they see what is there."""
+        """Bring in what came, or what of it readers can wait for: else they see what is there.
+
+        What comes after the call is not waited for, as there may be no end of it.
+        """
         if time.monotonic() < self._behind_until:
             return
         try:
             with patience(CATCH_UP_S):
-                self.process_pending()
+                self._process_until(time.monotonic() + CATCH_UP_S)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             self._behind_until = time.monotonic() + CATCH_UP_S
             logger.warning("figures may lack the latest events: %s", short(error))
 
-    def _waits(self) -> bool:
-        """Whether any event waits to be turned into state."""
+    def _process_until(self, end: float) -> None:
+        """Have all events turned into state that are stored now, by this thread or another."""
+        with reading(self._engine) as connection:
+            newest = connection.execute(sa.select(sa.func.max(schema.inbox.c.id))).scalar() or 0
+        while self._waits(newest):
+            if time.monotonic() >= end:
+                raise DatabaseBusyError(OTHERS)
+            load_words()
+            if not self._process_lock.acquire(timeout=LOOK_S):
+                continue  # another thread is at it
+            try:
+                self.drain()
+                batch = self._process_batch()
+            finally:
+                self._process_lock.release()
+            if batch is None:  # another process is at it
+                self.closed.wait(LOOK_S)
+
+    def _waits(self, newest: int | None = None) -> bool:
+        """Whether any event (up to the newest) waits to be turned into state."""
         if self._spool is not None and self._spool.holds():
             return True
         inbox = schema.inbox
         query = sa.select(inbox.c.id).where(inbox.c.processed_at.is_(None)).limit(1)
+        if newest is not None:
+            query = query.where(inbox.c.id <= newest)
         with reading(self._engine) as connection:
             return connection.execute(query).first() is not None
 

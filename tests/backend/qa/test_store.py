@@ -398,3 +398,21 @@ def test_a_prediction_that_came_back_with_an_id_is_one(store):
     store.process_pending()
     assert len(store.rows(schema.predictions)) == 2
     assert num_predictions(store) == 1
+
+
+def test_readers_do_not_wait_for_what_comes_after_them(store, monkeypatch):
+    """Events that come without end, as of many annotators: each batch brings the next event."""
+    process, came = store.intake._process_batch, []
+
+    def process_and_get_more():
+        done = process()
+        if len(came) < 100:
+            came.append(1)
+            store.append_event(created(annotation(1 + len(came), [box(20, 20, 20, 20)])))
+        return done
+
+    store.append_event(created(annotation(1, [box(20, 20, 20, 20)])))
+    monkeypatch.setattr(store.intake, "_process_batch", process_and_get_more)
+    store.catch_up()
+    assert len(came) < 50
+    assert len(store.ledger.look().rows)
