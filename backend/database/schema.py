@@ -28,7 +28,8 @@ of strings is the order of time on every database.
 
 ``jobs`` are wishes for predictions. What a project asks for now, its version and the hash of its
 labeling config, is in ``job_projects``; the configs' texts are in ``job_configs``. Their times are
-Unix seconds, since they are only ever compared with the clock.
+Unix seconds, since they are only ever compared with the clock. Until ``saving_until`` Label Studio
+may be saving a prediction that it was sent and has not answered for.
 """
 
 import sqlalchemy as sa
@@ -269,6 +270,7 @@ jobs = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("prediction", sa.Text),
     sa.Column("not_before", sa.Float, nullable=False, default=0.0),
+    sa.Column("saving_until", sa.Float, nullable=False, default=0.0, server_default="0"),
     sa.Column("updated", sa.Float, nullable=False),
     sa.UniqueConstraint("server", "project", "task", "version", name="one_job"),
     sa.Index("jobs_by_state", "state", "id"),

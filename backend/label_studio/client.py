@@ -43,6 +43,11 @@ class LabelStudioError(InputError):
         self.path = path  # of the API, where a status came
 
     @property
+    def is_an_answer(self) -> bool:
+        """Whether Label Studio itself has ended with the request; a proxy gives up before."""
+        return self.status is not None and self.status <= 500
+
+    @property
     def is_about_the_request(self) -> bool:
         """Whether trying again later would not help: something was sent that is not accepted."""
         return self.status in (400, 404, 409, 413, 422)

@@ -11,6 +11,7 @@ from backend.prediction.predict import Prediction
 logger = logging.getLogger(__name__)
 
 Pair = tuple[int, Prediction]  # a task's id and its prediction
+Sending = Callable[[Sequence[int]], set[int]]
 Record = Callable[[ProjectKey, Sequence[Pair]], None]  # what keeps them for the quality figures
 
 
@@ -29,12 +30,12 @@ def deliver(
     project: int,
     predictions: Sequence[Pair],
     *,
-    sending: Callable[[Sequence[int]], set[int]] = set,
+    sending: Sending = set,
 ) -> list[Delivery]:
     """Save predictions, leaving out tasks that have one of the same version already.
 
     Looking first is what makes this safe to repeat after a crash between saving and noting it.
-    ``sending`` is told the tasks right before they are sent, and gives those that still may be.
+    ``sending`` is told the tasks right before each request, and gives those that still may be sent.
 
     Raises:
         LabelStudioError: Label Studio cannot be reached or does not work just now.
@@ -45,13 +46,16 @@ def deliver(
         there = label_studio.predicted(project, [task for task, _ in pairs], version)
         done += [Delivery(*pair, new=False) for pair in pairs if pair[0] in there]
         missing = [pair for pair in pairs if pair[0] not in there]
-        allowed = sending([task for task, _ in missing])
-        done += _save(label_studio, project, [pair for pair in missing if pair[0] in allowed])
+        done += _save(label_studio, project, missing, sending)
     return done
 
 
-def _save(label_studio: LabelStudio, project: int, pairs: Sequence[Pair]) -> list[Delivery]:
+def _save(
+    label_studio: LabelStudio, project: int, pairs: Sequence[Pair], sending: Sending
+) -> list[Delivery]:
     """Save all in one request; one bad task refuses them all, and is found by halving."""
+    allowed = sending([task for task, _ in pairs])
+    pairs = [pair for pair in pairs if pair[0] in allowed]
     if not pairs:
         return []
     try:
@@ -68,8 +72,8 @@ def _save(label_studio: LabelStudio, project: int, pairs: Sequence[Pair]) -> lis
         half = max(len(left) // 2, 1)
         return [
             *(Delivery(*pair) for pair in pairs if pair[0] in there),
-            *_save(label_studio, project, left[:half]),
-            *_save(label_studio, project, left[half:]),
+            *_save(label_studio, project, left[:half], sending),
+            *_save(label_studio, project, left[half:], sending),
         ]
     return [Delivery(*pair) for pair in pairs]
 

@@ -151,7 +151,8 @@ class JobIntake(JobLeases):
         """Claim tasks for a request that predicts them itself; nobody else does them meanwhile.
 
         Whatever was answered less than ``saving`` seconds ago may be on its way into Label
-        Studio this moment: it is queued for later, when the runner looks before it saves.
+        Studio this moment: it is queued for later, when the runner looks before it saves. So may
+        what was sent there without an answer: it is answered by the runner, too.
         """
         hashed = config_hash(config)
         by_id = {int(task["id"]): task for task in tasks}
@@ -166,12 +167,12 @@ class JobIntake(JobLeases):
             for ids in batches(list(by_id)):
                 query = sa.select(
                     jobs.c.id, jobs.c.task, jobs.c.state, jobs.c.prediction, jobs.c.updated,
-                    jobs.c.owner, self._lapsed(now).label("lapsed"),
+                    (self._saved(now) & (jobs.c.owner.is_(None) | self._lapsed(now))).label("free"),
                 ).where(
                     of_project(key), jobs.c.version == version, jobs.c.task.in_(ids)
                 )  # fmt: skip
                 for row in connection.execute(query.with_for_update()):
-                    if row.state == "ready" and (row.owner is None or row.lapsed):
+                    if row.state == "ready" and row.free:
                         kept[row.task] = json_value(row.prediction)
                     elif row.state in UNFINISHED:
                         pending.add(row.task)

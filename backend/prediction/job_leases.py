@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 # Seconds without renewal after which a job is given to another process: with the time until that
 # process looks, what a dead machine held is at work again within a minute.
 LEASE = 45.0
+LONGEST_DELAY = 3600.0  # seconds; a job that should wait longer was written by a wrong clock
 KEEP_DONE = 7 * 86400.0  # seconds that finished jobs stay in the list
 KEEP_FAILED = 30 * 86400.0
 CLEAN_EVERY = 3600.0
@@ -131,6 +132,10 @@ class JobLeases:
     def _lapsed(self, now: float) -> sa.ColumnElement[bool]:
         # A lease that ends much later than any could was written by a wrong clock.
         return (jobs.c.leased_until <= now) | (jobs.c.leased_until > now + 10 * LEASE)
+
+    def _saved(self, now: float) -> sa.ColumnElement[bool]:
+        # As with leases: a time much later than any could be was written by a wrong clock.
+        return (jobs.c.saving_until <= now) | (jobs.c.saving_until > now + LONGEST_DELAY)
 
     def _mine(self, ids: Sequence[int]) -> sa.ColumnElement[bool]:
         return jobs.c.id.in_(ids) & (jobs.c.owner == self._owners.own)

@@ -153,6 +153,7 @@ def finished(now: float) -> dict[str, Any]:
         "reason": None,
         "prediction": None,
         "body": "{}",
+        "saving_until": 0.0,
         "updated": now,
     }
 

@@ -29,6 +29,7 @@ from backend.database.keys import ProjectKey
 from backend.database.schema import jobs
 from backend.prediction.job_counts import JobCounts
 from backend.prediction.job_intake import JobIntake
+from backend.prediction.job_leases import LONGEST_DELAY
 from backend.prediction.job_rows import (
     MAX_BODY,
     MAX_READY,
@@ -51,7 +52,6 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5  # times a job may take its process down with it
 ALONE = 2  # attempts after which a job is tried by itself, so that it takes no other with it
-LONGEST_DELAY = 3600.0  # seconds; a job that should wait longer was written by a wrong clock
 SENDING = 15.0  # seconds that Label Studio may go on saving after whoever sent it was killed
 
 
@@ -127,7 +127,8 @@ class Jobs(JobIntake, JobCounts):
         now = self._now(connection)
         due = (jobs.c.not_before <= now) | (jobs.c.not_before > now + LONGEST_DELAY)
         if state == "ready":
-            free = (jobs.c.state == "ready") & (jobs.c.owner.is_(None) | self._lapsed(now)) & due
+            nobodys = jobs.c.owner.is_(None) | self._lapsed(now)
+            free = (jobs.c.state == "ready") & nobodys & due & self._saved(now)
             size = jobs.c.prediction
         else:
             lapsed = (jobs.c.state == "running") & self._lapsed(now)
@@ -181,8 +182,13 @@ class Jobs(JobIntake, JobCounts):
         reason: str | None = None,
         delay: float = 0.0,
         attempts: int = 0,
+        answered: bool = True,
     ) -> None:
-        """They are predicted, and to be delivered after ``delay`` seconds."""
+        """They are predicted, and to be delivered after ``delay`` seconds.
+
+        Without an answer Label Studio may still be saving them; nobody looks before it has.
+        """
+        same: dict[str, Any] = {"saving_until": 0.0} if answered else {}
         with self._let_go([job for job, _ in pairs]), self._write() as connection:
             now = self._now(connection)
             values = [
@@ -197,7 +203,8 @@ class Jobs(JobIntake, JobCounts):
                 for job, prediction in pairs
             ]
             names = ("prediction", "reason", "attempts", "not_before", "updated")
-            self._set_each(connection, values, names, state="ready", owner=None, leased_until=0.0)
+            same |= {"state": "ready", "owner": None, "leased_until": 0.0}
+            self._set_each(connection, values, names, **same)
         self.notify()
 
     def finish(self, some: Sequence[Job]) -> None:
@@ -233,8 +240,8 @@ class Jobs(JobIntake, JobCounts):
     def sending(self, some: Sequence[Job], *, grace: float = SENDING) -> list[Job]:
         """Those that are still ours, renewed: they are sent to Label Studio now.
 
-        If this process is killed meanwhile, Label Studio saves them all the same, and whoever
-        takes them next must not look before it has, within ``grace`` seconds.
+        Whatever becomes of this process or of the answer, Label Studio may save them within
+        ``grace`` seconds, and whoever takes them next must not look before.
         """
         held: set[int] = set()
         with self._write() as connection:
@@ -242,7 +249,7 @@ class Jobs(JobIntake, JobCounts):
             for ids in batches([job.id for job in some]):
                 self._set(
                     connection, self._mine(ids),
-                    leased_until=now + self._lease, not_before=now + min(grace, LONGEST_DELAY),
+                    leased_until=now + self._lease, saving_until=now + min(grace, LONGEST_DELAY),
                 )  # fmt: skip
                 held |= set(
                     connection.execute(sa.select(jobs.c.id).where(self._mine(ids))).scalars()

@@ -23,6 +23,7 @@ SHORTEST_GAP = 5.0  # seconds from the first prediction to the first delivery, a
 GAP = 2.0  # times as long as the last delivery took, until the next one
 LONGEST_GAP = 30.0  # seconds
 SENDING_PER_TASK = 0.005  # seconds it may take that long, on a busy machine
+SLOWER = 3.0  # times as long as the last delivery, or as looking: a busier machine
 RETRY_DELAYS = (5.0, 30.0, 120.0, 600.0)  # seconds until Label Studio is tried again
 NO_TOKEN = (
     "Predicted; Label Studio gets it when it asks again, or when VIDEOGEM_LABEL_STUDIO_URL and "
@@ -62,6 +63,7 @@ class Outbox:
         self._backlog = backlog
         self._predicting = False
         self._gap = SHORTEST_GAP
+        self._took = 0.0  # seconds, of the last delivery
         self._gap_ends = 0.0  # both of time.monotonic
         self._wait_ends = 0.0
 
@@ -100,8 +102,8 @@ class Outbox:
         except BaseException:
             self._jobs.requeue(ready, delay=RETRY_DELAYS[0])
             raise
-        took = time.monotonic() - started
-        self._begin_gap(min(max(GAP * took, SHORTEST_GAP), LONGEST_GAP))
+        self._took = time.monotonic() - started
+        self._begin_gap(min(max(GAP * self._took, SHORTEST_GAP), LONGEST_GAP))
         return True
 
     def _deliver(self, ready: Sequence[Job]) -> None:
@@ -113,14 +115,17 @@ class Outbox:
             return
         by_task = {job.task_id: job for job in ready}
 
-        grace = SENDING
+        started = time.monotonic()
+        num_tasks = 0
 
         def sending(tasks: Sequence[int]) -> set[int]:
+            slow = SLOWER * max(self._took, time.monotonic() - started)
+            grace = SENDING + max(SENDING_PER_TASK * num_tasks, slow)
             mine = self._jobs.sending([by_task[task] for task in tasks], grace=grace)
             return {job.task_id for job in mine}
 
         try:
-            grace += SENDING_PER_TASK * self._ask_what_is_wanted(label_studio, ready)
+            num_tasks = self._ask_what_is_wanted(label_studio, ready)
             pairs = [(job.task_id, prediction) for job, prediction in _pairs(ready)]
             deliveries = deliver(label_studio, key.id, pairs, sending=sending)
         except LabelStudioError as error:
@@ -147,10 +152,11 @@ class Outbox:
     def _deliver_later(self, ready: Sequence[Job], error: LabelStudioError) -> None:
         for attempts in {job.attempts for job in ready}:
             delay = RETRY_DELAYS[min(attempts, len(RETRY_DELAYS) - 1)]
-            if error.status is None:
-                delay = max(delay, SENDING)  # the answer is missing; it may still be saving
             some = _pairs([job for job in ready if job.attempts == attempts])
-            self._jobs.keep(some, reason=str(error), delay=delay, attempts=attempts + 1)
+            self._jobs.keep(
+                some, reason=str(error), delay=delay, attempts=attempts + 1,
+                answered=error.is_an_answer,
+            )  # fmt: skip
         logger.warning("project %s: predictions are kept for later: %s", ready[0].key.id, error)
 
     def _note_delivered(self, by_task: dict[int, Job], deliveries: Sequence[Delivery]) -> None:

@@ -248,6 +248,47 @@ def test_what_was_being_sent_is_looked_at_only_when_label_studio_has_saved_it(
     assert ids(alive.claim_ready(1)) == [1]
 
 
+def test_what_got_no_answer_is_neither_sent_nor_answered_before_it_is_saved(
+    open_jobs: Open, clock: Clock
+) -> None:
+    jobs = open_jobs()
+    jobs.enqueue(KEY, "", "v1", tasks(1))
+    jobs.keep([(jobs.claim(1)[0], PREDICTION)])
+    sent = jobs.sending(jobs.claim_ready(1), grace=60)
+    jobs.keep([(job, PREDICTION) for job in sent], delay=5, answered=False)
+    clock.now += 10
+    jobs.wake(KEY)  # Label Studio is there, and asks again
+    assert jobs.claim_ready(1) == []
+    asked = jobs.begin(KEY, "", "v1", tasks(1), saving=5)
+    assert (asked.kept, asked.pending) == ({}, {1})
+    clock.now += 51
+    assert ids(jobs.claim_ready(1)) == [1]
+
+
+def test_who_asks_does_not_get_what_a_dead_backend_was_sending(
+    open_jobs: Open, clock: Clock
+) -> None:
+    dead = open_jobs()
+    dead.enqueue(KEY, "", "v1", tasks(1))
+    dead.keep([(dead.claim(1)[0], PREDICTION)])
+    dead.sending(dead.claim_ready(1), grace=60)
+    dead._owners._file.close()
+    alive = open_jobs()
+    assert alive.begin(KEY, "", "v1", tasks(1), saving=5).pending == {1}
+    clock.now += 61
+    assert set(alive.begin(KEY, "", "v1", tasks(1), saving=5).kept) == {1}
+
+
+def test_what_label_studio_answered_is_over(open_jobs: Open, clock: Clock) -> None:
+    jobs = open_jobs()
+    jobs.enqueue(KEY, "", "v1", tasks(1))
+    jobs.keep([(jobs.claim(1)[0], PREDICTION)])
+    refused = jobs.sending(jobs.claim_ready(1), grace=60)
+    jobs.keep([(job, PREDICTION) for job in refused], delay=5)
+    clock.now += 6
+    assert ids(jobs.claim_ready(1)) == [1]
+
+
 def test_a_request_claims_what_nobody_does(open_jobs: Open, clock: Clock) -> None:
     jobs = open_jobs()
     jobs.enqueue(KEY, "", "v1", tasks(1, 2, 3))
