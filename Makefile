@@ -71,8 +71,9 @@ sbom: install
 demo: install
 	@$(BIN)/videogem demo $(if $(MODEL),--model '$(MODEL)')
 
+# Each of the processes takes whole files; the end-to-end tests are one of them.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 soak: install
 	$(BIN)/python -m pytest -m soak

@@ -1,6 +1,11 @@
 """Shared by all tests: no network, and a tiny random tower where a real one is not needed."""
 
 import os
+from pathlib import Path
+
+# Two test processes (`make test`) on two cores: more threads would only be in each other's way.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -12,6 +17,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
+
+END_TO_END = Path(__file__).parent / "e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests share what is made for them, the end-to-end tests one Label Studio."""
+    for item in items:
+        group = "e2e" if END_TO_END in item.path.parents else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
