@@ -87,12 +87,17 @@ class Names:
         found = plain_text(rows[0]["title"]) if rows else ""
         with self._lock:
             found = found or self._titles.get(key, "")
-            due = self._clock() - self._sought.get(key, float("-inf")) >= FRESH_S
-            if not found and due and len(self._sought) < MOST_TITLES:
-                self._wanted.add(key)
         if not found:
-            self.look()
+            self.want_title(key)
         return found
+
+    def want_title(self, key: ProjectKey) -> None:
+        """Ask for a project's title, so that it is there when somebody looks."""
+        with self._lock:
+            due = self._clock() - self._sought.get(key, float("-inf")) >= FRESH_S
+            if due and len(self._sought) < MOST_TITLES:
+                self._wanted.add(key)
+        self.look()
 
     def look(self, missing: str = "") -> None:
         """Ask, behind whoever calls, servers whose names are old or that lack the ``missing``."""

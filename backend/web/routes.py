@@ -86,6 +86,8 @@ def _set_up(body: dict[str, Any], service: Service) -> Response:
         label_studio = service.connections.get(key)
         service.webhooks.after_setup(key, request.host, label_studio)
         reachable = label_studio is not None and label_studio.has_token
+        if reachable:
+            service.names.want_title(key)
         with _job_list_is_spared(key):
             if service.connections.key(key.id) == key:  # no other server has one of this number
                 service.jobs.adopt(key)

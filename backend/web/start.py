@@ -136,7 +136,7 @@ def _projects(service: Service) -> list[dict[str, Any]]:
     for key in sorted(known):
         value = project_text(key if several else key._replace(server=""))
         number = find(tuple(key))
-        title = listed.get(value, {}).get("title", "")
+        title = listed.get(value, {}).get("title") or service.names.title(key)
         share: Row = shares.get(number, {}) if number is not None else {}
         hook = hooks.get(key)
         server = service.connections.get(key)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from backend.database.keys import ProjectKey, server_name
 from backend.label_studio.connections import Connections
+from backend.labeling.ready import ready_config
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web.app import create_app
@@ -185,6 +186,23 @@ def test_the_job_list_names_projects_by_title(studio, tmp_path):
         client = app.test_client()
         wait_for(lambda: client.get("/jobs").json["projects"][0]["title"] == "Kitchen")
         page = client.get("/jobs", headers={"Accept": "text/html"}).get_data(as_text=True)
+        assert "<bdi>Kitchen</bdi> (8)" in page
+    finally:
+        parts.close()
+
+
+def test_a_connected_project_has_its_title_on_the_first_page(studio, tmp_path):
+    settings = Settings(
+        data_dir=tmp_path, label_studio_url=studio.url, label_studio_api_key=SecretStr("k")
+    )
+    app = create_app(settings, FakeGrounder())
+    try:
+        parts = app.extensions["videogem"]
+        client = app.test_client()
+        told = {"project": "8.5", "schema": ready_config("frame"), "hostname": studio.url}
+        assert client.post("/setup", json=told).status_code == 200
+        wait_for(lambda: all(thread.name != "names" for thread in threading.enumerate()))
+        page = client.get("/", headers={"Accept": "text/html"}).get_data(as_text=True)
         assert "<bdi>Kitchen</bdi> (8)" in page
     finally:
         parts.close()

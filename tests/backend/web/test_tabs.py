@@ -159,7 +159,7 @@ def test_the_start_page_leads_on(fresh: FlaskClient) -> None:
     fresh.get("/qa/summary.json")
     assert steps() == dict(zip(names, ["to do", *["done"] * 4], strict=True))
     page = fresh.get("/", headers=HTML).text
-    assert '<a href="/qa?project=1">1 <bdi>kitchen</bdi></a>' in page
+    assert '<a href="/qa?project=1"><bdi>kitchen</bdi> (1)</a>' in page
     assert "100.0 %" in page
     answer = fresh.get("/", headers={"Accept": "*/*"})
     assert answer.json == fresh.get("/health").json
