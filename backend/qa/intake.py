@@ -46,6 +46,10 @@ COMPACT_S = 3600.0  # between two looks at what may be dropped
 OTHERS = "stored events are being read by another thread"
 
 
+class OtherThreadError(DatabaseBusyError):
+    """Another thread of this process is at the events that wait."""
+
+
 class Intake:
     """A thread that takes in what came, and what else may be asked to do so at once.
 
@@ -92,17 +96,8 @@ class Intake:
         done = 0
         if self._waits():
             load_words()
-        if not self._process_lock.acquire(timeout=current_patience()):
-            raise DatabaseBusyError(OTHERS)
-        try:
-            while True:
-                self.drain()  # each time: all that comes goes there until it is empty
-                batch = self._process_batch()
-                if batch is None:
-                    break
-                done += batch
-        finally:
-            self._process_lock.release()
+        while (batch := self._process_next(current_patience())) is not None:
+            done += batch
         return done
 
     def catch_up(self) -> None:
@@ -127,15 +122,26 @@ class Intake:
             if time.monotonic() >= end:
                 raise DatabaseBusyError(OTHERS)
             load_words()
-            if not self._process_lock.acquire(timeout=LOOK_S):
-                continue  # another thread is at it
             try:
-                self.drain()
-                batch = self._process_batch()
-            finally:
-                self._process_lock.release()
+                batch = self._process_next(LOOK_S)
+            except OtherThreadError:
+                continue
             if batch is None:  # another process is at it
                 self.closed.wait(LOOK_S)
+
+    def _process_next(self, wait_s: float) -> int | None:
+        """Turn the next events into state; how many, None where there is nothing to do.
+
+        Raises:
+            OtherThreadError: one is at it, and still is after ``wait_s``.
+        """
+        if not self._process_lock.acquire(timeout=wait_s):
+            raise OtherThreadError(OTHERS)
+        try:
+            self.drain()  # each time: all that comes goes there until it is empty
+            return self._process_batch()
+        finally:
+            self._process_lock.release()
 
     def _waits(self, newest: int | None = None) -> bool:
         """Whether any event (up to the newest) waits to be turned into state."""

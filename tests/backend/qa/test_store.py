@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.qa.intake import Intake
+from backend.qa import intake
 from backend.qa.queries import num_predictions, summary
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
@@ -236,7 +237,7 @@ def cost_of(store, work):
 
 
 def test_what_an_event_costs_does_not_grow_with_the_store(tmp_path, monkeypatch):
-    monkeypatch.setattr(Intake, "_work", lambda self: None)  # nothing happens but what is asked for
+    monkeypatch.setattr(intake.Intake, "_work", lambda self: None)  # only what is asked for
     store = Store(f"sqlite:///{tmp_path}/qa.db")
 
     def event(id):
@@ -402,17 +403,19 @@ def test_a_prediction_that_came_back_with_an_id_is_one(store):
 
 def test_readers_do_not_wait_for_what_comes_after_them(store, monkeypatch):
     """Events that come without end, as of many annotators: each batch brings the next event."""
-    process, came = store.intake._process_batch, []
+    write, came = intake.writing, []
 
-    def process_and_get_more():
-        done = process()
+    @contextmanager
+    def write_and_get_more(engine):
+        with write(engine) as connection:
+            yield connection
         if len(came) < 100:
             came.append(1)
             store.append_event(created(annotation(1 + len(came), [box(20, 20, 20, 20)])))
-        return done
 
     store.append_event(created(annotation(1, [box(20, 20, 20, 20)])))
-    monkeypatch.setattr(store.intake, "_process_batch", process_and_get_more)
-    store.catch_up()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(intake, "writing", write_and_get_more)
+        store.catch_up()
     assert len(came) < 50
     assert len(store.ledger.look().rows)
