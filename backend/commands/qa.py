@@ -1,25 +1,14 @@
-"""`videogem qa`: quality figures from files or from the store."""
+"""`videogem qa`: figures of the store, kept in agreement with Label Studio."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 
-from backend.commands.support.numbers import finite
+from backend.commands.support.quality_store import DATABASE_HELP, open_store
 from backend.folders import check_file
-from backend.qa.measures import Measure
-
-if TYPE_CHECKING:
-    from backend.database.keys import ProjectKey
-    from backend.qa.audit import Suspect
-    from backend.qa.pairs import Pair
-    from backend.qa.store import Store
-
-DATABASE_HELP = "SQLAlchemy URL of the store; default: that of the backend's settings."
 
 
 class ExportForm(StrEnum):
@@ -37,47 +26,6 @@ commands = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="qa")
-
-
-@commands.command()
-def score(
-    *,
-    predictions: Path = typer.Option(
-        help='JSON lines {"id", "point": [x, y], "box": [x1, y1, x2, y2], "label"?, "score"?}; '
-        "point and box may be null."
-    ),
-    annotations: Path = typer.Option(
-        help='JSON lines {"id", "boxes": [[x1, y1, x2, y2], …], "size": [w, h], "label"?, '
-        '"annotator"?}.'
-    ),
-    audit: bool = typer.Option(False, "--audit", help="Also list annotations to look at again."),
-    limit: int = typer.Option(20, min=0, help="Rows of the printed audit list."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON and nothing else."),
-) -> None:
-    """Score points or boxes of any system against any boxes; no Label Studio needed.
-
-    A point hits when it lies in any box of its id, edges included; no point is a miss. Ids on one
-    side only are counted as missing and not scored. Boxes of several annotators all count.
-    """
-    from backend.qa.audit import count_reasons, find_suspects
-    from backend.qa.pairs import (
-        audit_items,
-        figures,
-        read_annotations,
-        read_predictions,
-        score_pairs,
-    )
-
-    predicted, annotated = read_predictions(predictions), read_annotations(annotations)
-    pairs = score_pairs(predicted, annotated)
-    suspects = find_suspects(audit_items(predicted, annotated)) if audit else []
-    found = {**figures(pairs, predicted, annotated), "audit": count_reasons(suspects)}
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    typer.echo(_table(found, pairs))
-    if audit:
-        typer.echo(_audit_table(found["audit"], suspects, limit))
 
 
 @commands.command()
@@ -222,44 +170,6 @@ def report(
 
 
 @commands.command()
-def target(
-    *,
-    project: str = typer.Option(help="NUMBER or NUMBER@SERVER."),
-    at_least: float | None = typer.Option(
-        None, callback=finite, help="Accuracy to reach, as 0.9 for 90 %."
-    ),
-    of: Measure = typer.Option(
-        Measure.headline, help="All reviewed annotations, or those drawn independently."
-    ),
-    clear: bool = typer.Option(False, "--clear", help="Forget the project's target."),
-    database: str | None = typer.Option(None, help=DATABASE_HELP),
-) -> None:
-    """Set what accuracy a project has to reach, and say whether it does.
-
-    Passed: the whole 95 % interval is at least as high. Failed: the whole interval is below. Else
-    it is unknown: more reviews tell. The exit code is 1 for a target that is failed.
-    """
-    from backend.qa.report import build_report
-    from backend.qa.selection import Filters
-    from backend.qa.targets import set_target, target_of
-    from videogem.errors import InputError
-
-    if clear and at_least is not None:
-        raise InputError("Give --at-least to set a target or --clear to forget it, not both.")
-    with open_store(database) as store:
-        key = known_project(store, project)
-        if at_least is not None or clear:
-            set_target(store, key, at_least, of)
-        if target_of(store, key) is None:
-            typer.echo(f"Project {project} has no quality target; set one with --at-least.")
-            return
-        found = build_report(store, Filters(project=key))["target"]
-    typer.echo(_target_line(project, found))
-    if found["verdict"] == "failed":
-        raise typer.Exit(1)
-
-
-@commands.command()
 def compare(
     *,
     first: str = typer.Option("", help="A model version; default: one of the last two."),
@@ -316,107 +226,3 @@ def export(
         typer.echo(text, nl=False)
     else:
         out.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def open_store(database: str | None) -> Iterator["Store"]:
-    """The store of the settings, or the one named; it must be there already."""
-    from sqlalchemy.engine import make_url
-
-    from backend.qa.store import Store
-    from backend.settings import load_settings
-    from videogem.errors import InputError
-
-    url = database or load_settings().database
-    if url.startswith("sqlite") and not Path(str(make_url(url).database)).expanduser().exists():
-        raise InputError(f"There is no quality store at {url}; is VIDEOGEM_DATA_DIR right?")
-    store = Store(url)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def known_project(store: "Store", text: str) -> "ProjectKey":
-    """The project that is meant, with its server, after what waits was counted.
-
-    Raises:
-        InputError: the store has no such project.
-    """
-    from backend.database import schema
-    from backend.database.keys import read_project
-    from backend.qa.queries import resolve
-    from backend.qa.report import listed_projects
-    from videogem.errors import InputError
-
-    store.catch_up()
-    asked = read_project(text)
-    key = resolve(store, asked) or asked
-    projects = listed_projects(store)
-    # Those that only wrote predictions, or reviews before they were announced, are known, too.
-    tables = (schema.predictions, schema.annotations)
-    kept = {id for table in tables for id in store.values(table.c.project_id)}
-    if key.id not in {row["id"] for row in projects} | kept:
-        known = ", ".join(row["value"] for row in projects) or "none"
-        raise InputError(f"There is no project {key.id}; known: {known}.")
-    return key
-
-
-def _target_line(project: str, found: dict[str, Any]) -> str:
-    figure = found["figure"]
-    own = f"{_percent(figure['accuracy'])} of {figure['n']} points"
-    if figure["n"]:
-        own += f", 95 % interval {_percent(figure['low'])} to {_percent(figure['high'])}"
-    of = "" if found["of"] == "headline" else f" ({found['of']} annotations)"
-    return (
-        f"Project {project}: {found['verdict']}: at least {_percent(found['at_least'])}{of}; {own}."
-    )
-
-
-def _table(found: dict[str, Any], pairs: "Sequence[Pair]") -> str:
-    from backend.qa.figures import group, mean, share
-
-    rows = [{"hit": pair.hit, "iou": pair.iou, "label": pair.label} for pair in pairs]
-    lines = [_figure_line("all", found, found["mean_iou"])]
-    by_label = group(rows, lambda row: row["label"])
-    by_label_shares = {
-        label: share(sum(row["hit"] for row in same), len(same)) for label, same in by_label.items()
-    }
-    if len(by_label) > 1:
-        for label in sorted(by_label):
-            overlap = mean(row["iou"] for row in by_label[label])["mean"]
-            lines.append(_figure_line(str(label), by_label_shares[label], overlap))
-    head = f"{'':<24} {'n':>7} {'hits':>7}  pointing accuracy (95 % interval)  mean IoU"
-    notes = [
-        f"Missing: {found['missing_predictions']} annotated without a prediction, "
-        f"{found['missing_annotations']} predicted without an annotation (not scored)."
-    ]
-    if len(by_label) > 1:
-        macro = sum(figure["accuracy"] for figure in by_label_shares.values()) / len(by_label)
-        notes.append(f"Mean over labels (macro): {_percent(macro)}.")
-    return "\n".join([head, *lines, "", *notes])
-
-
-def _figure_line(name: str, found: dict[str, Any], overlap: float | None) -> str:
-    interval = "" if not found["n"] else f" ({_percent(found['low'])} to {_percent(found['high'])})"
-    accuracy = f"{_percent(found['accuracy'])}{interval}"
-    iou = "-" if overlap is None else f"{overlap:.3f}"
-    return f"{name[:24]:<24} {found['n']:>7} {found['hits']:>7}  {accuracy:<34} {iou:>8}"
-
-
-def _audit_table(counts: dict[str, int], suspects: "Sequence[Suspect]", limit: int) -> str:
-    from backend.qa.audit import audit_reasons
-
-    if not counts:
-        return "\nNothing suspicious found."
-    lines = ["", "Annotations to look at again:"]
-    known = audit_reasons()
-    lines += [f"{count:>7}  {code:<23} {known[code].meaning}" for code, count in counts.items()]
-    if limit:
-        lines += ["", f"The first {min(limit, len(suspects))} of the list:"]
-        lines += [f"  {s.id}: {s.reason} ({s.detail})" for s in suspects[:limit]]
-    return "\n".join(lines)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"

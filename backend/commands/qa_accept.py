@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
+from backend.commands.qa import commands
 from backend.commands.qa_reviews import PROJECT, VERSION, label_studio_of
 from backend.commands.support.numbers import finite
+from backend.commands.support.quality_store import DATABASE_HELP, known_project, open_store
 
 if TYPE_CHECKING:
     from backend.database.keys import ProjectKey

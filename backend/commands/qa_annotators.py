@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
+from backend.commands.qa import commands
 from backend.commands.qa_reviews import PROJECT
+from backend.commands.support.quality_store import DATABASE_HELP, known_project, open_store
 
 if TYPE_CHECKING:
     from backend.qa.events import Row

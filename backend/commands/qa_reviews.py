@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from backend.commands.qa import DATABASE_HELP, commands, known_project, open_store
+from backend.commands.qa import commands
+from backend.commands.support.quality_store import DATABASE_HELP, known_project, open_store
 
 if TYPE_CHECKING:
     from backend.database.keys import ProjectKey

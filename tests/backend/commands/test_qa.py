@@ -70,7 +70,7 @@ def test_nothing_of_the_quality_part_imports_torch():
         "import sys, pkgutil, importlib, backend.qa\n"
         "for m in pkgutil.iter_modules(backend.qa.__path__):\n"
         "    if m.name != 'migrations': importlib.import_module('backend.qa.' + m.name)\n"
-        "import backend.commands.qa\n"
+        "import backend.commands.qa, backend.commands.qa_score, backend.commands.qa_target\n"
         "assert 'torch' not in sys.modules and 'altair' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
