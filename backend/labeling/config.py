@@ -1,12 +1,11 @@
 """Labeling config -> which regions to write, from which task fields.
 
-Names of tags and data fields are free: everything is found from the config's structure. The config
-is read with the standard parser, because Label Studio waits only 3 seconds for /setup and the SDK's
-parser takes longer than that to import; `validation.py` holds the outcome against the SDK.
+Names of tags and data fields are free: everything is found from the config's structure;
+`validation.py` holds the outcome against the SDK.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -15,6 +14,7 @@ from xml.etree import ElementTree
 from backend.labeling.attributes import FIELD_PREFIX, read_attributes
 from backend.labeling.forms import control_forms, kinds_by_tag
 from backend.labeling.narration import TEXT_TAGS, Narrations, shown_by
+from backend.labeling.tags import MAX_TAGS, Tag, read_xml
 from backend.labeling.targets import (
     Control,
     Label,
@@ -29,33 +29,10 @@ from videogem.errors import InputError
 
 DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says nothing
 MAX_FRAMERATE = 10_000.0  # frames a second
-MAX_CONFIG_CHARS = 1_000_000
-MAX_DEPTH = 64  # tags inside tags; Label Studio's own examples have up to eight
-MAX_TAGS = 20_000
 MAX_LABELS = 10_000  # of all controls together
 MAX_CONTROLS = 500
 MAX_OBJECTS = 100  # Image and Video tags
-MAX_ATTRIBUTE_CHARS = 20_000
 SHOWN = 10  # problems, notes and names that one message quotes
-
-
-@dataclass(frozen=True)
-class _Tag:
-    """An XML element with case-insensitive names, and its `model_*` attributes read."""
-
-    tag: str
-    kind: str
-    attributes: dict[str, str]
-    element: ElementTree.Element
-    options: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        return self.attributes.get("name", "")
-
-    def __str__(self) -> str:
-        # Without angle brackets: Label Studio shows our messages as HTML.
-        return f'{self.tag[:80]} "{self.name[:80]}"' if self.name else self.tag[:80]
 
 
 @lru_cache(maxsize=32)
@@ -65,61 +42,6 @@ def parse_labeling(config: str) -> Labeling:
         return _Parser(read_xml(config)).labeling()
     except InputError as error:
         return Labeling((), (str(error),))
-
-
-def read_xml(config: str) -> ElementTree.Element:
-    """The tags of a labeling config, which is no larger or deeper than people make them.
-
-    Raises:
-        InputError: it is not XML, has a document type (where entities come from), or is too large.
-    """
-    if len(config) > MAX_CONFIG_CHARS:
-        raise InputError(
-            f"The labeling config has {len(config):,} characters; at most {MAX_CONFIG_CHARS:,} "
-            "are read."
-        )
-    parser = ElementTree.XMLParser(target=_BoundedBuilder())
-    try:
-        parser.feed(config.strip() or "<View/>")
-        root: ElementTree.Element = parser.close()
-    except (ElementTree.ParseError, UnicodeEncodeError) as error:
-        raise InputError(f"The labeling config is not XML: {error}.") from None
-    return root
-
-
-class _BoundedBuilder(ElementTree.TreeBuilder):
-    """Builds the tree, and stops as soon as it grows beyond what a labeling config may be."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._depth = self._tags = 0
-
-    def start(self, tag: Any, attrs: Any) -> ElementTree.Element:
-        self._depth += 1
-        self._tags += 1
-        if self._depth > MAX_DEPTH:
-            raise InputError(
-                f"The labeling config has tags nested more than {MAX_DEPTH} deep; is an end tag "
-                "missing?"
-            )
-        if self._tags > MAX_TAGS:
-            raise InputError(f"The labeling config has more than {MAX_TAGS:,} tags.")
-        for name, value in attrs.items():
-            if len(value) > MAX_ATTRIBUTE_CHARS:
-                raise InputError(
-                    f"{tag[:80]}: the attribute {name[:80]} has {len(value):,} characters; at most "
-                    f"{MAX_ATTRIBUTE_CHARS:,} are read."
-                )
-        return super().start(tag, attrs)
-
-    def end(self, tag: str) -> ElementTree.Element:
-        self._depth -= 1
-        return super().end(tag)
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise InputError(
-            "The labeling config has a DOCTYPE; Label Studio's configs have none. Remove it."
-        )
 
 
 class _Parser:
@@ -137,7 +59,7 @@ class _Parser:
             for tag in self.tags
             if tag.kind in TEXT_TAGS and data_field(tag.attributes.get("value", ""))
         }
-        self.labels_tags: dict[str, _Tag] = {}  # the first Labels control of each object
+        self.labels_tags: dict[str, Tag] = {}  # the first Labels control of each object
         for tag in self.tags:
             if tag.kind == "labels":
                 for name in tag.attributes.get("toName", "").split(","):
@@ -178,20 +100,20 @@ class _Parser:
                     f"The labeling config has {count:,} {name}; at most {most} are read."
                 )
 
-    def _read(self, root: ElementTree.Element) -> Iterator[_Tag]:
+    def _read(self, root: ElementTree.Element) -> Iterator[Tag]:
         for element in root.iter():
             if not isinstance(element.tag, str):  # comments
                 continue
-            tag = _Tag(element.tag, element.tag.lower(), dict(element.attrib), element, {})
+            tag = Tag(element.tag, element.tag.lower(), dict(element.attrib), element, {})
             try:
                 options = read_attributes(str(tag), tag.attributes)
             except InputError as error:
                 self.problems.append(str(error))
                 options = {}
-            yield _Tag(tag.tag, tag.kind, tag.attributes, element, options)
+            yield Tag(tag.tag, tag.kind, tag.attributes, element, options)
 
     @staticmethod
-    def _source_kind(tag: _Tag) -> SourceKind | None:
+    def _source_kind(tag: Tag) -> SourceKind | None:
         if tag.kind == "image":
             return "images" if tag.attributes.get("valueList") else "image"
         return "video" if tag.kind == "video" else None
@@ -207,7 +129,7 @@ class _Parser:
             self._explain_nothing_to_do()
         return Labeling(targets, _some(self.problems), _some(self.notes), self.options)
 
-    def _controls(self, tag: _Tag) -> list[Control]:
+    def _controls(self, tag: Tag) -> list[Control]:
         """The control a tag is, once for each object it belongs to; none that cannot be filled."""
         control = self._control(tag)
         names = [name.strip() for name in tag.attributes.get("toName", "").split(",")]
@@ -226,7 +148,7 @@ class _Parser:
             ]
         return [control, *further]
 
-    def _control(self, tag: _Tag) -> Control | None:
+    def _control(self, tag: Tag) -> Control | None:
         """The control a tag is for the first object it belongs to."""
         if "toName" not in tag.attributes:
             return None
@@ -267,7 +189,7 @@ class _Parser:
             tag.attributes.get("perRegion", "").lower() == "true", tag.options,
         )  # fmt: skip
 
-    def _labels(self, tag: _Tag, child: str | None) -> tuple[Label, ...]:
+    def _labels(self, tag: Tag, child: str | None) -> tuple[Label, ...]:
         if child is None:
             return ()
         labels = [
@@ -287,7 +209,7 @@ class _Parser:
         tag = self.labels_tags.get(to_name)
         return (None, ()) if tag is None else (tag.name, self._labels(tag, "label"))
 
-    def _target(self, tag: _Tag, controls: list[Control]) -> Target | None:
+    def _target(self, tag: Tag, controls: list[Control]) -> Target | None:
         kind = self._source_kind(tag)
         attribute = "valueList" if kind == "images" else "value"
         value = tag.attributes.get(attribute, "")
@@ -352,7 +274,7 @@ class _Parser:
         return False
 
     @staticmethod
-    def _framerate(tag: _Tag, options: dict[str, Any]) -> str | float | None:
+    def _framerate(tag: Tag, options: dict[str, Any]) -> str | float | None:
         if tag.kind != "video":
             return None
         if "model_fps" in options:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
-from backend.labeling.config import read_xml
+from backend.labeling.tags import read_xml
 from backend.labeling.targets import Labeling
 
 PERCENT_KEYS = ("x", "y", "width", "height")

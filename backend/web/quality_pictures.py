@@ -9,8 +9,8 @@ from PIL import Image
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.labeling.config import read_xml
 from backend.labeling.shapes import number
+from backend.labeling.tags import read_xml
 from backend.media.media import Media
 from backend.prediction.frames import read_moment
 from backend.qa.events import Row

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from backend.labeling.config import MAX_TAGS, parse_labeling
+from backend.labeling.config import parse_labeling
+from backend.labeling.tags import MAX_TAGS
 from backend.labeling.targets import MAX_FILLED_CHARS, fill
 from videogem.errors import InputError
 
