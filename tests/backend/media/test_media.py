@@ -2,9 +2,7 @@
 
 import base64
 import contextlib
-import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -13,48 +11,11 @@ from typing import Any
 
 import pytest
 
-from backend.label_studio.connections import Connections
-from backend.media.cache import DiskCache
 from backend.media.fetch import MediaError
-from backend.media.media import Media
 from backend.prediction.frames import read_moment
-from backend.settings import Settings
-from tests.http_server import Answer, Request, Server, http_server
+from tests.backend.media.reader import TOKEN, media, read, signed_in
+from tests.http_server import Answer, Request, Server
 from videogem.media.sources import VideoReadError, source_name
-
-# Of media.example, with its key, for a hundred years.
-CERTIFICATE = Path(__file__).resolve().parents[2] / "data" / "media_example.pem"
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture
-def label_studio() -> Iterator[Server]:
-    with http_server() as server:
-        yield server
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Server]:
-    with http_server() as server:
-        yield server
-
-
-def media(tmp_path: Path, url: str | None, **options: Any) -> Media:
-    token = TOKEN if url else None
-    settings = Settings(
-        data_dir=tmp_path, label_studio_url=url, label_studio_api_key=token, **options
-    )
-    return Media(settings, Connections(settings))
-
-
-def read(media: Media, reference: Any, task: int | None = 5) -> bytes:
-    with media.open(reference, project=None, task=task) as file:
-        return file.read()
-
-
-def signed_in(request: Request) -> Answer:
-    ok = request.headers.get("authorization") == f"Token {TOKEN}"
-    return Answer(b"file" if ok else b"", 200 if ok else 401)
 
 
 @pytest.mark.parametrize("reference", ["/data/upload/1/a.jpg", "/data/local-files/?d=a/b.jpg"])
@@ -104,112 +65,6 @@ def test_private_addresses_may_be_allowed(tmp_path: Path, elsewhere: Server, all
     elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file")
     reader = media(tmp_path, None, allowed_hosts=allowed)
     assert read(reader, f"http://127.0.0.1:{elsewhere.port}/a.jpg") == b"file"
-
-
-@contextlib.contextmanager
-def tunnel() -> Iterator[tuple[str, list[str]]]:
-    """A proxy that takes CONNECT and is the far end itself; what was asked, and for whom by TLS."""
-    seen: list[str] = []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
-    context.sni_callback = lambda _socket, name, _context: seen.append(str(name))
-
-    def serve(listener: socket.socket) -> None:
-        with contextlib.suppress(OSError), listener.accept()[0] as link:
-            seen.append(link.recv(65536).decode().partition(" HTTP/")[0])
-            link.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            with context.wrap_socket(link, server_side=True) as inner:
-                inner.recv(65536)
-                inner.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nby tunnel")
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=[listener], daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
-        thread.join(10)
-
-
-class TestProxy:
-    """Media from elsewhere through a proxy; the address it is asked for is checked here."""
-
-    @pytest.fixture
-    def proxy(self) -> Iterator[Server]:
-        with http_server() as server:
-            server.fallback = lambda request: Answer(b"by proxy")
-            yield server
-
-    def test_the_proxy_is_asked_for_the_checked_address(
-        self, tmp_path: Path, proxy: Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        found = [(2, 1, 6, "", ("93.184.216.34", 80))]
-        resolve = socket.getaddrinfo
-
-        def fake(host: Any, *given: Any, **named: Any) -> Any:
-            return found if host == "media.example" else resolve(host, *given, **named)
-
-        monkeypatch.setattr(socket, "getaddrinfo", fake)
-        reader = media(tmp_path, None, media_proxy=proxy.url)
-        assert read(reader, "http://media.example/a.jpg") == b"by proxy"
-        assert proxy.targets == ["http://93.184.216.34/a.jpg"]
-        assert proxy.requests[0].headers["host"].startswith("media.example")
-
-    @pytest.mark.parametrize("name", ["media.example", "other.example"])
-    def test_https_goes_through_a_tunnel_to_the_checked_address(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-    ) -> None:
-        resolve = socket.getaddrinfo
-
-        def fake(host: Any, *given: Any, **named: Any) -> Any:
-            found = [(2, 1, 6, "", ("93.184.216.34", 443))]
-            return found if host == name else resolve(host, *given, **named)
-
-        monkeypatch.setattr(socket, "getaddrinfo", fake)
-        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(CERTIFICATE))
-        with tunnel() as (url, seen):
-            reader = media(tmp_path, None, media_proxy=url)
-            if name == "media.example":
-                assert read(reader, f"https://{name}/a.jpg") == b"by tunnel"
-            else:  # the certificate's name is checked, not the address that was connected to
-                with pytest.raises(MediaError, match="cannot be reached"):
-                    read(reader, f"https://{name}/a.jpg")
-        assert seen == ["CONNECT 93.184.216.34:443", name]
-
-    @pytest.mark.parametrize("scheme", ["http", "https"])
-    def test_a_proxy_that_asks_for_a_password_is_told(
-        self, tmp_path: Path, proxy: Server, scheme: str
-    ) -> None:
-        proxy.fallback = lambda request: Answer(b"", 407)
-        reader = media(tmp_path, None, media_proxy=proxy.url)
-        with pytest.raises(MediaError, match=r"user and a password \(407\).*VIDEOGEM_MEDIA_PROXY"):
-            read(reader, f"{scheme}://93.184.216.34/a.jpg")
-        assert len(proxy.targets) == 1
-
-    def test_a_tunnel_is_not_asked_for_private_addresses(
-        self, tmp_path: Path, proxy: Server
-    ) -> None:
-        reader = media(tmp_path, None, media_proxy=proxy.url)
-        with pytest.raises(MediaError, match="private address"):
-            read(reader, "https://127.0.0.1/a.jpg")
-        assert proxy.targets == []
-
-    def test_private_addresses_are_refused_behind_it_too(
-        self, tmp_path: Path, proxy: Server, elsewhere: Server
-    ) -> None:
-        reader = media(tmp_path, None, media_proxy=proxy.url)
-        with pytest.raises(MediaError, match="private address"):
-            read(reader, f"{elsewhere.url}/a.jpg")
-        assert proxy.requests == elsewhere.requests == []
-
-    @pytest.mark.parametrize("allowed", ["127.0.0.1", "127.0.0.0/8"])
-    def test_label_studio_and_allowed_hosts_are_reached_without_it(
-        self, tmp_path: Path, proxy: Server, label_studio: Server, elsewhere: Server, allowed: str
-    ) -> None:
-        label_studio.routes["/data/a.jpg"] = signed_in
-        elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file")
-        reader = media(tmp_path, label_studio.url, media_proxy=proxy.url, allowed_hosts=allowed)
-        assert read(reader, "/data/a.jpg") == b"file"
-        assert read(reader, f"{elsewhere.url}/a.jpg") == b"file"
-        assert proxy.requests == []
 
 
 def test_redirects_are_checked_anew(
@@ -348,49 +203,6 @@ def test_messages_name_the_file_as_the_task_does(
             assert source_name(file) == name
             with pytest.raises(VideoReadError, match=f"^{name} cannot be read"):
                 read_moment(file, time=None, num_frames=1)
-
-
-def test_the_cache_keeps_below_its_cap_and_drops_the_oldest(tmp_path: Path) -> None:
-    cache = DiskCache(tmp_path, max_bytes=250, max_age=60)
-    made: list[str] = []
-
-    def get(key: str) -> None:
-        def write(file: Any) -> None:
-            made.append(key)
-            file.write(b"x" * 100)
-
-        cache.open(key, write).close()
-        time.sleep(0.01)
-
-    for key in ("a", "b", "a", "c", "a", "b"):
-        get(key)
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 250
-    assert made == ["a", "b", "c", "b"]  # b was unused for longest when c came
-
-
-def test_a_killed_process_s_half_files_are_removed_and_a_writer_s_are_not(tmp_path: Path) -> None:
-    old, young, kept = (tmp_path / name for name in ("a.part", "b.part", "whole"))
-    for path in (old, young, kept):
-        path.write_bytes(b"x")
-    os.utime(old, (0, 0))
-    cache = DiskCache(tmp_path, max_bytes=250, max_age=60)
-    assert (old.exists(), young.exists(), kept.exists()) == (False, True, True)
-    os.utime(young, (0, 0))
-    cache.open("k", lambda file: file.write(b"y") and None).close()
-    assert not young.exists()
-
-
-def test_the_cache_remembers_no_key_that_nobody_wants(tmp_path: Path) -> None:
-    cache = DiskCache(tmp_path, max_bytes=10_000, max_age=60)
-
-    def fail(file: Any) -> None:
-        raise MediaError("no")
-
-    for number in range(20):
-        cache.open(str(number), lambda file: file.write(b"x") and None).close()
-        with pytest.raises(MediaError):
-            cache.open(f"bad {number}", fail)
-    assert not any(isinstance(value, dict) and value for value in vars(cache).values())
 
 
 class TestRanges:

@@ -10,7 +10,7 @@ import pytest
 
 from backend.media.fetch import MediaError
 from backend.media.turns import OF_ONE_HOST, Turns, fetching_until
-from tests.backend.media.test_media import media, read
+from tests.backend.media.reader import media, read
 from tests.http_server import Answer, Request, http_server
 
 
