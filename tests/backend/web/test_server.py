@@ -1,99 +1,20 @@
 """The server by raw sockets: what is half sent, too large or misshapen holds nothing up."""
 
-import os
-import select
 import socket
 import struct
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
-from typing import Any
 
 import pytest
 
 from backend.settings import MEGABYTE
 from backend.web import received, server
-from backend.web.lanes import lane_of, widths
+from backend.web.lanes import widths
 from backend.web.received import Refusal
-from backend.web.server import Servers
-
-HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
-
-
-class Running:
-    """A server with a small app, in a thread."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
-
-    def ask(self, *parts: bytes) -> bytes:
-        """What comes back until the server closes."""
-        with self.connect() as link:
-            for part in parts:
-                link.sendall(part)
-            return read(link)
-
-    def health(self) -> float:
-        """Seconds that /health takes."""
-        begun = time.monotonic()
-        answer = self.ask(b"GET /health HTTP/1.0\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.0 200"), answer
-        return time.monotonic() - begun
-
-
-def read(link: socket.socket) -> bytes:
-    found = b""
-    while part := link.recv(65536):
-        found += part
-    return found
-
-
-class App:
-    """Answers with the length of the body; ``/predict`` and ``/qa/held`` wait to be let go."""
-
-    def __init__(self) -> None:
-        self.let_go = threading.Event()
-
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        body = environ["wsgi.input"].read()
-        if environ["PATH_INFO"] in ("/predict", "/qa/held"):
-            self.let_go.wait(20)
-        start("200 OK", [("Content-Type", "text/plain")])
-        if environ["PATH_INFO"] == "/qa/slow":
-            time.sleep(0.1)
-        if environ["PATH_INFO"] == "/qa/large":
-            return (bytes(MEGABYTE) for _ in range(40))
-        if environ["QUERY_STRING"] == "priority":
-            return [str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).encode()]
-        return [f"{environ['REMOTE_ADDR']} {len(body)}".encode()]
-
-
-@pytest.fixture
-def app() -> App:
-    return App()
-
-
-@pytest.fixture
-def start(app: App) -> Iterator[Callable[..., Running]]:
-    with ExitStack() as stack:
-
-        def make(**options: Any) -> Running:
-            values = {"max_request_mb": 3, "refuse": lambda *_: None} | options
-            servers = Servers(app, host="127.0.0.1", port=0, threads=4, **values)
-            thread = threading.Thread(target=servers.loop, daemon=True)
-            thread.start()
-            stack.callback(thread.join, 10)
-            stack.callback(servers.close)
-            stack.callback(app.let_go.set)
-            return Running(servers.addresses[0][1])
-
-        yield make
+from tests.backend.web.small_server import HEAD, App, Running, read
 
 
 @pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 50\r\n\r\n{"])
@@ -211,23 +132,6 @@ def test_large_bodies_take_turns(
         thread.join()
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
     assert running.ask(*large).startswith(b"HTTP/1.1 200 ")  # their turns were given back
-
-
-def test_a_full_lane_refuses_and_others_go_on(start: Callable[..., Running]) -> None:
-    running = start()
-    lane = widths(4)["predict"]
-    with ExitStack() as stack:
-        links = []
-        for _ in range(lane.threads + lane.waiting + 1):
-            links.append(stack.enter_context(running.connect()))
-            links[-1].sendall(HEAD + b"Content-Length: 0\r\n\r\n")
-        answered, _, _ = select.select(links, [], [], 15)
-        assert len(answered) == 1
-        refused = read(answered[0])
-        assert refused.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in refused, refused
-        for path in b"/health", b"/webhook", b"/setup", b"/qa", b"/qa/audit/1/0/frame.jpg":
-            answer = running.ask(b"GET %s HTTP/1.0\r\n\r\n" % path)
-            assert answer.startswith(b"HTTP/1.0 200 "), (path, answer)
 
 
 @pytest.mark.parametrize(
@@ -361,65 +265,3 @@ def test_a_connection_lives_on_after_an_answer_that_took_minutes(
         assert ask("/predict") == 200
         time.sleep(2.5)
         assert ask("/setup") == 200
-
-
-def test_forty_people_may_ask_for_pages_at_once(start: Callable[..., Running]) -> None:
-    running = start()
-    with ExitStack() as stack:
-        links = [stack.enter_context(running.connect()) for _ in range(40)]
-        for link in links:
-            link.sendall(b"GET /qa/slow HTTP/1.0\r\n\r\n")
-        answers = [read(link) for link in links]
-    assert all(answer.startswith(b"HTTP/1.0 200") for answer in answers), answers
-
-
-def test_who_collects_figures_does_not_wait_for_readers(
-    app: App, start: Callable[..., Running]
-) -> None:
-    running = start()
-    with ExitStack() as stack:
-        for _ in range(20):
-            link = stack.enter_context(running.connect())
-            link.sendall(b"GET /qa/held HTTP/1.0\r\n\r\n")
-        assert running.ask(b"GET /metrics HTTP/1.0\r\n\r\n").endswith(b"127.0.0.1 0")
-        app.let_go.set()
-
-
-@pytest.mark.parametrize(
-    ("path", "lane"),
-    [
-        ("/", "quick"),
-        ("/health", "quick"),
-        ("/qa/static/charts.js", "quick"),
-        ("/webhook", "events"),
-        ("/setup", "setup"),
-        ("/predict", "predict"),
-        ("/qa/audit/7/0/frame.jpg", "pictures"),
-        ("/metrics", "metrics"),
-        ("/doctor", "pages"),
-        ("/nowhere", "pages"),
-    ],
-)
-def test_lanes(path: str, lane: str) -> None:
-    assert lane_of(path) == lane
-
-
-def test_the_start_page_is_no_matter_of_the_quick_ones() -> None:
-    assert lane_of("/", "text/html,*/*;q=0.8") == "pages"
-    assert lane_of("/health", "text/html") == "quick"
-
-
-def test_what_computes_gives_way_to_what_is_quick(app: App, start: Callable[..., Running]) -> None:
-    running = start()
-    app.let_go.set()
-
-    def priority(path: bytes) -> int:
-        answer = running.ask(b"GET %s?priority HTTP/1.0\r\n\r\n" % path)
-        return int(answer.rpartition(b"\r\n")[2])
-
-    lower = 10 if sys.platform == "linux" else 0
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    for path in b"/health", b"/webhook", b"/setup":
-        assert priority(path) == own
-    for path in b"/predict", b"/qa", b"/qa/audit/1/0/frame.jpg":
-        assert priority(path) == min(own + lower, 19)
