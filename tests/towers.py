@@ -49,3 +49,7 @@ def tiny_viclip_backbone() -> ViCLIPBackbone:
     model = ViCLIP(tiny_viclip_config())
     torch.nn.init.normal_(model.vision_encoder.temporal_positional_embedding)
     return ViCLIPBackbone(model, SimpleTokenizer(context_length=32), name="tiny-viclip")
+
+
+def activation(backbone: OpenCLIPBackbone) -> str:
+    return type(backbone._visual.transformer.resblocks[0].mlp.gelu).__name__
