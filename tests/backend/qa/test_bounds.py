@@ -27,13 +27,6 @@ GIGABYTES = [0xFF, 0xFF, 0xFF, 0xFF, 0x3B, 0xFF, 0xF8, *[0] * 60]
 HUGE = (1e308, -1e308, 1e200, float("nan"), float("inf"), 2**70, 10**400)
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
-
-
 def brush(rle, width=640, height=360):
     return {
         "id": "b", "type": "brushlabels", "from_name": "brush", "to_name": "frame",

@@ -1,7 +1,5 @@
 """Tracks of an hour: all of it counts, in bounded memory, and pages do not read it each time."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +17,6 @@ from tests.backend.prediction.test_batch import wait_for
 from tests.qa_events import annotation, box, created, prediction, track
 
 LONG = 20_000  # frames; an hour has 108,000, which take a minute to read on a busy machine
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def keys(count: int, x: float = 10.0, **extra: Any) -> list[dict[str, Any]]:

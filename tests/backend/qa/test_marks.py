@@ -23,7 +23,6 @@ from backend.qa.marks import (
 )
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
-from backend.qa.store import Store
 from tests.qa_events import annotation, box, created, point
 from tests.qa_marks import (
     PROJECT,
@@ -36,13 +35,6 @@ from tests.qa_marks import (
     tiny,
 )
 from videogem.errors import InputError
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def test_a_mark_counts_until_the_annotation_is_another(store):

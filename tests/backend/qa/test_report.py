@@ -36,13 +36,6 @@ def team(tmp_path_factory):
     store.close()
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
-
-
 def by_hand(events):
     """Hits of the team's events, counted without the store."""
     last = {e["annotation"]["id"]: e["annotation"] for e in events}

@@ -11,7 +11,6 @@ from backend.qa import intake
 from backend.qa.metrics_page import metrics_text
 from backend.qa.queries import summary
 from backend.qa.selection import Filters
-from backend.qa.store import Store
 from tests.qa_events import annotation, box, created
 from tests.qa_servers import (
     GUESS,
@@ -23,13 +22,6 @@ from tests.qa_servers import (
     check_two_servers,
 )
 from videogem.errors import InputError
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def test_two_servers_with_the_same_ids_do_not_mix(store):

@@ -10,7 +10,6 @@ from backend.qa.compare import compared
 from backend.qa.measures import Measure
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
-from backend.qa.store import Store
 from backend.qa.targets import set_target, target_of
 from tests.qa_events import annotation, box, created, point, prediction
 from videogem.errors import InputError
@@ -18,13 +17,6 @@ from videogem.errors import InputError
 ONE = ProjectKey("", 1)
 RIGHT, WRONG = point(30, 30), point(80, 80)
 TRUTH = box(20, 20, 20, 20, id="own")
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def review(store, task, old, new, *, video=""):

@@ -41,13 +41,6 @@ def quiet(done, total):
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def made(store):
     """500 tasks, nearly all right; a third is reviewed without a prediction in sight."""
     project = stored_project(store, 500, accuracy=0.985, auroc=0.9)

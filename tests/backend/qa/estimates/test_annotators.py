@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
@@ -11,17 +10,9 @@ from backend.database.keys import ProjectKey
 from backend.qa.estimates import annotators
 from backend.qa.estimates.annotators import rate_annotators
 from backend.qa.events import Changes, read_event
-from backend.qa.store import Store
 from tests.qa_events import annotation, box, created, point, prediction
 
 PROJECT = ProjectKey("", 7)
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def put(store, made):

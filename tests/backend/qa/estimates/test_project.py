@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
@@ -10,16 +9,8 @@ from backend.qa.estimates.plan import draw
 from backend.qa.estimates.population import read_population
 from backend.qa.estimates.project import estimate_project
 from backend.qa.estimates.rounds import keep, plans
-from backend.qa.store import Store
 from tests.qa_events import box, point, prediction
 from tests.review_world import PROJECT, stored_project
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def test_only_independent_reviews_count_and_the_others_are_told(store):

@@ -9,17 +9,9 @@ from backend.cli import app
 from backend.qa.estimates.project import estimate_project
 from backend.qa.estimates.review_plan import last_plan, plan_reviews, show_in_tab
 from backend.qa.estimates.rounds import plans
-from backend.qa.store import Store
 from tests.http_server import Answer, http_server
 from tests.review_world import PROJECT, stored_project
 from videogem.errors import InputError
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
-    yield store
-    store.close()
 
 
 def test_rounds_are_kept_until_they_are_reviewed_and_the_next_looks_at_doubt(store):
