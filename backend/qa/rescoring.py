@@ -94,8 +94,12 @@ def rescore_whole(connection: sa.Connection, server: str, task_ids: list[int]) -
     theirs = sa.select(annotated.id).where(
         annotated.server == server, annotated.task_id.in_(task_ids)
     )
-    where = scores.c.server == server, scores.c.annotation_id.in_(theirs)
-    connection.execute(scores.delete().where(*where))
+    # As a join PostgreSQL may go through all scores for each task: it keeps the plan that it made
+    # when the tables were small or unknown to it.
+    ids = connection.execute(theirs).scalars().all()
+    for start in range(0, len(ids), AT_ONCE):
+        where = scores.c.server == server, scores.c.annotation_id.in_(ids[start : start + AT_ONCE])
+        connection.execute(scores.delete().where(*where))
     rescore(connection, server, task_ids)
 
 
