@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from backend.labeling import shapes
+from backend.qa import regions
 from backend.qa.matching import DOT, Matching, is_dot, pixels_between
-from backend.qa.regions import MAX_KEYS, read_regions, read_result
+from backend.qa.regions import read_regions, read_result
 from tests.backend.qa.test_scoring import rows_for
 from tests.qa_events import box, point, track
 
@@ -147,12 +149,14 @@ def test_what_cannot_be_read_of_a_review_is_counted():
     assert [row["hit"] for row in rows if row["hit"] is not None] == [True]
 
 
-def test_keys_beyond_the_limit_are_counted():
-    keys = [
-        {"frame": k, "x": 1, "y": 1, "width": 50, "height": 50, "enabled": True}
-        for k in range(MAX_KEYS + 1)
-    ]
-    assert read_result([track(keys)]).left_out == 1  # as stored by an earlier version
+@pytest.mark.parametrize(("keys", "left_out"), [(300, 0), (301, 1)])
+def test_keys_beyond_the_limit_are_counted(monkeypatch, keys, left_out):
+    monkeypatch.setattr(shapes, "MAX_KEYS", 300)
+    monkeypatch.setattr(regions, "MAX_KEYS", 300)
+    key = {"x": 1, "y": 1, "width": 50, "height": 50, "enabled": True}
+    read = read_result([track([{**key, "frame": k} for k in range(keys)])])
+    assert read.left_out == left_out  # as stored by an earlier version
+    assert len(read.regions[0].keys) == 300
 
 
 def test_a_point_and_a_box_of_one_action_may_have_a_label_each():
