@@ -92,7 +92,8 @@ def http_server(port: int = 0) -> Iterator[Server]:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     state.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # It ends where it looks up: by default every half second, for each test once more.
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:
         yield state

@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
 def balancer() -> Iterator[Balancer]:
     """One for the length of a test."""
     server = Balancer()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:
         yield server
