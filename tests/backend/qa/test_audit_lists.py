@@ -1,5 +1,7 @@
 """The audit list of a project: made of some rows at a time, whatever their number."""
 
+import shutil
+
 import pytest
 
 from backend.database.keys import ProjectKey
@@ -9,13 +11,22 @@ from backend.qa.store import Store
 from tests.qa_world import team_events
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/qa.db")
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reviewed") / "qa.db"
+    store = Store(f"sqlite:///{path}")
     for server in ("", "http://two.example"):
         for event in team_events(60):
             store.append_event(event, server)
     store.process_pending()
+    store.close()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path, reviewed):
+    shutil.copy(reviewed, tmp_path / "qa.db")
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
     yield store
     store.close()
 
