@@ -14,6 +14,7 @@ from backend.qa.regions import read_regions
 from backend.qa.store import Store
 
 PER_PAGE = 24  # audit cards on a page
+NO_BREAK = "\N{NO-BREAK SPACE}"
 TITLES = {
     "label": "label",
     "verb": "verb",
@@ -38,6 +39,7 @@ def template_filters(
         "qa_percent": percent,
         "qa_interval": interval,
         "qa_decimal": decimal,
+        "qa_joined": joined,
         "qa_thin": thin,
         "qa_reason": lambda code: audit_reasons()[code].meaning,
         "qa_title": TITLES.__getitem__,
@@ -96,9 +98,9 @@ def percent(value: float | None) -> str:
     """A share in percent.
 
     >>> percent(0.9312), percent(None)
-    ('93.1 %', '-')
+    ('93.1\\xa0%', '-')
     """
-    return "-" if value is None else f"{100 * value:.1f} %"
+    return "-" if value is None else joined(f"{100 * value:.1f} %")
 
 
 def interval(figure: Row) -> str:
@@ -106,8 +108,22 @@ def interval(figure: Row) -> str:
     if figure.get("low") is None or figure.get("high") is None:
         return "-"
     if "hits" in figure:
-        return f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f} %"
-    return f"{figure['low']:.2f} to {figure['high']:.2f}"
+        return whole(f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f} %")
+    return whole(f"{figure['low']:.2f} to {figure['high']:.2f}")
+
+
+def joined(text: str) -> str:
+    """A text whose figures are never parted from their signs at the end of a line.
+
+    >>> joined("score 0.85, 22 % of the diagonal outside")
+    'score 0.85, 22\\xa0% of the diagonal outside'
+    """
+    return text.replace(" %", f"{NO_BREAK}%")
+
+
+def whole(text: str) -> str:
+    """A text that stays on one line."""
+    return text.replace(" ", NO_BREAK)
 
 
 def thin(rows: Sequence[Row], most: int = 20) -> list[Row]:

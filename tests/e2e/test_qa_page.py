@@ -40,7 +40,7 @@ def tab(browser, request):
 def test_the_page_shows_figures_charts_and_thumbnails_without_the_internet(tab, address, artifacts):
     tab.goto(f"{address}/qa?project=7")
     tab.wait_for_selector("#chart-curve[data-drawn] svg path")
-    assert tab.locator(".figure.main .value").inner_text() == "86.7 %"
+    assert tab.locator(".figure.main .value").inner_text() == "86.7\xa0%"
     band = tab.locator("#chart-curve svg .mark-area path").first.bounding_box()
     assert band["width"] > 500
     assert band["height"] > 20
@@ -136,7 +136,7 @@ def test_the_report_file_needs_nothing_else(tab, address, tmp_path, artifacts):
     download.value.save_as(path)
     tab.goto(path.as_uri())
     tab.wait_for_selector("#chart-curve[data-drawn] svg path")
-    assert tab.locator(".figure.main .value").inner_text() == "86.7 %"
+    assert tab.locator(".figure.main .value").inner_text() == "86.7\xa0%"
     assert "zero-area" in tab.locator("section:has(#audit)").inner_text()
     tab.trouble = [url for url in tab.trouble if not url.startswith("file:")]  # the file itself
     tab.screenshot(path=artifacts / f"qa_report_{tab.scheme}.png")

@@ -286,7 +286,7 @@ def test_the_report_file_holds_everything_itself(team):
     assert "src=" not in text.split("<main>")[1].split("</main>")[0]
     assert "<link" not in text.split("<script")[0]
     assert json.dumps(exports.plain(build_report(team, Filters())))
-    assert "86.7 %" in text
+    assert "86.7\xa0%" in text
 
 
 def test_texts_from_outside_cannot_become_markup(store):

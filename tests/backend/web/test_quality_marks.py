@@ -127,7 +127,7 @@ def test_the_review_page_lists_by_what_was_said(client, store):
     shown = page(client)
     assert ["card-1-0" in shown, "card-2-0" in shown, "card-3-0" in shown] == [False, False, True]
     assert "To look at 1" in shown and "To fix 1" in shown and "Fine 1" in shown
-    assert "right 1 of 2, 9.5 to 90.5 %" in shown
+    assert "right 1 of 2, 9.5\xa0to\xa090.5\xa0%" in shown
     assert "You are <strong>Zoë &lt;b&gt;</strong>" in shown
     to_fix = page(client, "?state=fix")
     assert "card-1-0" in to_fix and "card-3-0" not in to_fix

@@ -3,6 +3,7 @@ hand, are those of the page, the JSON, the CSV, the report, the metrics and the 
 """
 
 import csv
+import html
 import io
 import json
 import math
@@ -109,6 +110,7 @@ def run(*words: str) -> str:
 def figure(page: str, title: str) -> tuple[str, int, int, str]:
     """Value, hits, n and interval of one of the large figures."""
     part = re.sub(r"<a [^>]*>|</a>", "", page.partition(f"<h3>{title}</h3>")[2])
+    part = html.unescape(part).replace("\xa0", " ")
     found = re.search(
         r'class="value">([^<]+)</p>\s*<p>(\d+) of (\d+), 95 % interval ([\d.]+ to [\d.]+ %)', part
     )

@@ -1,5 +1,6 @@
 """The tabs of the quality page over HTTP: found by themselves, filtered, sorted, followed."""
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -160,7 +161,7 @@ def test_the_start_page_leads_on(fresh: FlaskClient) -> None:
     assert steps() == dict(zip(names, ["to do", *["done"] * 4], strict=True))
     page = fresh.get("/", headers=HTML).text
     assert '<a href="/qa?project=1"><bdi>kitchen</bdi> (1)</a>' in page
-    assert "100.0 %" in page
+    assert "100.0\xa0%" in page
     answer = fresh.get("/", headers={"Accept": "*/*"})
     assert answer.json == fresh.get("/health").json
     assert "Accept" in answer.headers["Vary"]
@@ -209,3 +210,13 @@ def test_pages_of_a_list_are_bounded() -> None:
     for asked, number in (("", 1), ("2", 2), ("9", 3), ("-1", 1), ("x", 1), ("9" * 30, 1)):
         assert page.of(range(25), {"page": asked}, 10)["page"] == number
     assert page.of([], {}, 10) == {"rows": [], "page": 1, "pages": 1, "start": 1, "total": 0}
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/qa/pictures?show=misses", "/qa/report.html", "/"])
+def test_the_end_of_a_line_parts_no_figure_from_its_sign(team, path):
+    page = team.get(path, headers=HTML).text
+    for hidden in ("script", "style"):
+        page = re.sub(rf"<{hidden}\b.*?</{hidden}>", "", page, flags=re.DOTALL)
+    page = html.unescape(page)
+    assert re.findall(r".{20}\d\s+%", page.replace("\xa0", "_")) == []
+    assert re.findall(r"[\d.]+ to [\d.]+_%", page.replace("\xa0", "_")) == []
