@@ -231,14 +231,20 @@ def curve(counted):
 def keypoints_only(counted, tolerance):
     """Points that no box can judge: hits within a distance of the corrected point.
 
-    A deleted one is none.
+    A deleted one is none where nothing but points was predicted.
     """
+    boxed = {
+        (row["server"], row.get("annotation_id"))
+        for row in counted
+        if row["kind"] not in ("annotation", "point") and row["outcome"] != "added"
+    }
 
     def near(row):
         if row.get("truth") or row.get("stand_in"):
             return None
         if row["hit"] is not None:
-            return False if row["outcome"] == "deleted" else None
+            bare = (row["server"], row.get("annotation_id")) not in boxed
+            return False if row["outcome"] == "deleted" and bare else None
         away = row.get("distance_diagonal")
         return None if away is None else bool(away <= tolerance)
 

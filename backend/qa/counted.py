@@ -34,11 +34,16 @@ def points_of(rows: Table) -> Table:
     return rows.take(rows.where("kind", "point") & ~rows.where("outcome", "added"))
 
 
-def judged_by_none(points: Table, tolerance: float) -> np.ndarray:
-    """1 or 0 for points that no box judges (num_rows), else -1."""
+def judged_by_none(counted: Table, tolerance: float) -> tuple[Table, np.ndarray]:
+    """The predicted points, and 1 or 0 for each that no box judges (num_points), else -1.
+
+    A deleted point is 0 where nothing but points was predicted; beside a box it is a miss like any.
+    """
+    points = points_of(counted)
+    boxes = ~counted.where("kind", "annotation", "point") & ~counted.where("outcome", "added")
+    beside_box = np.isin(points["annotation"], counted["annotation"][boxes])
     away = points["distance_diagonal"]
     near = np.where(np.isnan(away), NONE, away <= tolerance)
-    deleted = np.where(points.where("outcome", "deleted"), 0, NONE)
+    deleted = np.where(points.where("outcome", "deleted") & ~beside_box, 0, NONE)
     verdict = np.where(points["hit"] == NONE, near, deleted)
-    found: np.ndarray = np.where(points["judged_by_box"], NONE, verdict)
-    return found
+    return points, np.where(points["judged_by_box"], NONE, verdict)

@@ -16,7 +16,6 @@ from backend.qa.counted import (
     edited,
     free,
     judged_by_none,
-    points_of,
     regions_of,
 )
 from backend.qa.events import Row
@@ -142,8 +141,8 @@ def _overlaps(asking: Asking) -> Table:
 
 
 def _keypoints_only(asking: Asking) -> Table:
-    points = points_of(asking.points())
-    return points.take(samples(points, judged_by_none(points, asking.tolerance))[0])
+    points, verdict = judged_by_none(asking.points(), asking.tolerance)
+    return points.take(samples(points, verdict)[0])
 
 
 def _honeypots(*, wanted: bool | None) -> Callable[[Asking], Table]:

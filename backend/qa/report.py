@@ -163,15 +163,8 @@ def breakdown(counted: Table, name: str, *, servers_shown: bool = False) -> list
 
 
 def keypoints_only(counted: Table, tolerance: float) -> Row:
-    """Points that no box can judge: hits within a distance of the corrected point.
-
-    A deleted one is none.
-    """
-    points = points_of(counted)
-    return {
-        "tolerance": tolerance,
-        **share_of_points(points, judged_by_none(points, tolerance)),
-    }
+    """Points that no box can judge: hits within a distance of the corrected point."""
+    return {"tolerance": tolerance, **share_of_points(*judged_by_none(counted, tolerance))}
 
 
 def macro(by_label: list[Row]) -> float | None:

@@ -169,6 +169,16 @@ def test_keypoint_projects_get_a_distance_and_no_pointing_accuracy(store):
     assert report["distance"]["diagonal"]["n"] == 4
 
 
+def test_what_was_deleted_with_its_box_is_a_miss_and_in_no_other_figure(store):
+    guess = [point(40, 40), box(30, 30, 20, 20)]
+    for i, left in enumerate([[], [point(40, 40)]], 1):
+        made = annotation(i, left, task=i, prediction=prediction(guess, id=i), parent_prediction=i)
+        store.append_event(created(made))
+    report = build_report(store, Filters(), tolerance=5.0)
+    assert (report["headline"]["hits"], report["headline"]["n"]) == (0, 1)
+    assert report["keypoints_only"]["n"] == 1  # the kept one, whose box is gone
+
+
 def test_honeypots_compare_with_ground_truth(store):
     for task in range(1, 4):
         truth = annotation(task, [box(20, 20, 20, 20)], task=task, ground_truth=True)
