@@ -16,6 +16,7 @@ Spec = dict[str, Any]
 MOST_BARS = 15
 ROW_PX = 22  # of the height of a chart, each group
 SOME_DAYS, MANY_DAYS = 4, 300  # a curve is long: from there on its axis has days, and months
+EACH_DAY, EACH_MONTH = 40, 1500  # days up to which an axis has a line for every day, and month
 ROOM = "width > 700 ? 400 : 150"  # pixels for the names beside a chart, as it is wide
 
 
@@ -25,20 +26,27 @@ def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
     return _with(form, points)
 
 
-def _times(points: Sequence[Row]) -> str:
-    """How the times of a curve are written at its axis, all in one way."""
+def _times(points: Sequence[Row]) -> tuple[str, str | None]:
+    """How the times of a curve are written at its axis, all in one way, and what lies between two
+    of them; None: what there is room for, which is no less than that.
+    """
     ends = [datetime.fromisoformat(points[place]["at"]) for place in (0, -1)] if points else []
     days = (ends[1] - ends[0]).days if ends else 0
-    return "%b %-d, %H:%M" if days < SOME_DAYS else "%b %-d" if days < MANY_DAYS else "%b %Y"
+    if days < SOME_DAYS:
+        return "%b %-d, %H:%M", None
+    if days < MANY_DAYS:
+        return "%b %-d", "day" if days < EACH_DAY else None
+    return "%b %Y", "month" if days < EACH_MONTH else None
 
 
 @cache
-def _curve(*, by_number: bool, alone: bool, times: str) -> Spec:
+def _curve(*, by_number: bool, alone: bool, times: tuple[str, str | None]) -> Spec:
     import altair as alt  # a second of import, only where charts are drawn
 
     percent = alt.Axis(format=".0%")
     x = alt.X("at:T", title="time (UTC) of the last change", scale=alt.Scale(type="utc"))
-    x = x.axis(format=times, labelOverlap=True)
+    form, step = times
+    x = x.axis(format=form, labelOverlap=True, **({"tickCount": step} if step else {}))
     if by_number:
         x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
     elif alone:  # a tick of one moment would be its seconds

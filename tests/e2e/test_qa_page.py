@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import wait_until_true
 from tests.e2e.servers import quality_pages
+from tests.qa_events import annotation, box, created, point, prediction
 from tests.qa_world import team_events
 
 
@@ -15,6 +16,17 @@ from tests.qa_world import team_events
 def address(tmp_path_factory):
     with quality_pages(tmp_path_factory.mktemp("qa"), team_events(images=True)) as (address, _):
         yield address
+
+
+def days_of_work(days=12):
+    """One correction on each day, in project 9."""
+    for day in range(1, days + 1):
+        number = 9000 + day
+        regions = [point(30, 30, id="p"), box(20, 20, 20, 20, id="b")]
+        guess = prediction(regions, id=number)
+        made = annotation(number, regions, task=number, project=9, prediction=guess,
+                          parent_prediction=number)  # fmt: skip
+        yield created({**made, "updated_at": f"2026-11-{day:02d}T10:00:00.000000Z"})
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -224,3 +236,32 @@ def test_a_phone_folds_the_filters_and_a_wide_screen_does_not(browser, address, 
     tab.reload()
     assert fields.is_visible() and not fold.is_visible()
     context.close()
+
+
+def test_what_is_typed_and_not_sent_stays_when_the_page_follows(tab, address):
+    tab.goto(f"{address}/qa?project=7")
+    tab.locator("#target-percent").fill("91")
+    tab.locator("#target-of").select_option("independent")
+    tab.get_by_text("The same as a table").focus()
+    with tab.expect_response("**/qa?project=7"):
+        tab.evaluate("htmx.trigger('#content', 'figures')")
+    tab.wait_for_load_state("networkidle")
+    typed = tab.locator("#target-percent").input_value(), tab.locator("#target-of").input_value()
+    assert typed == ("91", "independent")
+    tab.get_by_role("button", name="Set").press("Enter")
+    target = tab.locator("section[aria-labelledby=target]")
+    expect(target.locator(".verdict")).to_be_visible()
+    expect(target).to_be_in_viewport()
+    tab.get_by_role("button", name="Take the target away").press("Enter")
+    expect(target).to_contain_text("None is set")
+
+
+def test_a_time_axis_says_each_day_once(browser, tmp_path):
+    with quality_pages(tmp_path, days_of_work()) as (address, _):
+        tab = browser.new_page(viewport={"width": 1440, "height": 900})
+        tab.goto(f"{address}/qa")
+        tab.wait_for_selector("#chart-curve[data-drawn] svg path")
+        texts = tab.locator("#chart-curve .role-axis-label text").all_text_contents()
+        tab.close()
+    shown = [text for text in texts if text.startswith("Nov")]
+    assert shown == [f"Nov {day}" for day in range(2, 13)]  # midnights from the first work on

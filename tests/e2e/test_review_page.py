@@ -56,6 +56,12 @@ def give_name(tab, name="Ana"):
     tab.wait_for_load_state()  # keys mean nothing before the scripts are there
 
 
+def one_at_a_time(tab):
+    tab.get_by_role("link", name="One at a time").click()
+    expect(tab.locator("#review.one .card")).to_have_count(1)
+    tab.wait_for_load_state()
+
+
 def first_id(tab):
     return tab.locator("#review .card").first.get_attribute("id")
 
@@ -108,7 +114,7 @@ def test_keys_mark_and_move_but_not_while_somebody_writes(tab, served):
 def test_one_large_picture_at_a_time(tab, address, artifacts):
     give_name(tab)
     ids = [card.get_attribute("id") for card in tab.locator("#review .card").all()]
-    tab.get_by_role("link", name="One at a time").click()
+    one_at_a_time(tab)
     expect(tab.locator("#review.one .card")).to_have_id(ids[0])
     picture = tab.locator("#review .stage img").first
     assert "size=large" in picture.get_attribute("src")
@@ -205,11 +211,9 @@ def test_what_somebody_writes_stays_when_the_page_follows(tab):
 
 
 def test_one_large_picture_fits_the_screen_of_a_laptop(tab, address):
-    tab.get_by_label("Your name").fill("Ana")
-    tab.get_by_role("button", name="Start").click()
-    tab.get_by_role("link", name="One at a time").click()
+    give_name(tab)
+    one_at_a_time(tab)
     stage = tab.locator(".stage")
-    expect(stage).to_have_count(1)
     expect(stage.locator("img").first).to_have_js_property("complete", True)
     whole = stage.bounding_box()
     assert whole["width"] > 500
@@ -217,3 +221,47 @@ def test_one_large_picture_fits_the_screen_of_a_laptop(tab, address):
     for part in ("img", "svg.size"):  # what is drawn lies on the picture
         assert stage.locator(part).first.bounding_box() == pytest.approx(whole, abs=1)
     assert tab.get_by_role("button", name="Fix").bounding_box()["y"] < 768
+
+
+def test_a_note_stays_and_enter_and_escape_leave_it_without_a_mark(tab, served):
+    address, store = served
+    give_name(tab)
+    one_at_a_time(tab)
+    card, note = tab.locator("#review.one .card"), tab.get_by_label("Note")
+    first = card.get_attribute("id")
+    for key in ("Enter", "Escape"):
+        note.fill("fix the left edge")
+        note.press(key)
+        expect(card).to_be_focused()
+    with tab.expect_response("**/qa/review?project=7&view=one"):
+        tab.evaluate("htmx.trigger('#content', 'figures')")
+    tab.wait_for_load_state("networkidle")
+    assert (card.get_attribute("id"), all_marks(store)) == (first, [])
+    expect(note).to_have_value("fix the left edge")
+    tab.keyboard.press("x")
+    expect(card).not_to_have_id(first)
+    expect(note).to_have_value("")
+    assert [(mark["verdict"], mark["note"]) for mark in all_marks(store)] == [
+        ("fix", "fix the left edge")
+    ]
+
+
+def test_the_large_picture_fits_a_laptop_after_a_mark_and_with_many_reasons(tab, address):
+    give_name(tab)
+    one_at_a_time(tab)
+    tab.keyboard.press("f")
+    expect(tab.locator("form.last")).to_contain_text("is fine")
+    for name in ("far-outside", "edge-clipped", "annotator-disagreement", "identical-boxes"):
+        tab.evaluate(
+            """name => {
+                const list = document.querySelectorAll("ul.reasons")[1];
+                const item = list.lastElementChild.cloneNode(true);
+                item.firstElementChild.textContent = name + " 26";
+                list.append(item);
+            }""",
+            name,
+        )
+    assert tab.locator("ul.reasons").nth(1).locator("li").count() >= 9
+    whole = tab.locator(".stage").bounding_box()
+    assert whole["width"] > 450
+    assert whole["y"] + whole["height"] <= 768

@@ -35,6 +35,12 @@
   const writes = (node) =>
     node instanceof HTMLElement && (node.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(node.tagName));
   document.addEventListener("keydown", (event) => {
+    // Out of a note, back to the card: its keys say what the note is of.
+    if (event.target.name === "note" && (event.key === "Escape" || event.key === "Enter")) {
+      event.target.closest(".card").focus();
+      event.preventDefault();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || writes(event.target)) return;
     if (!document.getElementById("review")) return;
     const key = event.key.toLowerCase();
