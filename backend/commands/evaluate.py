@@ -13,7 +13,7 @@ from backend.commands.support import engine_options as engines
 from backend.commands.support import numbers
 from backend.folders import check_folder
 from videogem.backbones.known import check_model
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from videogem.datasets.base import Dataset
@@ -122,17 +122,17 @@ def evaluate(
     for text in predictions:
         if not (file := Path(text.rpartition("=")[2])).is_file():
             raise InputError(f"There is no predictions file '{file}'; check the path.")
+    from videogem.evaluation.paper import FIGURES, TABLES
+
+    check_choice("--rule", rule, ("exact", "grid"))
+    if figure is not None:
+        check_choice("--figure", figure, FIGURES)
     from backend.commands.support import evaluation_steps as steps
     from backend.commands.support.cluster_jobs import evaluate_on
     from videogem.backbones.numerics import resolve_dtype
-    from videogem.evaluation.paper import FIGURES, TABLES
     from videogem.evaluation.report import markdown_table
     from videogem.evaluation.run import RunOptions
 
-    if rule not in ("exact", "grid"):
-        raise InputError(f"--rule must be exact or grid, got '{rule}'.")
-    if figure is not None and figure not in FIGURES:
-        raise InputError(f"The figures are 3, 4 and cosine, got '{figure}'.")
     if figure is not None and out is None:
         raise InputError("--figure needs --out DIR, the folder for its picture and numbers.")
     if label_studio is not None and (method or table or figure):

@@ -13,7 +13,7 @@ from backend.commands.support import numbers
 from backend.commands.support.progress import progress
 from backend.folders import check_file
 from videogem.backbones.known import check_model
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 from videogem.method.settings import JpegDecoder, method_settings
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def predict(
         help="Processes that ground, for each GPU; on a CPU they share its cores.",
     ),
     devices: int = typer.Option(1, min=1, help="GPUs to use."),
-    jpeg: JpegDecoder = typer.Option(
+    jpeg: str = typer.Option(
         "cpu", help="Who decodes JPEG: cpu, or gpu (faster; pixels differ a little)."
     ),
 ) -> None:
@@ -100,6 +100,10 @@ def predict(
     check_model(model)
     method_settings(method)
     check_file(out, "--out")
+    from videogem.narration.reading import At
+
+    check_choice("--at", at, get_args(At))
+    check_choice("--jpeg", jpeg, get_args(JpegDecoder))
     from backend.bulk.files import RowFile
     from backend.bulk.grounding import GroundingJob, sent_from
     from backend.bulk.local import ground_here
@@ -111,10 +115,7 @@ def predict(
     from backend.settings import load_settings
     from videogem.backbones.numerics import resolve
     from videogem.narration.action_cues import why_no_action
-    from videogem.narration.reading import At
 
-    if at not in get_args(At):
-        raise InputError(f"--at must be start, middle or end, got {at!r}.")
     wanted = Wanted(
         narration=narration,
         subtitles=subtitles,
@@ -138,7 +139,7 @@ def predict(
         method,
         unusual=["--image-size"] if image_size is not None else [],
     )
-    numerics = resolve(dtype, compiling, device, jpeg)
+    numerics = resolve(dtype, compiling, device, cast("JpegDecoder", jpeg))
     chosen = ModelChoice(model, method, device, image_size, **numerics, settings=settings_of(own))
     with RowFile(out, chosen.version) as file:
         num_before = len(file.done)

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -10,13 +9,7 @@ import typer
 from backend.commands.support.quality_store import DATABASE_HELP, open_store
 from backend.folders import check_file
 
-
-class ExportForm(StrEnum):
-    """What `videogem qa export` writes."""
-
-    csv = "csv"
-    coco = "coco"
-    json = "json"
+EXPORTS = ("csv", "coco", "json")
 
 
 commands = typer.Typer(
@@ -200,8 +193,8 @@ def compare(
 @commands.command()
 def export(
     *,
-    form: ExportForm = typer.Option(
-        ExportForm.csv, "--format", help="csv: every region; coco: the labels; json: the figures."
+    form: str = typer.Option(
+        "csv", "--format", help="csv: every region; coco: the labels; json: the figures."
     ),
     out: Path | None = typer.Option(None, help="File to write; default: standard output."),
     project: str | None = typer.Option(None, help="Only this one: NUMBER or NUMBER@SERVER."),
@@ -211,14 +204,16 @@ def export(
     from backend.qa import coco, exports
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
+    from videogem.errors import check_choice
 
+    check_choice("--format", form, EXPORTS)
     if out is not None:
         check_file(out, "--out")
     filters = Filters.of({"project": project or ""})
     with open_store(database) as store:
-        if form is ExportForm.csv:
+        if form == "csv":
             text = exports.regions_csv(store, filters)
-        elif form is ExportForm.coco:
+        elif form == "coco":
             text = coco.coco_json(store, filters) + "\n"
         else:
             text = json.dumps(exports.plain(build_report(store, filters))) + "\n"

@@ -1,7 +1,6 @@
 """`videogem qa marks`: what people said of suspects, and what that says of the reasons."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from backend.commands.qa import commands
 from backend.commands.qa_reviews import label_studio_of
 from backend.commands.support.quality_store import DATABASE_HELP, known_project, open_store
 from backend.folders import check_file
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from backend.database.keys import ProjectKey
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
     from backend.qa.store import Store
 
 
-class MarksForm(StrEnum):
-    """What `videogem qa marks` writes."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
+FORMS = ("table", "csv", "json")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +28,8 @@ def register(app: typer.Typer) -> None:
 
 def marks(
     *,
-    form: MarksForm = typer.Option(
-        MarksForm.table,
+    form: str = typer.Option(
+        "table",
         "--format",
         help="table: how often each reason was right; csv, json: every mark.",
     ),
@@ -54,6 +48,7 @@ def marks(
     from backend.qa.mark_field import check_name
     from backend.qa.marks import all_marks, evidence
 
+    check_choice("--format", form, FORMS)
     if field is not None:
         check_name(field)
         if project is None:
@@ -66,9 +61,9 @@ def marks(
         if field is not None and key is not None:
             typer.echo(_write(store, key, field, found), err=True)
     told = evidence(found)
-    if form is MarksForm.csv:
+    if form == "csv":
         text = marks_csv(found)
-    elif form is MarksForm.json:
+    elif form == "json":
         text = json.dumps({"marks": found, "evidence": told}) + "\n"
     else:
         text = _table(told)

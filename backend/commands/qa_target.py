@@ -21,8 +21,9 @@ def target(
     at_least: float | None = typer.Option(
         None, callback=finite, help="Accuracy to reach, as 0.9 for 90 %."
     ),
-    of: Measure = typer.Option(
-        Measure.headline, help="All reviewed annotations, or those drawn independently."
+    of: str = typer.Option(
+        Measure.headline.value,
+        help="headline: all reviewed annotations; independent: those drawn independently.",
     ),
     clear: bool = typer.Option(False, "--clear", help="Forget the project's target."),
     database: str | None = typer.Option(None, help=DATABASE_HELP),
@@ -35,14 +36,15 @@ def target(
     from backend.qa.report import build_report
     from backend.qa.selection import Filters
     from backend.qa.targets import set_target, target_of
-    from videogem.errors import InputError
+    from videogem.errors import InputError, check_choice
 
+    check_choice("--of", of, list(Measure))
     if clear and at_least is not None:
         raise InputError("Give --at-least to set a target or --clear to forget it, not both.")
     with open_store(database) as store:
         key = known_project(store, project)
         if at_least is not None or clear:
-            set_target(store, key, at_least, of)
+            set_target(store, key, at_least, Measure(of))
         if target_of(store, key) is None:
             typer.echo(f"Project {project} has no quality target; set one with --at-least.")
             return

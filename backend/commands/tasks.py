@@ -14,7 +14,7 @@ from backend.commands.support.quick_spacy import import_spacy_alone
 from backend.commands.support.sidecars import sidecar_of
 from backend.folders import check_folder
 from videogem.backbones.known import check_model
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from backend.commands.support.task_building import Advance, Kind, Moment
@@ -66,6 +66,7 @@ def tasks(
     """Make Label Studio tasks from a video and what was said in it."""
     if not video.exists():
         raise InputError(f"There is no video '{video}'; check the path.")
+    _check(kind=kind, at=at, format=format)
     if at == "best":
         check_model(model)
     if not dry_run:
@@ -75,7 +76,6 @@ def tasks(
     from videogem.media.video import probe
     from videogem.narration.action_cues import why_no_action
 
-    _check(kind=kind, at=at)
     if as_json and not dry_run:
         raise InputError("--json belongs to --dry-run; tasks themselves are written as JSON.")
     if dry_run and at != "best":
@@ -135,25 +135,22 @@ def tasks(
     typer.echo(_next_steps(out, files_root, url_prefix, kind, url or made[0]["data"]["frames"][0]))
 
 
-def _check(*, kind: str, at: str) -> None:
-    from backend.commands.support.task_building import Kind
-    from videogem.narration.reading import At
+def _check(*, kind: str, at: str, format: str | None) -> None:
+    from videogem.narration.reading import At, narration_forms
 
-    if kind not in get_args(Kind):
-        raise InputError(f"--kind must be frame, frames or video, got {kind!r}.")
-    if at not in (*get_args(At), "best"):
-        raise InputError(f"--at must be start, middle, end or best, got {at!r}.")
+    check_choice("--kind", kind, CONFIGS)
+    check_choice("--at", at, (*get_args(At), "best"))
+    if format is not None:
+        check_choice("--format", format, narration_forms())
 
 
 def _read_cues(
     video: Path, subtitles: Path | None, format: str | None, info: "VideoInfo"
 ) -> list["Cue"]:
-    from videogem.narration.reading import narration_forms, read_cues
+    from videogem.narration.reading import read_cues
 
     if info.kind != "video":
         raise InputError(f"{video} is no video; tasks are made from a video and its subtitles.")
-    if format is not None and format not in narration_forms():
-        raise InputError(f"--format must be one of {', '.join(narration_forms())}, got {format!r}.")
     if subtitles is None:
         subtitles = sidecar_of(video)
     if subtitles is None:

@@ -7,12 +7,13 @@ together than all else on a page: so that is done once.
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from backend.qa.curve import ROLLING
 from backend.qa.events import Row
 
 Spec = dict[str, Any]
+Times = tuple[str, Literal["day", "month"] | None]
 MOST_BARS = 15
 ROW_PX = 22  # of the height of a chart, each group
 SOME_DAYS, MANY_DAYS = 4, 300  # a curve is long: from there on its axis has days, and months
@@ -26,7 +27,7 @@ def curve_chart(points: Sequence[Row], *, by_number: bool = False) -> Spec:
     return _with(form, points)
 
 
-def _times(points: Sequence[Row]) -> tuple[str, str | None]:
+def _times(points: Sequence[Row]) -> Times:
     """How the times of a curve are written at its axis, all in one way, and what lies between two
     of them; None: what there is room for, which is no less than that.
     """
@@ -40,13 +41,13 @@ def _times(points: Sequence[Row]) -> tuple[str, str | None]:
 
 
 @cache
-def _curve(*, by_number: bool, alone: bool, times: tuple[str, str | None]) -> Spec:
+def _curve(*, by_number: bool, alone: bool, times: Times) -> Spec:
     import altair as alt  # a second of import, only where charts are drawn
 
     percent = alt.Axis(format=".0%")
     x = alt.X("at:T", title="time (UTC) of the last change", scale=alt.Scale(type="utc"))
     form, step = times
-    x = x.axis(format=form, labelOverlap=True, **({"tickCount": step} if step else {}))
+    x = x.axis(format=form, labelOverlap=True, tickCount=step or alt.Undefined)
     if by_number:
         x = alt.X("n:Q", title="judged points, oldest first", axis=alt.Axis(tickMinStep=1))
     elif alone:  # a tick of one moment would be its seconds

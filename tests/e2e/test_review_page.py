@@ -224,7 +224,7 @@ def test_one_large_picture_fits_the_screen_of_a_laptop(tab, address):
 
 
 def test_a_note_stays_and_enter_and_escape_leave_it_without_a_mark(tab, served):
-    address, store = served
+    _, store = served
     give_name(tab)
     one_at_a_time(tab)
     card, note = tab.locator("#review.one .card"), tab.get_by_label("Note")

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from videogem.errors import InputError
+from videogem.errors import InputError, meant
 from videogem.media.sources import Seconds
 from videogem.modules import modules_of
 from videogem.narration import forms
@@ -75,7 +75,10 @@ def parse_cues(
     said = Written(source.removeprefix("\ufeff"), suffix, name, key, duration)
     known = narration_forms()
     if format is not None and format not in known:
-        raise InputError(f"Unknown narration format {format!r}; use one of {', '.join(known)}.")
+        raise InputError(
+            f"Unknown narration format {format!r}; use one of {', '.join(known)}."
+            f"{meant(format, known)}"
+        )
     form = _form_of(said) if format is None else known[format]
     found = tidy(form.read(said), duration=duration)
     if not found:

@@ -4,12 +4,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videogem.errors import InputError
+from videogem.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from backend.bulk.ray_start import Cluster
 
-Engine = Annotated[str, typer.Option(help="local, or ray: many processes or machines.")]
+ENGINES = ("local", "ray")
+
+
+def _known(engine: str) -> str:
+    check_choice("--engine", engine, ENGINES)
+    return engine
+
+
+Engine = Annotated[
+    str, typer.Option(callback=_known, help="local, or ray: many processes or machines.")
+]
 Address = Annotated[
     str | None,
     typer.Option(help="Ray: a cluster that runs, as HOST:PORT or auto; default: this machine."),
@@ -26,10 +36,8 @@ def cluster_of(engine: str, address: str | None, cores: int, patience: float) ->
     """The cluster a run goes to; None for this process.
 
     Raises:
-        InputError: no such engine, an address without it, or Ray is not installed.
+        InputError: an address without Ray, or Ray is not installed.
     """
-    if engine not in ("local", "ray"):
-        raise InputError(f"--engine must be local or ray, got {engine!r}.")
     if engine == "local":
         if address is not None:
             raise InputError("--address belongs to --engine ray.")

@@ -213,7 +213,7 @@ def test_ray_is_imported_by_nobody_who_does_not_ask_for_it() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (("--engine", "spark"), "--engine must be local or ray, got 'spark'"),
+        (("--engine", "spark"), "--engine must be one of local, ray, got 'spark'"),
         (("--address", "auto"), "--address belongs to --engine ray"),
     ],
 )

@@ -41,6 +41,7 @@ def place(tmp_path, monkeypatch):
 
 MEANT = "Did you mean 'ViT-B-16/openai'?"
 TAG, SPELLED, NONE = "ViT-B-16/openaii", "vit-b-16-openai", "ViT-B-16:none.pt"
+ROWS = "rows.jsonl"
 NO_FILE = "There is no weights file 'none.pt'"
 NO_FOLDER = f"Nothing can be written to '{FILE}/out': it is no folder"
 
@@ -77,6 +78,19 @@ NO_FOLDER = f"Nothing can be written to '{FILE}/out': it is no folder"
         ("evaluate --predictions mine=none.jsonl", {}, "no predictions file 'none.jsonl'"),
         ("tasks none.mp4", {}, "There is no video 'none.mp4'"),
         (f"tasks clip.mp4 --out {FILE}/out", {}, NO_FOLDER),
+        ("tasks clip.mp4 --format strt", {}, "Did you mean 'srt'?"),
+        ("tasks clip.mp4 --kind fram", {}, "Did you mean 'frame'?"),
+        ("tasks clip.mp4 --at midle", {}, "Did you mean 'middle'?"),
+        (f"predict picture.png --narration x --out {ROWS} --at strat", {}, "Did you mean 'start'?"),
+        (f"predict picture.png --out {ROWS} --engine locl", {}, "Did you mean 'local'?"),
+        (f"predict picture.png --out {ROWS} --jpeg cpuu", {}, "Did you mean 'cpu'?"),
+        ("annotate --project 1 --engine locl", {}, "Did you mean 'local'?"),
+        ("evaluate --engine locl", {}, "Did you mean 'local'?"),
+        ("evaluate --rule exct", {}, "Did you mean 'exact'?"),
+        ("evaluate --figure cosin --out new", {}, "Did you mean 'cosine'?"),
+        ("qa export --format jsn", {}, "Did you mean 'json'?"),
+        ("qa marks --format tabel", {}, "Did you mean 'table'?"),
+        ("qa target --project 1 --of independant", {}, "Did you mean 'independent'?"),
         (f"tasks clip.mp4 --at best --model {TAG}", {}, MEANT),
         (f"demo --model {TAG}", {}, MEANT),
         (f"demo --state {FILE}/out", {}, NO_FOLDER),

@@ -168,7 +168,7 @@ def test_datasets_command(videogem, root):
         (("evaluate", "--method", "best"), "There is no method 'best'"),
         (("evaluate", "--actors", "4"), "--actors must be"),
         (("evaluate", "--table", "7"), "tables are 1 to 5"),
-        (("evaluate", "--figure", "1", "--out", "x"), "figures are 3, 4 and cosine"),
+        (("evaluate", "--figure", "1", "--out", "x"), "--figure must be one of 3, 4, cosine"),
         (("evaluate", "--figure", "3"), "--out DIR"),
         (("evaluate", "--rule", "loose"), "--rule must be"),
         (

@@ -258,7 +258,7 @@ def test_rows_of_another_model_are_left_alone(
         (("nowhere", "--out", "rows.jsonl"), "There is no file or folder 'nowhere'"),
         (("frames/a.txt", "--out", "rows.jsonl"), "is of no kind that is read"),
         (("frames/silent.png", "--out", "rows.jsonl"), "Nothing could be grounded"),
-        (("frames", "--at", "noon", "--out", "rows.jsonl"), "--at must be start, middle or end"),
+        (("frames", "--at", "noon", "--out", "rows.jsonl"), "--at must be one of start, middle"),
         (("frames", "--out", "frames/a.txt.jsonl"), "Line 1 of 'frames/a.txt.jsonl' is no row"),
         (("frames", "--out", "rows.jsonl", "--engine", "ray", "--workers", "2"), "say --cores"),
         (("frames", "--out", "taken.jsonl"), "Another run writes to 'taken.jsonl'"),
