@@ -11,7 +11,10 @@ Update = Callable[[int, int | None], None]  # done, total
 
 @contextmanager
 def progress(title: str) -> Iterator[Update]:
-    """What is called with how many are done, and of how many."""
+    """What is called with how many are done, and of how many.
+
+    Of a run that ends with an error before it was called, nothing is left to see.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -32,10 +35,11 @@ def progress(title: str) -> Iterator[Update]:
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task(title, total=None, rate="")
 
-        shown_at = 0.0
+        shown_at, has_begun = 0.0, False
 
         def update(done: int, total: int | None) -> None:
-            nonlocal shown_at
+            nonlocal shown_at, has_begun
+            has_begun = True
             now = monotonic()
             if done != total and now - shown_at < SHOWN_EVERY:
                 return
@@ -43,4 +47,11 @@ def progress(title: str) -> Iterator[Update]:
             speed = bars.tasks[0].speed
             bars.update(bar, total=total, completed=done, rate=f"{speed:.1f}/s" if speed else "")
 
-        yield update
+        try:
+            yield update
+        except BaseException:
+            if not has_begun:  # an empty bar before an error says nothing
+                bars.live.transient = True
+                bars.live.stop()
+                bars.disable = True  # nor does the empty line that ends a bar
+            raise
