@@ -198,8 +198,7 @@ def _look_lines(seen: "Look") -> list[str]:
     if found.least_score is None:
         return [
             f"No threshold can be given for {version}: {found.reason}. At least {found.needed} "
-            "more reviews of such tasks are needed, all of them right; `videogem qa plan` draws "
-            f"tasks. (Look {seen.number}.)"
+            f"more reviews of such tasks{_what_helps(seen)} (Look {seen.number}.)"
         ]
     lines = [
         f"{version}: {found.tasks} tasks have a score of at least {found.least_score:.3f}. "
@@ -212,6 +211,19 @@ def _look_lines(seen: "Look") -> list[str]:
             "they did not pick by whether the model was right."
         )
     return lines
+
+
+def _what_helps(seen: "Look") -> str:
+    """Which further reviews would count, as the rest of a sentence."""
+    tasks = seen.population.tasks
+    videos = len({task.video for task in tasks})
+    if seen.basis == "plan" or videos == len(tasks):
+        return " are needed, all of them right; `videogem qa plan` draws tasks."
+    return (
+        ", each of another video, are needed, all of them right: of each video one counts, and the "
+        f"project has tasks of {videos} video{'s' if videos > 1 else ''}. Or each of the tasks "
+        "that `videogem qa plan` draws counts, whatever its video."
+    )
 
 
 def _rule_lines(row: "Row", accepted: int) -> list[str]:

@@ -353,3 +353,18 @@ def test_the_command_says_why_none_is_accepted(store, monkeypatch):
     assert done.exit_code == 1
     assert "No threshold can be given for m1: of " in done.stdout
     assert "more reviews of such tasks are needed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("per_video", "told"),
+    [(100, "the project has tasks of 1 video"), (5, "the project has tasks of 20 videos")],
+)
+def test_of_tasks_of_few_videos_it_says_that_other_videos_are_needed(store, per_video, told):
+    """More reviews of the same videos would change nothing: one of each counts."""
+    project = stored_project(store, 100, accuracy=0.999, per_video=per_video)
+    project.review(range(100))
+    arguments = ["qa", "accept", "--project", "7", "--database", store.url, "--dry-run"]
+    said = CliRunner().invoke(app, arguments).stdout
+    assert "more reviews of such tasks, each of another video, are needed" in said
+    assert told in said
+    assert "Or each of the tasks that `videogem qa plan` draws counts" in said
