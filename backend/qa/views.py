@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from backend.database import schema
@@ -168,9 +168,13 @@ def annotator_text(annotator: object) -> str:
     return f"annotator {number} of {server}" if server else f"annotator {number}"
 
 
-def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
+def thumbnail(
+    store: Store, suspect: Row, versions: Collection[str] | None = None
+) -> dict[str, Any]:
     """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame, and
     what tells whether the annotation is still the same (``seen``).
+
+    Predicted ones are of these model ``versions``, else of the prediction that counts.
     """
     server, annotation_id, item = suspect["server"], suspect["annotation_id"], suspect["item"]
     scores, annotations = schema.scores, schema.annotations
@@ -181,7 +185,9 @@ def thumbnail(store: Store, suspect: Row) -> dict[str, Any]:
         fact = row["data"]
         if fact["kind"] == "annotation" or fact.get("item", 0) != item:
             continue
-        if fact["outcome"] == "added":
+        counts = "compared" not in fact
+        is_meant = counts if versions is None else fact["model_version"] in versions
+        if fact["outcome"] == "added" or not is_meant:
             continue
         if "point" in fact:
             predicted.append({"point": [100 * v for v in fact["point"]]})

@@ -1,5 +1,7 @@
 """The model versions, two of them side by side, and whether scores tell what hits."""
 
+from collections.abc import Sequence
+
 from backend.database import schema
 from backend.qa.charts import breakdown_chart, reliability_chart
 from backend.qa.compare import compared
@@ -27,7 +29,8 @@ def context(asked: Asked) -> Row:
     pair = report["versions"]
     if first or second:
         pair = compared(asked.store, asked.filters, first, second)
-    differing = [_card(asked, row) for row in (pair["differing"][:FIRST] if pair else ())]
+    both = (pair["first"], pair["second"]) if pair else ()
+    differing = [_card(asked, row, both) for row in (pair["differing"][:FIRST] if pair else ())]
     return {
         "charts": charts,
         "pair": pair,
@@ -36,11 +39,11 @@ def context(asked: Asked) -> Row:
     }
 
 
-def _card(asked: Asked, unit: Row) -> Row:
+def _card(asked: Asked, unit: Row, versions: Sequence[str]) -> Row:
     table = schema.annotations
     where = table.c.server == unit["server"], table.c.id == unit["annotation_id"]
     row = {**unit, "project_id": asked.store.rows(table, *where)[0]["project_id"]}
-    return {**row, **thumbnail(asked.store, row), "link": asked.task_link(row)}
+    return {**row, **thumbnail(asked.store, row, versions), "link": asked.task_link(row)}
 
 
 TAB = Tab("models", "Models", "/qa/models", 4, context)

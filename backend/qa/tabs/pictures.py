@@ -84,7 +84,8 @@ def _stored(store: Store, rows: Table, places: Row) -> list[Row]:
 
 
 def _card(asked: Asked, row: Row) -> Row:
-    return {**row, **thumbnail(asked.store, row), "link": asked.task_link(row)}
+    drawn = thumbnail(asked.store, row, (row["model_version"],))
+    return {**row, **drawn, "link": asked.task_link(row)}
 
 
 TAB = Tab("pictures", "Pictures", "/qa/pictures", 9, context, always=True, listed=False)
