@@ -85,3 +85,13 @@ def test_pictures_are_small() -> None:
     pictures = sorted((ROOT / "docs").glob("*.png"))
     assert pictures
     assert [picture.name for picture in pictures if picture.stat().st_size > 500_000] == []
+
+
+def test_the_readme_says_of_reasons_what_the_measurement_says() -> None:
+    measured = (ROOT / "docs" / "qa.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| [^|]+ \| (\S+) \([^)]*\) \| (\S+) \(", measured, re.MULTILINE
+    )
+    assert len(rows) > 10
+    told = re.findall(r"`([a-z-]+)` \| (\d\.\d\d) \| (\d\.\d\d)", README)
+    assert sorted(told) == sorted(rows)

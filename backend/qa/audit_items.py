@@ -52,8 +52,9 @@ class Doubt:
 class Reason:
     """One reason to look at annotations again.
 
-    The code stays the same from version to version; ``weight`` ranks over reasons, by how often
-    this one was right on the demo world with seeded mistakes (docs/qa.md).
+    The code stays the same from version to version; ``weight`` is how often this one is assumed
+    to be right where nobody marked yet. It ranks over reasons and is a judgement: on the demo world
+    with seeded mistakes most are right more often (docs/qa.md), but there the model seldom errs.
     """
 
     code: str

@@ -25,7 +25,7 @@ from videogem.errors import InputError
 
 LONGEST_NAME = 100  # characters, as the column holds
 LONGEST_NOTE = 2000
-SHIPPED_WORTH = 20  # marks that a reason's shipped precision counts as much as
+ASSUMED_WORTH = 20  # marks that what is assumed of a reason counts as much as
 AT_ONCE = 500  # annotations in one query
 
 
@@ -193,14 +193,14 @@ def evidence(marks: Sequence[Row]) -> dict[str, Row]:
 
 
 def weights(found: Mapping[str, Row]) -> dict[str, float]:
-    """How often each reason is right, from a team's own evidence beside the shipped one.
+    """How often each reason is right, from a team's own evidence beside what is assumed of it.
 
-    The shipped precision counts as so many marks: a few of a team's own hardly move it, hundreds
-    outweigh it.
+    What is assumed counts as so many marks: a few of a team's own hardly move it, hundreds outweigh
+    it.
     """
     return {
-        code: (found[code]["hits"] + SHIPPED_WORTH * reason.weight)
-        / (found[code]["n"] + SHIPPED_WORTH)
+        code: (found[code]["hits"] + ASSUMED_WORTH * reason.weight)
+        / (found[code]["n"] + ASSUMED_WORTH)
         for code, reason in audit_reasons().items()
         if code in found
     }

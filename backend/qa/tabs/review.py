@@ -63,7 +63,7 @@ def _reasons(suspects: list[Row], evidence: Mapping[str, Row]) -> list[Row]:
             "code": code,
             "meaning": reason.meaning,
             "count": counts[code],
-            "shipped": reason.weight,
+            "assumed": reason.weight,
             "right": evidence.get(code, NO_SHARE),
         }
         for code, reason in audit_reasons().items()

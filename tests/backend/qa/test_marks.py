@@ -133,15 +133,15 @@ def test_the_report_tells_how_often_each_reason_was_right(store):
 
 @given(st.dictionaries(st.sampled_from(sorted(audit_reasons())), st.tuples(
     st.integers(0, 400), st.integers(0, 400))))  # fmt: skip
-def test_own_evidence_draws_the_shipped_precision_towards_itself(counts):
+def test_own_evidence_draws_what_is_assumed_towards_itself(counts):
     found = {code: share(fix, fix + fine) for code, (fix, fine) in counts.items() if fix + fine}
     for code, weight in weights(found).items():
-        shipped, own = audit_reasons()[code].weight, found[code]["accuracy"]
-        assert min(shipped, own) - 1e-9 <= weight <= max(shipped, own) + 1e-9
+        assumed, own = audit_reasons()[code].weight, found[code]["accuracy"]
+        assert min(assumed, own) - 1e-9 <= weight <= max(assumed, own) + 1e-9
         if found[code]["n"] > 200:
             assert abs(weight - own) < 0.1
         if found[code]["n"] < 3:
-            assert abs(weight - shipped) < 0.15
+            assert abs(weight - assumed) < 0.15
 
 
 def test_a_reason_that_was_never_right_here_comes_last():
