@@ -123,6 +123,8 @@ class Channel(HTTPChannel):
         self._quiet_since = time.monotonic()  # answers may take longer than one may be idle
         sent = int(super().send(data, do_close))
         self._sent += sent
+        if sent >= self.total_outbufs_len:  # all is taken: the next answer has a time of its own
+            self._sending_since = 0.0
         return sent
 
     def handle_close(self) -> None:
@@ -139,7 +141,7 @@ class Channel(HTTPChannel):
         elif self.total_outbufs_len:
             self._tend_sending(now)
         elif self.requests:
-            self._sending_since = 0.0
+            pass  # it waits for us
         elif self.request is not None:
             if self.request.is_late:
                 self._refuse(Refusal.busy() if self.request.must_wait else Refusal.too_slow())

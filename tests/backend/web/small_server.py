@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.settings import MEGABYTE
 
+LARGE = 40 * MEGABYTE  # bytes of the answer to /qa/large
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -53,11 +54,14 @@ class App:
         body = environ["wsgi.input"].read()
         if environ["PATH_INFO"] in ("/predict", "/qa/held"):
             self.let_go.wait(20)
-        start("200 OK", [("Content-Type", "text/plain")])
+        headers = [("Content-Type", "text/plain")]
+        if environ["PATH_INFO"] == "/qa/large":
+            headers.append(("Content-Length", str(LARGE)))
+        start("200 OK", headers)
         if environ["PATH_INFO"] == "/qa/slow":
             time.sleep(0.1)
         if environ["PATH_INFO"] == "/qa/large":
-            return (bytes(MEGABYTE) for _ in range(40))
+            return (bytes(MEGABYTE) for _ in range(LARGE // MEGABYTE))
         if environ["QUERY_STRING"] == "priority":
             return [str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).encode()]
         return [f"{environ['REMOTE_ADDR']} {len(body)}".encode()]

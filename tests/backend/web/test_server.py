@@ -14,7 +14,7 @@ from backend.settings import MEGABYTE
 from backend.web import received, server
 from backend.web.lanes import widths
 from backend.web.received import Refusal
-from tests.backend.web.small_server import HEAD, App, Running, read
+from tests.backend.web.small_server import HEAD, LARGE, App, Running, read
 
 
 @pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 50\r\n\r\n{"])
@@ -84,6 +84,22 @@ def test_an_answer_that_nobody_takes_is_ended(
             link = stack.enter_context(running.connect())
             link.sendall(b"GET /qa/large HTTP/1.0\r\n\r\n")
         assert running.ask(b"GET /qa HTTP/1.0\r\n\r\n").endswith(b"127.0.0.1 0")
+
+
+def test_the_time_for_an_answer_begins_with_that_answer(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LONGEST_SECONDS", 2.0)
+    with start().connect() as link:
+        for _ in range(2):
+            link.sendall(b"GET /qa/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            time.sleep(1.3)  # so that it is seen unfinished
+            found = 0
+            while found < LARGE:
+                part = link.recv(1 << 20)
+                assert part, f"closed after {found} bytes"
+                found += len(part.partition(b"\r\n\r\n")[2] if not found else part)
+            time.sleep(1.5)
 
 
 def test_what_is_too_large_is_told_in_words(start: Callable[..., Running]) -> None:
