@@ -115,6 +115,19 @@ def test_a_grid_has_a_card_for_each_and_no_two_of_one_point(world: tuple[str, Fl
         assert len(set(cards)) == number or name == "servers"
 
 
+def test_a_card_is_one_link_that_covers_it(tmp_path: Path) -> None:
+    """Two links to one place are two stops of the Tab key for each picture."""
+    with closing(Store(f"sqlite:///{tmp_path}/qa.db")) as store:
+        keeps([(event, "http://one") for event in team_events(20)])(store)
+        app = Flask("pictures")
+        app.register_blueprint(create_blueprint(store, Settings(data_dir=tmp_path)))
+        page = app.test_client().get("/qa/pictures?show=annotations").text
+    cards = re.findall(r'<li class="card".*?</li>', page, re.DOTALL)
+    assert len(cards) == 20
+    assert {card.count("<a ") for card in cards} == {1}
+    assert all('<a class="whole" href="http://one/projects/7/data?task=' in card for card in cards)
+
+
 def test_all_ways_are_taken(tmp_path: Path) -> None:
     found: set[str] = set()
     for name, fill in WORLDS.items():
