@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeGuard
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
@@ -21,6 +21,7 @@ from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import Project
 from backend.qa.events import clean
 from backend.qa.spool import NotKeptError
+from backend.web.accepts import wants_html
 from backend.web.json_body import SLICE, read_json
 from backend.web.received import LARGE
 from backend.web.service import Service, current_service
@@ -262,11 +263,13 @@ def not_ready(error: ModelNotReadyError) -> Response:
 
 @routes.app_errorhandler(HTTPException)
 def refused(error: HTTPException) -> BaseResponse:
-    """What Flask itself refuses, in the same form as all other refusals."""
+    """What Flask itself refuses, in the same form as all other refusals; to people, as a page."""
     answer = error.get_response()
     code = answer.status_code
     if code < 400:  # a redirect
         return answer
+    if code == 404 and wants_html():
+        return make_response(render_template("qa/error.html", words="There is no such page."), code)
     telling = _refusal(code, REFUSED.get(code) or error.description or answer.status)
     for name in "Allow", "Retry-After":
         if name in answer.headers:

@@ -67,7 +67,7 @@ def _label_studio(service: Service) -> Step:
     return Step(
         "Label Studio",
         False,
-        said or "no address is known",
+        said or "No address is known",
         "Set VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY to its address and the "
         "key of a user who may see the projects; the doctor tells more.",
     )

@@ -220,3 +220,13 @@ def test_the_end_of_a_line_parts_no_figure_from_its_sign(team, path):
     page = html.unescape(page)
     assert re.findall(r".{20}\d\s+%", page.replace("\xa0", "_")) == []
     assert re.findall(r"[\d.]+ to [\d.]+_%", page.replace("\xa0", "_")) == []
+
+
+def test_a_page_that_is_not_there_is_told_as_a_page_to_people(team):
+    told = team.get("/qa/overwiev", headers=HTML)
+    assert (told.status_code, told.mimetype) == (404, "text/html")
+    assert "There is no such page" in told.text and 'href="/qa"' in told.text
+    assert "no-such" not in team.get("/no-such", headers=HTML).text
+    assert team.get("/qa/overwiev").json == {
+        "error": "There is no such page; /openapi.json lists them."
+    }
