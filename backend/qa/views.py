@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from backend.database import schema
@@ -168,13 +168,12 @@ def annotator_text(annotator: object) -> str:
     return f"annotator {number} of {server}" if server else f"annotator {number}"
 
 
-def thumbnail(
-    store: Store, suspect: Row, versions: Collection[str] | None = None
-) -> dict[str, Any]:
+def thumbnail(store: Store, suspect: Row, versions: Sequence[str] | None = None) -> dict[str, Any]:
     """Shapes to draw over a suspect's frame: predicted and corrected, in percent of the frame, and
     what tells whether the annotation is still the same (``seen``).
 
-    Predicted ones are of these model ``versions``, else of the prediction that counts.
+    Predicted ones are of these model ``versions``, those of the second marked as such, else of the
+    prediction that counts.
     """
     server, annotation_id, item = suspect["server"], suspect["annotation_id"], suspect["item"]
     scores, annotations = schema.scores, schema.annotations
@@ -189,11 +188,13 @@ def thumbnail(
         is_meant = counts if versions is None else fact["model_version"] in versions
         if fact["outcome"] == "added" or not is_meant:
             continue
+        second = versions is not None and fact["model_version"] in versions[1:]
         if "point" in fact:
-            predicted.append({"point": [100 * v for v in fact["point"]]})
+            predicted.append({"point": [100 * v for v in fact["point"]], "second": second})
         elif fact["kind"] in ("box", "track"):
             x1, y1, x2, y2 = (100 * v for v in fact["box"])
-            predicted.append({"corners": f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"})
+            corners = f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"
+            predicted.append({"corners": corners, "second": second})
     corrected: list[dict[str, Any]] = []
     size, seen = (16.0, 9.0), ""
     for annotation in store.rows(

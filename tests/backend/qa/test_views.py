@@ -32,6 +32,11 @@ def test_a_frame_shows_what_the_version_in_use_predicted(store):
     assert across(store) == [30]
 
 
+def test_of_two_versions_it_is_seen_which_is_which(store):
+    drawn = thumbnail(store, SUSPECT, ("v3", "v1"))["predicted"]
+    assert {round(each["point"][0]): each["second"] for each in drawn} == {30: False, 10: True}
+
+
 def test_a_frame_shows_what_the_versions_that_are_asked_for_predicted(store):
     assert across(store, "v1") == [10]
     assert sorted(across(store, "v1", "v3")) == [10, 30]
