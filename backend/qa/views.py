@@ -193,8 +193,8 @@ def thumbnail(store: Store, suspect: Row, versions: Sequence[str] | None = None)
             predicted.append({"point": [100 * v for v in fact["point"]], "second": second})
         elif fact["kind"] in ("box", "track"):
             x1, y1, x2, y2 = (100 * v for v in fact["box"])
-            corners = f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"
-            predicted.append({"corners": corners, "second": second})
+            around = f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}"
+            predicted.append({"corners": around, "second": second})
     corrected: list[dict[str, Any]] = []
     size, seen = (16.0, 9.0), ""
     for annotation in store.rows(
