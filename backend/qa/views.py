@@ -36,7 +36,7 @@ def template_filters(
         return name_of(value, dimension, person, projects)
 
     return {
-        "qa_percent": percent,
+        "qa_percent": lambda value: joined(percent(value)),
         "qa_interval": interval,
         "qa_decimal": decimal,
         "qa_joined": joined,
@@ -98,9 +98,9 @@ def percent(value: float | None) -> str:
     """A share in percent.
 
     >>> percent(0.9312), percent(None)
-    ('93.1\\xa0%', '-')
+    ('93.1 %', '-')
     """
-    return "-" if value is None else joined(f"{100 * value:.1f} %")
+    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def interval(figure: Row) -> str:
