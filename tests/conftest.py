@@ -22,7 +22,11 @@ END_TO_END = Path(__file__).parent / "e2e"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share what is made for them, the end-to-end tests one Label Studio."""
+    """A file's tests share what is made for them, the end-to-end tests one Label Studio.
+
+    These take longest, so they begin.
+    """
+    items.sort(key=lambda item: END_TO_END not in item.path.parents)
     for item in items:
         group = "e2e" if END_TO_END in item.path.parents else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
