@@ -167,7 +167,7 @@ class JobIntake(JobLeases):
             for ids in batches(list(by_id)):
                 query = sa.select(
                     jobs.c.id, jobs.c.task, jobs.c.state, jobs.c.prediction, jobs.c.updated,
-                    (self._saved(now) & (jobs.c.owner.is_(None) | self._lapsed(now))).label("free"),
+                    self._nobodys(now).label("free"),
                 ).where(
                     of_project(key), jobs.c.version == version, jobs.c.task.in_(ids)
                 )  # fmt: skip

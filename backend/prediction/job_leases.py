@@ -133,9 +133,11 @@ class JobLeases:
         # A lease that ends much later than any could was written by a wrong clock.
         return (jobs.c.leased_until <= now) | (jobs.c.leased_until > now + 10 * LEASE)
 
-    def _saved(self, now: float) -> sa.ColumnElement[bool]:
+    def _nobodys(self, now: float) -> sa.ColumnElement[bool]:
+        """Nobody holds it, and Label Studio is not saving it either."""
         # As with leases: a time much later than any could be was written by a wrong clock.
-        return (jobs.c.saving_until <= now) | (jobs.c.saving_until > now + LONGEST_DELAY)
+        saved = (jobs.c.saving_until <= now) | (jobs.c.saving_until > now + LONGEST_DELAY)
+        return saved & (jobs.c.owner.is_(None) | self._lapsed(now))
 
     def _mine(self, ids: Sequence[int]) -> sa.ColumnElement[bool]:
         return jobs.c.id.in_(ids) & (jobs.c.owner == self._owners.own)

@@ -127,8 +127,7 @@ class Jobs(JobIntake, JobCounts):
         now = self._now(connection)
         due = (jobs.c.not_before <= now) | (jobs.c.not_before > now + LONGEST_DELAY)
         if state == "ready":
-            nobodys = jobs.c.owner.is_(None) | self._lapsed(now)
-            free = (jobs.c.state == "ready") & nobodys & due & self._saved(now)
+            free = (jobs.c.state == "ready") & due & self._nobodys(now)
             size = jobs.c.prediction
         else:
             lapsed = (jobs.c.state == "running") & self._lapsed(now)
