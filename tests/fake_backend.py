@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.demo.processes import free_port
+from backend.garbage import collect_seldom
 from backend.prediction.job_leases import LEASE
 from tests.fakes import FakeGrounder
 from videogem.structures import Clip, Grounding
@@ -79,6 +80,7 @@ def main() -> None:
     from backend.web.app import create_app
     from backend.web.serving import serve
 
+    collect_seldom()
     grounder = Costly(float(os.environ["FAKE_SECONDS"]))
     job_leases.LEASE = float(os.environ["FAKE_LEASE"])
     serve(load_settings(), lambda settings: create_app(settings, grounder))

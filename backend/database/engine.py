@@ -93,11 +93,23 @@ class _Turn:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
+        self.waiting = 0  # threads
         self.begun = False
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=_patience.get()):
-            raise DatabaseBusyError("the database is being written by others")
+        if self._lock.acquire(blocking=False):
+            return
+        self._count(1)
+        try:
+            if not self._lock.acquire(timeout=_patience.get()):
+                raise DatabaseBusyError("the database is being written by others")
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self.waiting += more
 
     def __exit__(self, *_: object) -> None:
         self.begun = False
@@ -192,6 +204,12 @@ def note_begun(engine: sa.Engine) -> None:
     """The holder of `writer_lock` has the database to itself from now on."""
     if (turn := _WRITERS.get(str(engine.url))) is not None:
         turn.begun = True
+
+
+def others_wait(engine: sa.Engine) -> bool:
+    """Whether a thread of this process waits until the holder of `writer_lock` lets go of it."""
+    turn = _WRITERS.get(str(engine.url))
+    return turn is not None and turn.waiting > 0
 
 
 def is_being_written(engine: sa.Engine) -> bool:

@@ -188,9 +188,11 @@ def keep_collections_short(app: Flask) -> None:
     A look at a model and its libraries takes some tenths of a second, in which nobody is answered.
     """
     from backend.labeling.validation import warm_up
+    from backend.qa.words import load_words
     from backend.web.service import KEY
 
     app.extensions[KEY].models.default.wait()
     warm_up()
+    load_words()  # a model brings them, but not one that could not be loaded
     gc.collect()
     gc.freeze()

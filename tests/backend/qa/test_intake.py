@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.engine import others_wait
 from backend.database.keys import ProjectKey
 from backend.qa import intake
 from backend.qa.queries import summary
@@ -223,6 +224,34 @@ def test_readers_do_not_wait_for_what_comes_after_them(store, monkeypatch):
         store.catch_up()
     assert len(came) < 50
     assert len(store.ledger.look().rows)
+
+
+def test_a_webhook_that_waits_goes_before_the_next_event(tmp_path, monkeypatch):
+    """However long a batch may take: whoever labels waits for the answer."""
+    monkeypatch.setattr(intake, "BATCH_S", 60.0)
+    monkeypatch.setattr(intake.Intake, "_work", lambda self: None)
+    store = Store(f"sqlite:///{tmp_path}/qa.db")
+    store.process_pending()  # events that wait at a start are taken in one at a time
+    events = [created(annotation(number, [box(20, 20, 20, 20)])) for number in range(8)]
+    for event in events[:7]:
+        store.append_event(event)
+    merge, order = intake._merge, []
+    late = threading.Thread(target=lambda: (store.append_event(events[7]), order.append("kept")))
+
+    def merge_and_be_waited_for(*given):
+        merge(*given)
+        order.append("merged")
+        if len(order) == 3:
+            late.start()
+            while not others_wait(store.engine):
+                time.sleep(0.001)
+
+    monkeypatch.setattr(intake, "_merge", merge_and_be_waited_for)
+    store.process_pending()
+    late.join()
+    assert order.index("kept") <= 4
+    assert store.inbox_counts() == {"events": 8, "waiting": 0, "failed": 0}
+    store.close()
 
 
 def test_the_wish_to_sync_is_told_after_its_commit(store, monkeypatch):

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from backend import cli
 from backend.prediction.model import BackgroundModel
+from backend.qa import words
 from backend.settings import Settings
 from backend.web import serving
 from backend.web.app import create_app
@@ -165,6 +166,7 @@ def test_what_is_loaded_is_not_looked_at_again_for_garbage(tmp_path: Path) -> No
         loaded.wait(60)
         return FakeGrounder()
 
+    words._load_words.cache_clear()
     frozen = gc.get_freeze_count()
     app = create_app(Settings(data_dir=tmp_path), BackgroundModel("fake-1", load))
     thread = threading.Thread(target=serving.keep_collections_short, args=(app,))
@@ -176,6 +178,7 @@ def test_what_is_loaded_is_not_looked_at_again_for_garbage(tmp_path: Path) -> No
         loaded.set()
         thread.join(60)
         assert gc.get_freeze_count() > frozen + 10_000
+        assert words._load_words.cache_info().currsize  # the first event brings none
     finally:
         loaded.set()
         gc.unfreeze()
