@@ -5,11 +5,13 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from backend.labeling.ready import ready_config
@@ -55,6 +57,17 @@ def frame_tasks(folder: Path, frame_url: Callable[[Path], str], count: int) -> l
 def config(name: str) -> str:
     """One of the ready labeling configs."""
     return ready_config(name)
+
+
+@contextmanager
+def refused(status: int) -> Iterator[list[str]]:
+    """Wants a request within to be refused; takes what the answer says once it is."""
+    said: list[str] = []
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        yield said
+    with caught.value as answer:  # else its connection stays open
+        assert answer.code == status
+        said.append(answer.read().decode())
 
 
 def call(url: str, token: str, method: str = "GET", body: Any = None) -> Any:

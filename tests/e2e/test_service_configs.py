@@ -1,8 +1,5 @@
 """The ready labeling configs, and configs that can never work, in a real Label Studio."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from tests.e2e.service_helpers import (
     frame_tasks,
     make_frames,
     predictions,
+    refused,
     retrieve,
     task_ids,
 )
@@ -112,15 +110,7 @@ def test_the_connect_dialog_says_why_a_config_can_never_work(
     words: str,
 ) -> None:
     project = make_project(hopeless)
-    body = json.dumps({"project": project, "url": start_backend(SlowGrounder(0)).url})
-    request = urllib.request.Request(
-        f"{label_studio.url}/api/ml",
-        body.encode(),
-        {
-            "Content-Type": "application/json",
-            "Authorization": f"Token {label_studio.credentials.token}",
-        },
-    )
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=60)
-    assert words in refused.value.read().decode()
+    body = {"project": project, "url": start_backend(SlowGrounder(0)).url}
+    with refused(400) as said:
+        call(f"{label_studio.url}/api/ml", label_studio.credentials.token, "POST", body)
+    assert words in said[0]
