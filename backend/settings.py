@@ -226,6 +226,12 @@ class Settings(BaseSettings):
             raise ValueError(f"must be DEBUG, INFO, WARNING or ERROR, got {value!r}")
         return level
 
+    @field_validator("basic_auth_user", "basic_auth_password", "label_studio_api_key")
+    @classmethod
+    def _is_there(cls, value: Any) -> Any:
+        """An empty one is none, as in the environment: others ask for ``is None``."""
+        return value or None
+
     @field_validator("data_dir")
     @classmethod
     def _expand(cls, value: Path) -> Path:
@@ -286,10 +292,13 @@ def load_settings() -> Settings:
 def _value_in_file(name: str, path: Path) -> str:
     """What a file holds, without the end of line that editors add."""
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it holds no text"
         raise InputError(f"{name}: cannot read {path}: {reason}.") from None
+    if not text.strip():  # a secret that was not filled in must not turn the password off
+        raise InputError(f"{name}: {path} is empty.")
+    return text
 
 
 def _sentence(problem: Any) -> str:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from backend.settings import load_settings
+from backend.settings import Settings, load_settings
 from videogem.errors import InputError
 
 
@@ -130,3 +131,22 @@ def test_a_wrong_value_in_a_file_is_told_with_its_variable(
     monkeypatch.setenv("VIDEOGEM_PORT_FILE", str(tmp_path / "port"))
     with pytest.raises(InputError, match="VIDEOGEM_PORT"):
         load_settings()
+
+
+@pytest.mark.parametrize("text", ["", "\n", "  \r\n"])
+def test_a_secret_that_was_never_filled_in_does_not_open_the_backend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "secret").write_text(text)
+    monkeypatch.setenv("VIDEOGEM_HOST", "0.0.0.0")
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_PASSWORD_FILE", str(tmp_path / "secret"))
+    with pytest.raises(InputError, match=r"PASSWORD_FILE: .*secret is empty"):
+        load_settings()
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_USER_FILE", str(tmp_path / "secret"))
+    with pytest.raises(InputError, match="is empty"):
+        load_settings()
+
+
+def test_an_empty_password_is_none_wherever_it_comes_from() -> None:
+    empty = Settings(basic_auth_user="", basic_auth_password=SecretStr(""))
+    assert (empty.basic_auth_user, empty.basic_auth_password) == (None, None)
