@@ -20,6 +20,7 @@ from videogem.errors import InputError
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters and backslashes
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
+_USER = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)[^/?#]*@")
 _PORTS = {"http": 80, "https": 443}
 SHOWN = 300  # characters of an address in a message
 
@@ -44,7 +45,7 @@ class Address:
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         query = urllib3.util.parse_url(self.url).query or ""
         kept = f"?{query}" if self.path.rstrip("/").endswith("/data/local-files") else ""
-        return _short(f"{self.scheme}://{self.host}{port}{self.path}{kept}")
+        return abridged(f"{self.scheme}://{self.host}{port}{self.path}{kept}")
 
 
 def read_address(text: str) -> Address:
@@ -61,7 +62,7 @@ def read_address(text: str) -> Address:
         raise AddressError("An address must not hold backslashes or control characters.")
     text = text.strip().replace(" ", "%20")  # as file names have them
     if not re.match(r"https?://[^/]", text, re.IGNORECASE):
-        raise AddressError(f"{_cut(text)!r} is no http or https address.")
+        raise AddressError(f"{shown(text)!r} is no http or https address.")
     authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
     if "@" in authority:
         raise AddressError("An address must not hold a user or a password ('@' before the host).")
@@ -69,23 +70,33 @@ def read_address(text: str) -> Address:
         prepared = requests.Request("GET", text).prepare().url or ""
         parts = urllib3.util.parse_url(prepared)
     except (requests.RequestException, urllib3.exceptions.LocationParseError, UnicodeError):
-        raise AddressError(f"{_cut(text)!r} is no address that can be read.") from None
+        raise AddressError(f"{shown(text)!r} is no address that can be read.") from None
     scheme, host = (parts.scheme or "").lower(), (parts.host or "").lower()
     if parts.auth is not None or scheme not in _PORTS or not _HOST.fullmatch(host):
-        raise AddressError(f"{_cut(text)!r} has no plain host name.")
+        raise AddressError(f"{shown(text)!r} has no plain host name.")
     if parts.port == 0 or re.search(r":0*$", authority):
-        raise AddressError(f"{_cut(text)!r} has no valid port.")
+        raise AddressError(f"{shown(text)!r} has no valid port.")
     return Address(
         prepared, scheme, host.rstrip("."), parts.port or _PORTS[scheme], parts.path or "/"
     )
 
 
-def _cut(text: str) -> str:
-    """For messages: short, and without the query, where secrets are."""
-    return _short(re.split(r"[?#]", text, maxsplit=1)[0])
+def shown(text: str) -> str:
+    """Any address for messages: short, and without user, password and query, where secrets are.
+
+    >>> shown("ftp://user:password@files.example/a.jpg?signature=s")
+    'ftp://files.example/a.jpg'
+    """
+    return abridged(without_password(re.split(r"[?#]", text, maxsplit=1)[0]))
 
 
-def _short(text: str) -> str:
+def without_password(url: str) -> str:
+    """An address without user and password before its host."""
+    return _USER.sub(r"\1", url)
+
+
+def abridged(text: str) -> str:
+    """A text for messages: tasks may hold megabytes."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
 
 
@@ -160,6 +171,26 @@ def is_loopback_name(host: str) -> bool:
     return host == "localhost" or (
         is_ip(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
     )
+
+
+def plain_address(text: str) -> str:
+    """A client's address as proxies write it, with quotes, brackets or port, in one form.
+
+    >>> plain_address('"[2001:DB8::1]:4711"'), plain_address("203.0.113.7:4711")
+    ('2001:db8::1', '203.0.113.7')
+    >>> plain_address("::ffff:203.0.113.7"), plain_address("unknown")
+    ('203.0.113.7', 'unknown')
+    """
+    text = text.strip(' "')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def is_ip(host: str) -> bool:

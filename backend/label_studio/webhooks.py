@@ -13,6 +13,7 @@ import time
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from backend.address import without_password
 from backend.database.keys import ProjectKey
 from backend.database.webhook_states import State, Webhook, WebhookStates
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -97,7 +98,7 @@ class WebhookKeeper:
                 if hook.get("is_active"):  # else every event comes a second time, and is refused
                     _mend(label_studio, hook, self._authorization)
             good = next(hook for hook in own if not problems(hook, self._authorization))
-            return "ok", f"corrections are reported to {_without_password(good['url'])}"
+            return "ok", f"corrections are reported to {without_password(good['url'])}"
         if wrong:
             hook, what = wrong[0]
             _mend(label_studio, hook, self._authorization)
@@ -110,7 +111,11 @@ class WebhookKeeper:
         """Make the webhook that is missing, if this backend is one of the project's models."""
         models = label_studio.call("GET", "/api/ml/", params={"project": key.id})
         host = self.states.get(key).host  # Label Studio may have called /setup for this question
-        urls = [str(model.get("url")) for model in models or () if isinstance(model, dict)]
+        urls = [
+            without_password(str(model.get("url")))
+            for model in models or ()
+            if isinstance(model, dict)
+        ]
         ours = next((url for url in urls if host and split(url).netloc == host), None)
         if ours is None:
             connected = f", only at {', '.join(urls)}" if urls else ""
@@ -154,6 +159,7 @@ def problems(hook: dict[str, Any], authorization: str | None) -> list[str]:
 
 def why_no_webhook(url: str) -> str:
     """Why Label Studio makes no webhook for a backend at this address, and what to do."""
+    url = without_password(url)
     host = split(url).hostname or ""
     add = f"Then add a webhook for {url.rstrip('/')}/webhook in the project's settings."
     if "." not in host and host not in LOCAL_NAMES:
@@ -183,7 +189,7 @@ def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:
     """Where webhooks lead that look like a backend's but are not of this one."""
     hooks = _webhooks(label_studio, project)
     return [
-        _without_password(str(hook.get("url")))
+        without_password(str(hook.get("url")))
         for hook in hooks
         if str(hook.get("url", "")).endswith("/webhook") and not _leads_to(hook, host)
     ]
@@ -213,8 +219,3 @@ def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | 
 def _leads_to(hook: dict[str, Any], host: str) -> bool:
     parts = split(str(hook.get("url", "")))
     return parts.netloc.rpartition("@")[2] == host and parts.path.endswith("/webhook")
-
-
-def _without_password(url: str) -> str:
-    parts = split(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

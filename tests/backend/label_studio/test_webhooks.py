@@ -188,3 +188,26 @@ def test_what_another_backend_put_right_is_not_forgotten_by_who_finds_it_right(
     assert two.look(key(server), client(server)).state == "mended"
     assert WebhookStates(engine).get(key(server)).state == "mended"
     engine.dispose()
+
+
+def test_a_model_connected_with_a_password_in_its_address_is_ours_and_never_shown(
+    server: Server,
+) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = f"http://u:secret@{HOST}"
+    state = keeper(server, PASSWORD).look(key(server), client(server))
+    assert (state.state, "secret" in state.words) == ("mended", False)
+    assert [made["url"] for made in fake.hooks.values()] == [f"http://{HOST}/webhook"]
+
+
+def test_the_password_of_another_model_is_never_shown(server: Server) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = "http://u:secret@other:1"
+    state = keeper(server).look(key(server), client(server))
+    assert (state.state, "http://other:1" in state.words) == ("failed", True)
+    assert "secret" not in state.words
+
+
+def test_advice_about_an_address_leaves_its_password_out() -> None:
+    for url in "http://u:secret@backend:9090", "http://u:secret@backend.internal:9090/":
+        assert "secret" not in webhooks.why_no_webhook(url)
