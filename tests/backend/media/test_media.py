@@ -281,3 +281,36 @@ class TestRanges:
             pytest.raises(MediaError, match=reason),
         ):
             file.read()
+
+
+@pytest.mark.parametrize("header", ["Content-Range", "Content-Length"])
+@pytest.mark.parametrize("number", ["\xb2", "1\xb3", "9" * 5000])
+def test_a_length_that_is_no_number_is_no_defect(
+    tmp_path: Path, elsewhere: Server, header: str, number: str
+) -> None:
+    value = f"bytes 0-0/{number}" if header == "Content-Range" else number
+    status = 206 if header == "Content-Range" else 200
+    elsewhere.routes["/a.mp4"] = lambda request: Answer(b"f", status, {header: value})
+    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
+    with contextlib.suppress(MediaError):
+        read(reader, f"{elsewhere.url}/a.mp4")
+    assert elsewhere.requests
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "ftp://u:secret@files.example/a.jpg",
+        "ftp://files.example/a.jpg?sig=secret",
+        "a" * 1000 + "secret" + "b" * 1000,
+        "a" * 1000 + "secret" + "b" * 1000 + ":",
+        {"url": "a" * 1000 + "secret" + "b" * 1000},
+        "s3://bucket/" + "a" * 1000 + "/secret/" + "b" * 1000,
+        "/data/" + "a" * 1000 + "/secret/" + "b" * 1000,
+    ],
+)
+def test_a_refusal_shows_neither_secrets_nor_megabytes(tmp_path: Path, reference: Any) -> None:
+    with pytest.raises(MediaError) as refused:
+        read(media(tmp_path, None), reference)
+    assert "secret" not in str(refused.value)
+    assert len(str(refused.value)) < 600
