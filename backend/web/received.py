@@ -8,6 +8,7 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
+from backend.address import plain_address
 from backend.settings import MEGABYTE
 
 HEAD_SECONDS = 10.0  # from the first byte to the end of the headers
@@ -65,6 +66,9 @@ class Request(HTTPRequestParser):
             super().parse_header(header_plus)
         except ValueError:  # a length of thousands of digits, an address that is none
             raise ParsingError("The request's address or length cannot be read.") from None
+        if told := self.headers.get("X_FORWARDED_FOR"):
+            # In one form: waitress takes all IPv4 addresses in IPv6's form for the same one.
+            self.headers["X_FORWARDED_FOR"] = plain_address(told.rpartition(",")[2])
         if not self.content_length:
             self.expect_continue = False  # else waitress waits for a body that never comes
         if self.chunked or "TRANSFER_ENCODING" in self.headers:
@@ -84,7 +88,7 @@ class Request(HTTPRequestParser):
         """Who asks; behind the trusted proxy, who that says it is: the app is told the same."""
         if peer != self.adj.trusted_proxy:
             return peer
-        return self.headers.get("X_FORWARDED_FOR", "").rpartition(",")[2].strip(' "[]') or peer
+        return self.headers.get("X_FORWARDED_FOR") or peer
 
     @property
     def must_wait(self) -> bool:
