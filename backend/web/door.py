@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from backend.address import is_ip
+from backend.address import is_ip, is_loopback_name, plain_address
 from backend.settings import Settings
+from backend.web.auth import require_basic_auth
 
 CONTENT_POLICY = "; ".join(
     (
@@ -34,7 +35,29 @@ STRANGE_HOST = (
     "This backend is not known as {host!r}: add the name to VIDEOGEM_PUBLIC_HOSTS, or set a "
     "password (VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD)."
 )
+FROM_ELSEWHERE = (
+    "This backend answers its own machine alone: set VIDEOGEM_BASIC_AUTH_USER and "
+    "VIDEOGEM_BASIC_AUTH_PASSWORD (and enter them in Label Studio's connect dialog), or "
+    "VIDEOGEM_OPEN=true if everybody may ask."
+)
 CROSS_SITE = "Refused: the request comes from a page of another site."
+
+
+def close_door(app: Flask, settings: Settings) -> None:
+    """All of the door, for an app whose server listens where it likes.
+
+    `videogem serve` refuses to listen to a network without a password. Here it is the requests
+    from there that are refused.
+    """
+    if settings.basic_auth_password is None and not settings.open:
+        app.before_request(_refuse_others)
+    guard_door(app, settings)
+    require_basic_auth(app, settings)
+
+
+def _refuse_others() -> Response | None:
+    here = is_loopback_name(plain_address(request.remote_addr or ""))
+    return None if here else _refused(403, FROM_ELSEWHERE)
 
 
 def guard_door(app: Flask, settings: Settings) -> None:

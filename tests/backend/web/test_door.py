@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from backend.settings import Settings
 from backend.web.app import create_app
+from backend.web.door import close_door
 from backend.web.serving import check_who_may_ask
 from tests.fakes import FakeGrounder
 from videogem.errors import InputError
@@ -120,3 +122,31 @@ def test_a_network_needs_one(tmp_path: Path, host: str, caplog: pytest.LogCaptur
 def test_the_default_is_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIDEOGEM_HOST", raising=False)
     assert Settings(data_dir=tmp_path).host == "127.0.0.1"
+
+
+def small_app(settings: Settings) -> FlaskClient:
+    app = Flask(__name__)
+    app.add_url_rule("/setup", view_func=lambda: "in")
+    close_door(app, settings)
+    return app.test_client()
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("10.0.0.7", 403), ("", 403)],
+)
+def test_a_server_that_listens_everywhere_answers_this_machine_alone(
+    address: str, status: int
+) -> None:
+    answer = small_app(Settings()).get("/setup", environ_base={"REMOTE_ADDR": address})
+    assert answer.status_code == status
+    assert (status == 200) == ("VIDEOGEM_BASIC_AUTH_PASSWORD" not in answer.status)
+    opened = small_app(Settings(open=True))
+    assert opened.get("/setup", environ_base={"REMOTE_ADDR": address}).status_code == 200
+
+
+def test_it_answers_others_with_the_password(tmp_path: Path) -> None:
+    client = small_app(Settings(basic_auth_user="u", basic_auth_password=SecretStr("p")))
+    there = {"REMOTE_ADDR": "10.0.0.7"}
+    assert client.get("/setup", environ_base=there).status_code == 401
+    assert client.get("/setup", environ_base=there, auth=("u", "p")).status_code == 200
