@@ -18,6 +18,7 @@ from backend.prediction.model import BackgroundModel
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web import doctor
+from backend.web.app import create_app
 from backend.web.doctor import Check, diagnose
 from tests.fakes import FakeGrounder
 from tests.healthy_label_studio import BACKEND, healthy_label_studio
@@ -174,3 +175,18 @@ def test_what_a_link_is_signed_with_is_not_shown(tmp_path: Path, server: Server)
     check = found["project 1: task 5, i: media"]
     assert (check.level, "/a.png: " in check.found) == ("ok", True)
     assert "secret" not in check.found
+
+
+def test_the_page_names_nobody_by_email_without_a_password(tmp_path: Path, server: Server) -> None:
+    words = []
+    for protected in {}, {"basic_auth_user": "u", "basic_auth_password": "p"}:
+        settings = Settings(
+            data_dir=tmp_path / str(len(words)),
+            label_studio_url=server.url,
+            label_studio_api_key="t" * 40,
+            **protected,
+        )
+        client = create_app(settings, FakeGrounder()).test_client()
+        words.append(client.get("/doctor", auth=("u", "p") if protected else None).text)
+        client.application.extensions["videogem"].close()
+    assert ["me@example.com" in each for each in words] == [False, True]
