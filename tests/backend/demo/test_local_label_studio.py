@@ -64,3 +64,16 @@ def test_a_broken_environment_is_noticed(tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.symlink_to("/nowhere/python3")
     assert not _works(broken)
+
+
+def test_others_on_this_machine_cannot_read_the_token_in_the_database(
+    server: LabelStudioServer,
+) -> None:
+    template = server.venv / "data-template"
+    template.mkdir(parents=True)
+    (template / DATABASE).touch()
+    (template / "ready").touch()
+    for _ in range(2):
+        server.prepare()
+        assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
+        server.data_dir.chmod(0o755)  # as earlier demos left it
