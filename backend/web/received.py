@@ -66,9 +66,7 @@ class Request(HTTPRequestParser):
             super().parse_header(header_plus)
         except ValueError:  # a length of thousands of digits, an address that is none
             raise ParsingError("The request's address or length cannot be read.") from None
-        if told := self.headers.get("X_FORWARDED_FOR"):
-            # In one form: waitress takes all IPv4 addresses in IPv6's form for the same one.
-            self.headers["X_FORWARDED_FOR"] = plain_address(told.rpartition(",")[2])
+        self._read_proxy()
         if not self.content_length:
             self.expect_continue = False  # else waitress waits for a body that never comes
         if self.chunked or "TRANSFER_ENCODING" in self.headers:
@@ -77,6 +75,18 @@ class Request(HTTPRequestParser):
             limit = (self.adj.max_request_body_size - 1) / MEGABYTE
             reason = f"The request is larger than {limit:g} MB (VIDEOGEM_MAX_REQUEST_MB)."
             self._refuse(Refusal(413, reason))
+
+    def _read_proxy(self) -> None:
+        """Bring what a proxy tells of its client into the form that waitress understands.
+
+        To it all IPv4 addresses in IPv6's form are the same one, and a scheme for each of several
+        proxies is misshapen. Whether the proxy is believed at all is seen later.
+        """
+        if told := self.headers.pop("X_FORWARDED_FOR", ""):
+            self.headers["X_FORWARDED_FOR"] = plain_address(told.rpartition(",")[2])
+        scheme = self.headers.pop("X_FORWARDED_PROTO", "").rpartition(",")[2].strip(' "').lower()
+        if scheme in ("http", "https"):
+            self.headers["X_FORWARDED_PROTO"] = scheme
 
     def _refuse(self, refusal: Refusal) -> None:
         self.error = refusal

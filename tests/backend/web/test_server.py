@@ -229,6 +229,13 @@ def test_one_client_of_a_proxy_is_one_address_for_app_and_server(
     assert asked == [address]
 
 
+@pytest.mark.parametrize("told", ["https", "https, http", "HTTPS,https", "ftp", ""])
+def test_no_scheme_that_proxies_tell_is_misshapen(start: Callable[..., Running], told: str) -> None:
+    request = f"GET /setup HTTP/1.0\r\nX-Forwarded-Proto: {told}\r\n\r\n".encode()
+    answer = start(trusted_proxy="127.0.0.1").ask(request)
+    assert answer.startswith(b"HTTP/1.0 200 "), answer
+
+
 def test_who_expects_to_be_told_to_go_on_is(start: Callable[..., Running]) -> None:
     head = b"POST /webhook HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\n"
     running = start()
