@@ -35,7 +35,7 @@ class Address:
 
     url: str
     scheme: str
-    host: str  # lower case, without a dot at the end; IPv6 in brackets
+    host: str  # lower case, without a dot at the end; IPv6 in brackets, and short
     port: int
     path: str
 
@@ -76,9 +76,28 @@ def read_address(text: str) -> Address:
         raise AddressError(f"{shown(text)!r} has no plain host name.")
     if parts.port == 0 or re.search(r":0*$", authority):
         raise AddressError(f"{shown(text)!r} has no valid port.")
-    return Address(
-        prepared, scheme, host.rstrip("."), parts.port or _PORTS[scheme], parts.path or "/"
-    )
+    port = parts.port or _PORTS[scheme]
+    return Address(prepared, scheme, _plain_ip(host.rstrip(".")), port, parts.path or "/")
+
+
+def plain_host(text: str) -> str:
+    """A host as people write it in the form that addresses come to; a port is left out.
+
+    >>> plain_host("Media.example.:80"), plain_host("0:0::1"), plain_host("k\u00fcche.example")
+    ('media.example', '[::1]', 'xn--kche-0ra.example')
+
+    Raises:
+        AddressError: no address has such a host.
+    """
+    return _plain_ip(text) if is_ip(text) else read_address(f"http://{text}/").host
+
+
+def _plain_ip(host: str) -> str:
+    """An IP address in the shortest form, that of IPv6 in brackets; a name as it is."""
+    if not is_ip(host):
+        return host
+    address = ipaddress.ip_address(host.strip("[]"))
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 def shown(text: str) -> str:

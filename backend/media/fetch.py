@@ -42,7 +42,7 @@ class Fetcher:
         self._max_mb = settings.max_media_mb
         self._timeout = settings.media_timeout
         self._max_redirects = settings.max_redirects
-        self._hosts = {host.lower() for host in settings.allowed_hosts if "/" not in host}
+        self._hosts = {host for host in settings.allowed_hosts if "/" not in host}
         self._networks = tuple(
             ipaddress.ip_network(host) for host in settings.allowed_hosts if "/" in host
         )
@@ -159,7 +159,7 @@ class Fetcher:
         if own and label_studio is not None:
             session = label_studio.open_session()
         else:
-            trusted = address.host.strip("[]") in self._hosts
+            trusted = address.host in self._hosts
             session = open_session(None) if trusted else open_session(self._networks, self._proxies)
         began = time.monotonic()  # before the session's own clock, which may end the request
         left = max(0.1, deadline - began)

@@ -62,7 +62,7 @@ def _refuse_others() -> Response | None:
 
 def guard_door(app: Flask, settings: Settings) -> None:
     """Check host and origin of every request, and put security headers on every answer."""
-    known = {"localhost", settings.host.lower(), *(host.lower() for host in settings.public_hosts)}
+    known = {"localhost", settings.host.lower(), *settings.public_hosts}
     names_matter = settings.basic_auth_password is None
 
     @app.before_request

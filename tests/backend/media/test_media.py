@@ -314,3 +314,27 @@ def test_a_refusal_shows_neither_secrets_nor_megabytes(tmp_path: Path, reference
         read(media(tmp_path, None), reference)
     assert "secret" not in str(refused.value)
     assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [
+        ("[::1]", "[::1]"),  # as the refusal names it
+        ("::1", "[0:0::1]"),
+        ("0:0::1", "[::1]"),
+        ("LOCALHOST.", "localhost"),
+        ("localhost", "LocalHost"),
+    ],
+)
+def test_an_allowed_host_counts_however_it_is_written(
+    tmp_path: Path, elsewhere: Server, allowed: str, host: str
+) -> None:
+    elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file")
+    reader = media(tmp_path, None, allowed_hosts=allowed)
+    address = f"http://{host}:{elsewhere.port}/a.jpg"
+    if "localhost" in host.lower():
+        assert read(reader, address) == b"file"
+        return
+    with pytest.raises(MediaError) as refused:  # the server listens on IPv4 alone
+        read(reader, address)
+    assert "private address" not in str(refused.value)

@@ -150,3 +150,19 @@ def test_it_answers_others_with_the_password(tmp_path: Path) -> None:
     there = {"REMOTE_ADDR": "10.0.0.7"}
     assert client.get("/setup", environ_base=there).status_code == 401
     assert client.get("/setup", environ_base=there, auth=("u", "p")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("named", "host"),
+    [
+        ("videogem.team.example:9090", "videogem.team.example:9090"),  # as the refusal names it
+        ("videogem.team.example:9090", "videogem.team.example"),
+        ("VideoGEM.team.example.", "videogem.team.example:9090"),
+        ("k\u00fcche.example", "xn--kche-0ra.example:9090"),
+    ],
+)
+def test_a_name_counts_however_it_is_written(tmp_path: Path, named: str, host: str) -> None:
+    settings = Settings(data_dir=tmp_path, public_hosts=(named,))
+    client = create_app(settings, FakeGrounder()).test_client()
+    assert client.get("/health", headers={"Host": host}).status_code == 200
+    assert client.get("/health", headers={"Host": f"x.{host}"}).status_code == 400
