@@ -205,6 +205,8 @@ class LabelStudioServer:
             "LABEL_STUDIO_USERNAME": credentials.user,
             "LABEL_STUDIO_PASSWORD": credentials.password,
             "LABEL_STUDIO_USER_TOKEN": credentials.token,
+            # Else whoever reaches the port makes an account that sees everything.
+            "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
             # /setup hands the backend a token of this kind; personal tokens are never handed out.
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
             # Both, or Label Studio refuses backends and webhooks on this machine.

@@ -51,6 +51,7 @@ def test_the_callers_variables_do_not_steer_it(
     assert environment["NO_PROXY"] == "example.com,localhost,127.0.0.1"
     assert environment["ML_BLOCK_LOCAL_IP"] == environment["SSRF_PROTECTION_ENABLED"] == "false"
     assert environment["LABEL_STUDIO_USER_TOKEN"] == server.credentials.token
+    assert environment["LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK"] == "true"
 
 
 def test_the_address_stays(server: LabelStudioServer) -> None:
