@@ -40,12 +40,16 @@ class Address:
     path: str
 
     @property
+    def place(self) -> str:
+        """Host and port as requests name them: without the port that goes with the scheme."""
+        return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
+
+    @property
     def shown(self) -> str:
         """For messages: without the query, where presigned links carry their secrets."""
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         query = urllib3.util.parse_url(self.url).query or ""
         kept = f"?{query}" if self.path.rstrip("/").endswith("/data/local-files") else ""
-        return abridged(f"{self.scheme}://{self.host}{port}{self.path}{kept}")
+        return abridged(f"{self.scheme}://{self.place}{self.path}{kept}")
 
 
 def read_address(text: str) -> Address:

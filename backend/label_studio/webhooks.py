@@ -13,7 +13,7 @@ import time
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from backend.address import without_password
+from backend.address import AddressError, read_address, without_password
 from backend.database.keys import ProjectKey
 from backend.database.webhook_states import State, Webhook, WebhookStates
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -116,7 +116,7 @@ class WebhookKeeper:
             for model in models or ()
             if isinstance(model, dict)
         ]
-        ours = next((url for url in urls if host and split(url).netloc == host), None)
+        ours = next((url for url in urls if _is_at(url, host)), None)
         if ours is None:
             connected = f", only at {', '.join(urls)}" if urls else ""
             return "failed", (
@@ -173,6 +173,14 @@ def why_no_webhook(url: str) -> str:
     )
 
 
+def place_of(url: str) -> str:
+    """Host and port of an address that Label Studio tells; empty for what is no address."""
+    try:
+        return read_address(without_password(url)).place
+    except AddressError:
+        return ""
+
+
 def split(url: str) -> SplitResult:
     """The parts of an address that Label Studio tells; what is no address has none."""
     try:
@@ -217,5 +225,10 @@ def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | 
 
 
 def _leads_to(hook: dict[str, Any], host: str) -> bool:
-    parts = split(str(hook.get("url", "")))
-    return parts.netloc.rpartition("@")[2] == host and parts.path.endswith("/webhook")
+    url = str(hook.get("url", ""))
+    return _is_at(url, host) and split(url).path.endswith("/webhook")
+
+
+def _is_at(url: str, host: str) -> bool:
+    """Whether requests to an address name this host (with its port), however it is written."""
+    return bool(host) and place_of(url) in (host, place_of(f"http://{host}"))

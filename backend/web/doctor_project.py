@@ -6,7 +6,7 @@ from typing import Any
 from backend.address import without_password
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.webhooks import own_webhooks, problems, split, why_no_webhook
+from backend.label_studio.webhooks import own_webhooks, place_of, problems, why_no_webhook
 from backend.labeling.config import parse_labeling
 from backend.labeling.targets import Labeling, Target, fill
 from backend.media.media import Media
@@ -123,7 +123,7 @@ def _backend(
 def _webhook(
     name: str, number: int, url: str, settings: Settings, label_studio: LabelStudio
 ) -> Check:
-    hooks = own_webhooks(label_studio, number, split(url).netloc)
+    hooks = own_webhooks(label_studio, number, place_of(url))
     if not hooks:
         fix = f"The backend makes it at start and at every sync, if it may. {why_no_webhook(url)}"
         return Check(name, "failure", "there is none: corrections do not reach the backend", fix)

@@ -211,3 +211,35 @@ def test_the_password_of_another_model_is_never_shown(server: Server) -> None:
 def test_advice_about_an_address_leaves_its_password_out() -> None:
     for url in "http://u:secret@backend:9090", "http://u:secret@backend.internal:9090/":
         assert "secret" not in webhooks.why_no_webhook(url)
+
+
+@pytest.mark.parametrize(
+    ("connected", "host"),
+    [
+        ("http://Backend.Local:9090", "backend.local:9090"),  # as Label Studio's requests name it
+        ("http://backend.local:80/", "backend.local"),
+        ("https://backend.local:443/gem", "backend.local"),
+        ("http://backend.local.:9090", "backend.local.:9090"),
+        ("http://k\u00fcche.local:9090", "xn--kche-0ra.local:9090"),
+        ("http://[FD00:0::7]:9090", "[fd00:0::7]:9090"),
+    ],
+)
+def test_an_address_is_ours_however_it_is_written(
+    server: Server, connected: str, host: str
+) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = connected
+    keep = WebhookKeeper(None)
+    keep.states.heard(key(server), host)
+    assert keep.look(key(server), client(server)).state == "mended"
+    [made] = fake.hooks.values()
+    assert made["url"] == f"{connected.rstrip('/')}/webhook"
+    assert keep.look(key(server), client(server)).state == "mended"  # of before; nothing is to do
+    assert len(fake.changes) == 1
+
+
+@pytest.mark.parametrize("url", ["", "http://", "nonsense", "http://[", "http://a b"])
+def test_what_is_no_address_is_not_ours(server: Server, url: str) -> None:
+    FakeWebhooks(server, hook(3, url=url), hook(4, url=f"{url}/webhook"))
+    assert webhooks.own_webhooks(client(server), 1, "") == []
+    assert webhooks.own_webhooks(client(server), 1, HOST) == []
