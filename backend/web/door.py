@@ -92,8 +92,9 @@ def _is_cross_site() -> bool:
     follows_link = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
     if follows_link:
         return False
-    if request.headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site"):
-        return True
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:  # which pages cannot set; a proxy may have changed the host since
+        return site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
     return origin is not None and _place(origin) != request.host.lower()
 

@@ -166,3 +166,10 @@ def test_a_name_counts_however_it_is_written(tmp_path: Path, named: str, host: s
     client = create_app(settings, FakeGrounder()).test_client()
     assert client.get("/health", headers={"Host": host}).status_code == 200
     assert client.get("/health", headers={"Host": f"x.{host}"}).status_code == 400
+
+
+def test_a_page_behind_a_proxy_that_changes_the_host_can_write(client: FlaskClient) -> None:
+    page = {"Origin": "https://gem.example", "Host": "127.0.0.1:9090"}
+    assert client.post("/webhook", json=WEBHOOK, headers=page).status_code == 403  # who can tell?
+    page["Sec-Fetch-Site"] = "same-origin"  # says the browser itself, which saw the real name
+    assert client.post("/webhook", json=WEBHOOK, headers=page).status_code == 201
