@@ -20,6 +20,8 @@ from videogem.errors import InputError
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters and backslashes
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
+_LABEL = 63  # characters between two dots of a name,
+_NAME = 253  # and of all of it: no resolver takes more, and some fail in ways of their own
 _USER = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)[^/?#]*@")
 _PORTS = {"http": 80, "https": 443}
 SHOWN = 300  # characters of an address in a message
@@ -73,10 +75,10 @@ def read_address(text: str) -> Address:
     try:
         prepared = requests.Request("GET", text).prepare().url or ""
         parts = urllib3.util.parse_url(prepared)
-    except (requests.RequestException, urllib3.exceptions.LocationParseError, UnicodeError):
+    except (requests.RequestException, urllib3.exceptions.LocationParseError, ValueError):
         raise AddressError(f"{shown(text)!r} is no address that can be read.") from None
     scheme, host = (parts.scheme or "").lower(), (parts.host or "").lower()
-    if parts.auth is not None or scheme not in _PORTS or not _HOST.fullmatch(host):
+    if parts.auth is not None or scheme not in _PORTS or not _is_host(host):
         raise AddressError(f"{shown(text)!r} has no plain host name.")
     if parts.port == 0 or re.search(r":0*$", authority):
         raise AddressError(f"{shown(text)!r} has no valid port.")
@@ -102,6 +104,15 @@ def _plain_ip(host: str) -> str:
         return host
     address = ipaddress.ip_address(host.strip("[]"))
     return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _is_host(host: str) -> bool:
+    if not _HOST.fullmatch(host):
+        return False
+    if host.startswith("["):
+        return is_ip(host)
+    name = host.removesuffix(".")
+    return len(name) <= _NAME and all(1 <= len(label) <= _LABEL for label in name.split("."))
 
 
 def shown(text: str) -> str:
