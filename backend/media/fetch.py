@@ -98,6 +98,10 @@ class Fetcher:
                     if response.status_code != 206:
                         raise MediaError(f"{final.shown} no longer gives parts of the file.")
                     self._copy(final, response, part, deadline, already=spent_bytes)
+                    if part.tell() != stop - start:
+                        raise MediaError(
+                            f"{final.shown} sent {part.tell()} bytes of a part of {stop - start}."
+                        )
             finally:
                 spent_s += time.monotonic() - begun
                 spent_bytes += part.tell()

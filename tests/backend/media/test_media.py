@@ -338,3 +338,14 @@ def test_an_allowed_host_counts_however_it_is_written(
     with pytest.raises(MediaError) as refused:  # the server listens on IPv4 alone
         read(reader, address)
     assert "private address" not in str(refused.value)
+
+
+@pytest.mark.parametrize("came", [b"", b"short", bytes(10**6)])
+def test_a_part_of_another_length_than_asked_is_no_defect(
+    tmp_path: Path, elsewhere: Server, came: bytes
+) -> None:
+    answer = Answer(came, 206, {"Content-Range": f"bytes 0-1/{10**8}"})
+    elsewhere.routes["/a.mp4"] = lambda request: answer
+    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
+    with pytest.raises(MediaError, match=rf"/a.mp4 sent {len(came)} bytes of a part of 262144"):
+        read(reader, f"{elsewhere.url}/a.mp4")
