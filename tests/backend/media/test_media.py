@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -349,3 +350,13 @@ def test_a_part_of_another_length_than_asked_is_no_defect(
     reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
     with pytest.raises(MediaError, match=rf"/a.mp4 sent {len(came)} bytes of a part of 262144"):
         read(reader, f"{elsewhere.url}/a.mp4")
+
+
+def test_no_log_shows_what_a_link_is_signed_with(
+    tmp_path: Path, elsewhere: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file", 200, {"X Y": "misshapen"})
+    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
+    assert read(reader, f"{elsewhere.url}/a.jpg?X-Amz-Signature=secret") == b"file"
+    assert "secret" not in caplog.text
