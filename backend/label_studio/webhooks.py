@@ -109,13 +109,9 @@ class WebhookKeeper:
 
     def _make(self, key: ProjectKey, label_studio: LabelStudio) -> tuple[State, str]:
         """Make the webhook that is missing, if this backend is one of the project's models."""
-        models = label_studio.call("GET", "/api/ml/", params={"project": key.id})
+        models = label_studio.rows("/api/ml/", {"project": key.id})
         host = self.states.get(key).host  # Label Studio may have called /setup for this question
-        urls = [
-            without_password(str(model.get("url")))
-            for model in models or ()
-            if isinstance(model, dict)
-        ]
+        urls = [without_password(str(model.get("url"))) for model in models]
         ours = next((url for url in urls if _is_at(url, host)), None)
         if ours is None:
             connected = f", only at {', '.join(urls)}" if urls else ""
@@ -124,7 +120,8 @@ class WebhookKeeper:
                 f"connected at {host or 'an address that this backend was called by'}{connected}; "
                 "connect this backend in the project's settings (Model), or add the webhook there"
             )
-        hook = {"url": f"{ours.rstrip('/')}/webhook", "headers": {}, "project": key.id}
+        url = f"{ours.rstrip('/')}/webhook"
+        hook = {"url": url, "headers": {}, "actions": [], "project": key.id}
         try:
             _mend(label_studio, hook, self._authorization)
         except LabelStudioError as error:
@@ -150,9 +147,11 @@ def problems(hook: dict[str, Any], authorization: str | None) -> list[str]:
         found.append("it was switched off")
     if not hook.get("send_payload", True):
         found.append("it sent no payload")
-    if not hook.get("send_for_all_actions", True) and not set(hook.get("actions") or ()) >= NEEDED:
+    if not hook.get("send_for_all_actions", True) and not NEEDED.issubset(
+        map(str, hook["actions"])
+    ):
         found.append("it did not report all corrections")
-    if authorization and (hook.get("headers") or {}).get("Authorization") != authorization:
+    if authorization and hook["headers"].get("Authorization") != authorization:
         found.append("it did not send the backend's password")
     return found
 
@@ -190,7 +189,13 @@ def split(url: str) -> SplitResult:
 
 
 def _webhooks(label_studio: LabelStudio, project: int) -> list[dict[str, Any]]:
-    return label_studio.rows("/api/webhooks/", {"project": project})
+    """As Label Studio lists them; headers and actions in another form than its own are none."""
+    forms = {"headers": dict, "actions": list}
+    return [
+        hook
+        | {name: form() for name, form in forms.items() if not isinstance(hook.get(name), form)}
+        for hook in label_studio.rows("/api/webhooks/", {"project": project})
+    ]
 
 
 def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:
@@ -205,9 +210,9 @@ def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:
 
 def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | None) -> None:
     """Make a webhook, or bring one that is there into the form that reports corrections."""
-    headers = dict(hook.get("headers") or {})
+    headers = hook["headers"]
     all_actions = hook.get("send_for_all_actions", True)
-    if not set(hook.get("actions") or ()) >= NEEDED:
+    if not NEEDED.issubset(map(str, hook["actions"])):
         all_actions = True
     body = {
         # All of it together: a PATCH without actions clears them.
@@ -215,7 +220,7 @@ def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | 
         "headers": {**headers, "Authorization": authorization} if authorization else headers,
         "send_payload": True,
         "send_for_all_actions": all_actions,
-        "actions": hook.get("actions") or [],
+        "actions": hook["actions"],
         "is_active": True,
     }
     if "id" in hook:

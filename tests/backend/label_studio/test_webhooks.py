@@ -243,3 +243,20 @@ def test_what_is_no_address_is_not_ours(server: Server, url: str) -> None:
     FakeWebhooks(server, hook(3, url=url), hook(4, url=f"{url}/webhook"))
     assert webhooks.own_webhooks(client(server), 1, "") == []
     assert webhooks.own_webhooks(client(server), 1, HOST) == []
+
+
+@pytest.mark.parametrize("models", [3, "x", {"id": 2}, [3], None])
+def test_models_in_another_form_are_told(server: Server, models: Any) -> None:
+    FakeWebhooks(server)
+    server.routes["/api/ml/"] = lambda request: Answer(models)
+    with pytest.raises(LabelStudioError, match="form that is not known"):
+        keeper(server).look(key(server), client(server))
+
+
+@pytest.mark.parametrize("odd", [{"headers": ["x"]}, {"headers": "x"}, {"actions": 5}, {"url": 7}])
+def test_a_webhook_in_another_form_is_put_right_or_left(server: Server, odd: dict) -> None:
+    wrong = hook(3, **{"send_for_all_actions": False, **odd})
+    fake = FakeWebhooks(server, wrong)
+    assert keeper(server, PASSWORD).look(key(server), client(server)).state == "mended"
+    own = [one for one in fake.hooks.values() if one["url"] == f"{BACKEND}/webhook"]
+    assert [webhooks.problems(one, PASSWORD) for one in own] == [[]]
