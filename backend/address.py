@@ -20,6 +20,9 @@ from videogem.errors import InputError
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters and backslashes
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
+_LABEL = 63  # characters between two dots of a name,
+_NAME = 253  # and of all of it: no resolver takes more, and some fail in ways of their own
+_USER = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)[^/?#]*@")
 _PORTS = {"http": 80, "https": 443}
 SHOWN = 300  # characters of an address in a message
 
@@ -34,17 +37,21 @@ class Address:
 
     url: str
     scheme: str
-    host: str  # lower case, without a dot at the end; IPv6 in brackets
+    host: str  # lower case, without a dot at the end; IPv6 in brackets, and short
     port: int
     path: str
 
     @property
+    def place(self) -> str:
+        """Host and port as requests name them: without the port that goes with the scheme."""
+        return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
+
+    @property
     def shown(self) -> str:
         """For messages: without the query, where presigned links carry their secrets."""
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         query = urllib3.util.parse_url(self.url).query or ""
         kept = f"?{query}" if self.path.rstrip("/").endswith("/data/local-files") else ""
-        return _short(f"{self.scheme}://{self.host}{port}{self.path}{kept}")
+        return abridged(f"{self.scheme}://{self.place}{self.path}{kept}")
 
 
 def read_address(text: str) -> Address:
@@ -61,31 +68,69 @@ def read_address(text: str) -> Address:
         raise AddressError("An address must not hold backslashes or control characters.")
     text = text.strip().replace(" ", "%20")  # as file names have them
     if not re.match(r"https?://[^/]", text, re.IGNORECASE):
-        raise AddressError(f"{_cut(text)!r} is no http or https address.")
+        raise AddressError(f"{shown(text)!r} is no http or https address.")
     authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
     if "@" in authority:
         raise AddressError("An address must not hold a user or a password ('@' before the host).")
     try:
         prepared = requests.Request("GET", text).prepare().url or ""
         parts = urllib3.util.parse_url(prepared)
-    except (requests.RequestException, urllib3.exceptions.LocationParseError, UnicodeError):
-        raise AddressError(f"{_cut(text)!r} is no address that can be read.") from None
+    except (requests.RequestException, urllib3.exceptions.LocationParseError, ValueError):
+        raise AddressError(f"{shown(text)!r} is no address that can be read.") from None
     scheme, host = (parts.scheme or "").lower(), (parts.host or "").lower()
-    if parts.auth is not None or scheme not in _PORTS or not _HOST.fullmatch(host):
-        raise AddressError(f"{_cut(text)!r} has no plain host name.")
+    if parts.auth is not None or scheme not in _PORTS or not _is_host(host):
+        raise AddressError(f"{shown(text)!r} has no plain host name.")
     if parts.port == 0 or re.search(r":0*$", authority):
-        raise AddressError(f"{_cut(text)!r} has no valid port.")
-    return Address(
-        prepared, scheme, host.rstrip("."), parts.port or _PORTS[scheme], parts.path or "/"
-    )
+        raise AddressError(f"{shown(text)!r} has no valid port.")
+    port = parts.port or _PORTS[scheme]
+    return Address(prepared, scheme, _plain_ip(host.rstrip(".")), port, parts.path or "/")
 
 
-def _cut(text: str) -> str:
-    """For messages: short, and without the query, where secrets are."""
-    return _short(re.split(r"[?#]", text, maxsplit=1)[0])
+def plain_host(text: str) -> str:
+    """A host as people write it in the form that addresses come to; a port is left out.
+
+    >>> plain_host("Media.example.:80"), plain_host("0:0::1"), plain_host("k\u00fcche.example")
+    ('media.example', '[::1]', 'xn--kche-0ra.example')
+
+    Raises:
+        AddressError: no address has such a host.
+    """
+    return _plain_ip(text) if is_ip(text) else read_address(f"http://{text}/").host
 
 
-def _short(text: str) -> str:
+def _plain_ip(host: str) -> str:
+    """An IP address in the shortest form, that of IPv6 in brackets; a name as it is."""
+    if not is_ip(host):
+        return host
+    address = ipaddress.ip_address(host.strip("[]"))
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _is_host(host: str) -> bool:
+    if not _HOST.fullmatch(host):
+        return False
+    if host.startswith("["):
+        return is_ip(host)
+    name = host.removesuffix(".")
+    return len(name) <= _NAME and all(1 <= len(label) <= _LABEL for label in name.split("."))
+
+
+def shown(text: str) -> str:
+    """Any address for messages: short, and without user, password and query, where secrets are.
+
+    >>> shown("ftp://user:password@files.example/a.jpg?signature=s")
+    'ftp://files.example/a.jpg'
+    """
+    return abridged(without_password(re.split(r"[?#]", text, maxsplit=1)[0]))
+
+
+def without_password(url: str) -> str:
+    """An address without user and password before its host."""
+    return _USER.sub(r"\1", url)
+
+
+def abridged(text: str) -> str:
+    """A text for messages: tasks may hold megabytes."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
 
 
@@ -160,6 +205,26 @@ def is_loopback_name(host: str) -> bool:
     return host == "localhost" or (
         is_ip(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
     )
+
+
+def plain_address(text: str) -> str:
+    """A client's address as proxies write it, with quotes, brackets or port, in one form.
+
+    >>> plain_address('"[2001:DB8::1]:4711"'), plain_address("203.0.113.7:4711")
+    ('2001:db8::1', '203.0.113.7')
+    >>> plain_address("::ffff:203.0.113.7"), plain_address("unknown")
+    ('203.0.113.7', 'unknown')
+    """
+    text = text.strip(' "')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def is_ip(host: str) -> bool:

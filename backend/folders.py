@@ -1,9 +1,17 @@
-"""Whether a folder can be written to, asked before the work whose results go there."""
+"""Folders: whether they can be written to, asked before the work whose results go there."""
 
 import tempfile
 from pathlib import Path
 
 from videogem.errors import InputError
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder for its owner alone, as what is kept there is of people and their tasks.
+
+    One that is there stays as it is: whoever made it may share it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def check_folder(folder: Path, option: str) -> None:

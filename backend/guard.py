@@ -21,6 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 # It warns of every private address before it is known whether that is allowed; of the others the
 # caller tells.
 logging.getLogger("requests_hardened.ip_filter").setLevel(logging.ERROR)
+# It repeats addresses with their queries, where links carry their secrets.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

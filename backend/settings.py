@@ -23,6 +23,8 @@ PREFIX = "VIDEOGEM_"
 FILE_SUFFIX = "_FILE"
 MEGABYTE = 1024 * 1024
 
+_HOSTS = "must hold host names, addresses or networks like 10.0.0.0/8, got {!r}"
+
 logger = logging.getLogger(__name__)
 
 
@@ -157,15 +159,12 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts")
     @classmethod
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for host in value:
-            if "/" in host:
-                try:
-                    ip_network(host)
-                except ValueError:
-                    raise ValueError(
-                        f"must hold host names, addresses or networks like 10.0.0.0/8, got {host!r}"
-                    ) from None
-        return value
+        return tuple(_network(host) if "/" in host else _host(host) for host in value)
+
+    @field_validator("public_hosts")
+    @classmethod
+    def _check_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_name(host) for host in value)
 
     @field_validator("media_proxy")
     @classmethod
@@ -226,6 +225,12 @@ class Settings(BaseSettings):
             raise ValueError(f"must be DEBUG, INFO, WARNING or ERROR, got {value!r}")
         return level
 
+    @field_validator("basic_auth_user", "basic_auth_password", "label_studio_api_key")
+    @classmethod
+    def _is_there(cls, value: Any) -> Any:
+        """An empty one is none, as in the environment: others ask for ``is None``."""
+        return value or None
+
     @field_validator("data_dir")
     @classmethod
     def _expand(cls, value: Path) -> Path:
@@ -254,6 +259,35 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'quality.sqlite3'}"
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError(_HOSTS.format(text)) from None
+
+
+def _host(text: str) -> str:
+    """A host in the form that addresses come to; all its ports are meant, so none is named."""
+    from backend.address import AddressError, is_ip, plain_host  # which few starts need
+
+    try:
+        if ":" in text and not is_ip(text):
+            raise AddressError("It has a port, or half an IPv6 address.")
+        return plain_host(text)
+    except AddressError:
+        raise ValueError(_HOSTS.format(text)) from None
+
+
+def _name(text: str) -> str:
+    """A name as browsers send it; refusals show it with its port, so people write that, too."""
+    from backend.address import AddressError, plain_host
+
+    try:
+        return plain_host(text)
+    except AddressError:
+        raise ValueError(f"must hold host names like videogem.example, got {text!r}") from None
 
 
 def load_settings() -> Settings:
@@ -286,10 +320,13 @@ def load_settings() -> Settings:
 def _value_in_file(name: str, path: Path) -> str:
     """What a file holds, without the end of line that editors add."""
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it holds no text"
         raise InputError(f"{name}: cannot read {path}: {reason}.") from None
+    if not text.strip():  # a secret that was not filled in must not turn the password off
+        raise InputError(f"{name}: {path} is empty.")
+    return text
 
 
 def _sentence(problem: Any) -> str:

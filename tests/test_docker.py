@@ -42,6 +42,11 @@ def test_label_studio_may_call_private_addresses(services: dict[str, Any]) -> No
     assert environment[SCORES_SHOWN] == "true"
 
 
+def test_nobody_makes_an_account_without_an_invitation(services: dict[str, Any]) -> None:
+    environment = services["label-studio"]["environment"]
+    assert environment["LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK"] == "true"
+
+
 def test_the_backend_knows_where_label_studio_is(services: dict[str, Any]) -> None:
     environment = services["backend"]["environment"]
     url = urlsplit(environment[f"{PREFIX}LABEL_STUDIO_URL"])

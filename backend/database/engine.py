@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from backend.database.json_text import json_text, json_value
+from backend.folders import make_private
 from videogem.errors import InputError
 
 _ALEMBIC = threading.Lock()  # its context is one per process
@@ -142,7 +143,7 @@ def open_engine(url: str) -> sa.Engine:
         )
     if parsed.database in (None, "", ":memory:"):
         raise InputError("The quality store needs a file, such as sqlite:///qa.db, not memory.")
-    Path(str(parsed.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
+    make_private(Path(str(parsed.database)).expanduser().absolute().parent)
     parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser()))
     engine = sa.create_engine(parsed, connect_args={"timeout": PATIENCE}, **COMMON)
     sa.event.listen(engine, "connect", _prepare_sqlite)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from videogem.errors import InputError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LONGEST_ADDRESS = 500  # characters of a server's; databases index them, and logs show them
 
 
 class ProjectKey(NamedTuple):
@@ -26,9 +27,12 @@ def server_name(url: str) -> str:
     ('http://localhost:8080', 'https://example.org/studio')
 
     Raises:
-        ValueError: it is not an http address.
+        ValueError: it is not an http address, or one that nobody could read.
     """
-    parts = urlsplit(url.strip())
+    url = url.strip()
+    if len(url) > LONGEST_ADDRESS or not url.isprintable():
+        raise ValueError(f"not the address of a server: {url[:100]!r}")
+    parts = urlsplit(url)
     scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
     if scheme not in ("http", "https") or not host or parts.username is not None or "\\" in url:
         raise ValueError(f"not the address of a server: {url!r}")

@@ -27,6 +27,7 @@ from backend.demo.processes import (
     run_to_end,
     silent,
 )
+from backend.folders import make_private
 
 LABEL_STUDIO_VERSION = "1.23.2"
 DEFAULT_VENV = Path(".venv-label-studio")
@@ -94,7 +95,7 @@ class LabelStudioServer:
         """User, password and token of this data folder, made on first use."""
         path = self.data_dir / "credentials.json"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             path.touch(mode=0o600)
             path.write_text(json.dumps(asdict(Credentials.generate())), encoding="utf-8")
         return Credentials(**json.loads(path.read_text(encoding="utf-8")))
@@ -126,6 +127,8 @@ class LabelStudioServer:
 
     def prepare(self) -> None:
         """Give a new data folder its migrated database, migrating the template the first time."""
+        make_private(self.data_dir)
+        self.data_dir.chmod(0o700)  # the database holds the token
         target = self.data_dir / DATABASE
         if target.exists():
             return
@@ -134,7 +137,6 @@ class LabelStudioServer:
             if not (template / "ready").exists():
                 self._migrate(template)
         # Only the database is copied: every data folder makes its own secret key.
-        self.data_dir.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
         shutil.copyfile(template / DATABASE, partial)
         partial.rename(target)
@@ -203,6 +205,8 @@ class LabelStudioServer:
             "LABEL_STUDIO_USERNAME": credentials.user,
             "LABEL_STUDIO_PASSWORD": credentials.password,
             "LABEL_STUDIO_USER_TOKEN": credentials.token,
+            # Else whoever reaches the port makes an account that sees everything.
+            "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
             # /setup hands the backend a token of this kind; personal tokens are never handed out.
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
             # Both, or Label Studio refuses backends and webhooks on this machine.

@@ -18,6 +18,7 @@ from backend.address import Origin
 from backend.database.json_text import json_value
 from backend.database.keys import ProjectKey, server_name
 from backend.guard import LOCAL_NETWORKS, Session, open_session
+from backend.labeling.shapes import number
 from backend.settings import MEGABYTE
 from videogem.errors import InputError
 from videogem.nesting import is_deep
@@ -32,6 +33,7 @@ MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
 CHUNK = 1 << 16
 SAVING = (5, 110)  # while predictions are saved: then it counts for all tasks anew
 EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
+UNKNOWN_LIFE = 60.0  # seconds of one that does not say its end, or whose clock is behind ours
 
 
 class LabelStudioError(InputError):
@@ -135,7 +137,8 @@ class LabelStudio:
         if not isinstance(response, dict) or not isinstance(response.get("access"), str):
             raise self._unknown_form("/api/token/refresh/")
         access = response["access"]
-        return access, float(_claims(access).get("exp", time.time() + 60))
+        end, now = number(_claims(access).get("exp")), time.time()
+        return access, end if end is not None and end > now else now + UNKNOWN_LIFE
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
         """One request, whose fate is kept in ``seen``."""

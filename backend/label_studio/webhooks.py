@@ -13,6 +13,7 @@ import time
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from backend.address import AddressError, read_address, without_password
 from backend.database.keys import ProjectKey
 from backend.database.webhook_states import State, Webhook, WebhookStates
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -97,7 +98,7 @@ class WebhookKeeper:
                 if hook.get("is_active"):  # else every event comes a second time, and is refused
                     _mend(label_studio, hook, self._authorization)
             good = next(hook for hook in own if not problems(hook, self._authorization))
-            return "ok", f"corrections are reported to {_without_password(good['url'])}"
+            return "ok", f"corrections are reported to {without_password(good['url'])}"
         if wrong:
             hook, what = wrong[0]
             _mend(label_studio, hook, self._authorization)
@@ -108,10 +109,10 @@ class WebhookKeeper:
 
     def _make(self, key: ProjectKey, label_studio: LabelStudio) -> tuple[State, str]:
         """Make the webhook that is missing, if this backend is one of the project's models."""
-        models = label_studio.call("GET", "/api/ml/", params={"project": key.id})
+        models = label_studio.rows("/api/ml/", {"project": key.id})
         host = self.states.get(key).host  # Label Studio may have called /setup for this question
-        urls = [str(model.get("url")) for model in models or () if isinstance(model, dict)]
-        ours = next((url for url in urls if host and split(url).netloc == host), None)
+        urls = [without_password(str(model.get("url"))) for model in models]
+        ours = next((url for url in urls if _is_at(url, host)), None)
         if ours is None:
             connected = f", only at {', '.join(urls)}" if urls else ""
             return "failed", (
@@ -119,7 +120,8 @@ class WebhookKeeper:
                 f"connected at {host or 'an address that this backend was called by'}{connected}; "
                 "connect this backend in the project's settings (Model), or add the webhook there"
             )
-        hook = {"url": f"{ours.rstrip('/')}/webhook", "headers": {}, "project": key.id}
+        url = f"{ours.rstrip('/')}/webhook"
+        hook = {"url": url, "headers": {}, "actions": [], "project": key.id}
         try:
             _mend(label_studio, hook, self._authorization)
         except LabelStudioError as error:
@@ -145,15 +147,18 @@ def problems(hook: dict[str, Any], authorization: str | None) -> list[str]:
         found.append("it was switched off")
     if not hook.get("send_payload", True):
         found.append("it sent no payload")
-    if not hook.get("send_for_all_actions", True) and not set(hook.get("actions") or ()) >= NEEDED:
+    if not hook.get("send_for_all_actions", True) and not NEEDED.issubset(
+        map(str, hook["actions"])
+    ):
         found.append("it did not report all corrections")
-    if authorization and (hook.get("headers") or {}).get("Authorization") != authorization:
+    if authorization and hook["headers"].get("Authorization") != authorization:
         found.append("it did not send the backend's password")
     return found
 
 
 def why_no_webhook(url: str) -> str:
     """Why Label Studio makes no webhook for a backend at this address, and what to do."""
+    url = without_password(url)
     host = split(url).hostname or ""
     add = f"Then add a webhook for {url.rstrip('/')}/webhook in the project's settings."
     if "." not in host and host not in LOCAL_NAMES:
@@ -167,6 +172,14 @@ def why_no_webhook(url: str) -> str:
     )
 
 
+def place_of(url: str) -> str:
+    """Host and port of an address that Label Studio tells; empty for what is no address."""
+    try:
+        return read_address(without_password(url)).place
+    except AddressError:
+        return ""
+
+
 def split(url: str) -> SplitResult:
     """The parts of an address that Label Studio tells; what is no address has none."""
     try:
@@ -176,14 +189,20 @@ def split(url: str) -> SplitResult:
 
 
 def _webhooks(label_studio: LabelStudio, project: int) -> list[dict[str, Any]]:
-    return label_studio.rows("/api/webhooks/", {"project": project})
+    """As Label Studio lists them; headers and actions in another form than its own are none."""
+    forms = {"headers": dict, "actions": list}
+    return [
+        hook
+        | {name: form() for name, form in forms.items() if not isinstance(hook.get(name), form)}
+        for hook in label_studio.rows("/api/webhooks/", {"project": project})
+    ]
 
 
 def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:
     """Where webhooks lead that look like a backend's but are not of this one."""
     hooks = _webhooks(label_studio, project)
     return [
-        _without_password(str(hook.get("url")))
+        without_password(str(hook.get("url")))
         for hook in hooks
         if str(hook.get("url", "")).endswith("/webhook") and not _leads_to(hook, host)
     ]
@@ -191,9 +210,9 @@ def _others(label_studio: LabelStudio, project: int, host: str) -> list[str]:
 
 def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | None) -> None:
     """Make a webhook, or bring one that is there into the form that reports corrections."""
-    headers = dict(hook.get("headers") or {})
+    headers = hook["headers"]
     all_actions = hook.get("send_for_all_actions", True)
-    if not set(hook.get("actions") or ()) >= NEEDED:
+    if not NEEDED.issubset(map(str, hook["actions"])):
         all_actions = True
     body = {
         # All of it together: a PATCH without actions clears them.
@@ -201,7 +220,7 @@ def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | 
         "headers": {**headers, "Authorization": authorization} if authorization else headers,
         "send_payload": True,
         "send_for_all_actions": all_actions,
-        "actions": hook.get("actions") or [],
+        "actions": hook["actions"],
         "is_active": True,
     }
     if "id" in hook:
@@ -211,10 +230,10 @@ def _mend(label_studio: LabelStudio, hook: dict[str, Any], authorization: str | 
 
 
 def _leads_to(hook: dict[str, Any], host: str) -> bool:
-    parts = split(str(hook.get("url", "")))
-    return parts.netloc.rpartition("@")[2] == host and parts.path.endswith("/webhook")
+    url = str(hook.get("url", ""))
+    return _is_at(url, host) and split(url).path.endswith("/webhook")
 
 
-def _without_password(url: str) -> str:
-    parts = split(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _is_at(url: str, host: str) -> bool:
+    """Whether requests to an address name this host (with its port), however it is written."""
+    return bool(host) and place_of(url) in (host, place_of(f"http://{host}"))

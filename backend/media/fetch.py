@@ -42,7 +42,7 @@ class Fetcher:
         self._max_mb = settings.max_media_mb
         self._timeout = settings.media_timeout
         self._max_redirects = settings.max_redirects
-        self._hosts = {host.lower() for host in settings.allowed_hosts if "/" not in host}
+        self._hosts = {host for host in settings.allowed_hosts if "/" not in host}
         self._networks = tuple(
             ipaddress.ip_network(host) for host in settings.allowed_hosts if "/" in host
         )
@@ -77,8 +77,8 @@ class Fetcher:
         with self._follow(address, label_studio, deadline, (0, 1)) as (_, response):
             if response.status_code != 206:
                 return None
-            total = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if not total.isdigit() or int(total) < at_least:
+            total = _number(response.headers.get("Content-Range", "").rpartition("/")[2])
+            if total is None or total < at_least:
                 return None
 
         spent_s, spent_bytes = 0.0, 0  # by all parts together: the limits are those of a file
@@ -98,12 +98,16 @@ class Fetcher:
                     if response.status_code != 206:
                         raise MediaError(f"{final.shown} no longer gives parts of the file.")
                     self._copy(final, response, part, deadline, already=spent_bytes)
+                    if part.tell() != stop - start:
+                        raise MediaError(
+                            f"{final.shown} sent {part.tell()} bytes of a part of {stop - start}."
+                        )
             finally:
                 spent_s += time.monotonic() - begun
                 spent_bytes += part.tell()
             return part.getvalue()
 
-        return RangeFile(int(total), fetch, name=address.shown)
+        return RangeFile(total, fetch, name=address.shown)
 
     @contextmanager
     def _follow(
@@ -159,7 +163,7 @@ class Fetcher:
         if own and label_studio is not None:
             session = label_studio.open_session()
         else:
-            trusted = address.host.strip("[]") in self._hosts
+            trusted = address.host in self._hosts
             session = open_session(None) if trusted else open_session(self._networks, self._proxies)
         began = time.monotonic()  # before the session's own clock, which may end the request
         left = max(0.1, deadline - began)
@@ -246,8 +250,8 @@ class Fetcher:
         too_large = (
             f"{address.shown} is larger than {self._max_mb:g} MB (VIDEOGEM_MAX_MEDIA_MB allows)."
         )
-        length = response.headers.get("Content-Length", "")
-        if length.isdigit() and already + int(length) > self._max_bytes:
+        length = _number(response.headers.get("Content-Length", ""))
+        if length is not None and already + length > self._max_bytes:
             raise MediaError(too_large)
         size = already
         try:
@@ -265,6 +269,13 @@ class Fetcher:
             raise MediaError(f"{address.shown} broke off ({type(error).__name__}).") from None
         if time.monotonic() > deadline:  # cut, the body may look as if it had ended
             raise self._too_slow(address)
+
+
+def _number(text: str) -> int | None:
+    """A count of bytes as headers write it; None for anything else, such as other scripts' digits
+    and more of them than Python reads.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def _read(url: str) -> Address:

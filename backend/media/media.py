@@ -16,7 +16,7 @@ import io
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, unquote_to_bytes
 
-from backend.address import read_address
+from backend.address import abridged, read_address, shown
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connections import Connections
@@ -56,9 +56,10 @@ class Media:
             MediaError: it cannot be had; says which step failed and what to set.
         """
         if not isinstance(reference, str) or not reference.strip():
-            raise MediaError(f"The task's media field must hold an address, got {reference!r}.")
+            came = abridged(repr(reference))
+            raise MediaError(f"The task's media field must hold an address, got {came}.")
         reference = reference.strip()
-        if reference.startswith("data:"):
+        if reference[:5].lower() == "data:":
             return self._decode(reference)
         label_studio = self._connections.get(project)
         url = self._address(reference, label_studio, task)
@@ -73,8 +74,8 @@ class Media:
 
         file = self.cache.open(url, write)
         # What messages call it; else they would name the file of the cache.
-        shown = reference if reference.startswith(STORAGES) else read_address(url).shown
-        cast(Any, file).raw.name = shown
+        is_stored = reference.startswith(STORAGES)
+        cast(Any, file).raw.name = abridged(reference) if is_stored else read_address(url).shown
         return file
 
     def _address(self, reference: str, label_studio: LabelStudio | None, task: int | None) -> str:
@@ -83,22 +84,24 @@ class Media:
         if reference.startswith(STORAGES):
             server = self._need(label_studio, reference)
             if task is None:
-                raise MediaError(f"{reference} needs a saved task: Label Studio signs it per task.")
+                raise MediaError(
+                    f"{abridged(reference)} needs a saved task: Label Studio signs it per task."
+                )
             encoded = base64.urlsafe_b64encode(reference.encode()).decode()
             return server.absolute(f"/tasks/{task}/presign/?fileuri={encoded}")
         if reference.startswith("/") and not reference.startswith("//"):
             return self._need(label_studio, reference).absolute(reference)
-        scheme = reference.split(":", 1)[0] if ":" in reference else "a relative path"
+        scheme = reference.split(":", 1)[0][:20] if ":" in reference else "a relative path"
         raise MediaError(
-            f"The task's media is {reference!r} ({scheme}), which Label Studio itself could not "
-            "show; upload the file, add a storage or use an http address."
+            f"The task's media is {shown(reference)!r} ({scheme}), which Label Studio itself could "
+            "not show; upload the file, add a storage or use an http address."
         )
 
     @staticmethod
     def _need(label_studio: LabelStudio | None, reference: str) -> LabelStudio:
         if label_studio is None:
             raise MediaError(
-                f"{reference} lies in Label Studio, whose address is not known yet; set "
+                f"{abridged(reference)} lies in Label Studio, whose address is not known yet; set "
                 "VIDEOGEM_LABEL_STUDIO_URL and VIDEOGEM_LABEL_STUDIO_API_KEY."
             )
         return label_studio

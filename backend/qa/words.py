@@ -128,7 +128,10 @@ def _text(value: object) -> str:
 
 def path_of(url: str) -> str:
     """The path of an address; of Label Studio's local files, the one they have there."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a host that is none: tasks may hold any text
+        return re.split(r"[?#]", url, maxsplit=1)[0]
     local = parse_qs(parts.query).get("d")
     return local[0] if local else parts.path
 

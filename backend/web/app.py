@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from backend.database.replicas import Replicas
 from backend.database.servers import ProjectServers
 from backend.database.webhook_states import WebhookStates
+from backend.folders import make_private
 from backend.label_studio.connections import Connections
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.labeling import validation
@@ -230,7 +231,7 @@ def configured_store(settings: Settings) -> Store:
             what is in the spool waits, and Label Studio is told by the refused connection.
     """
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(settings.data_dir)
         spool = settings.data_dir / "spool"
         return Store(settings.database, spool, keep_days=settings.qa_keep_days, behind=True)
     except (OperationalError, OSError) as error:

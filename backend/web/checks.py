@@ -19,6 +19,7 @@ from backend.database.engine import (
 )
 from backend.database.replicas import Replica
 from backend.database.transactions import reading, writing
+from backend.folders import make_private
 from backend.label_studio.client import CHECK_URL, LabelStudio
 from backend.label_studio.connections import Connections
 from backend.qa.spool import MEGABYTE, Spool
@@ -70,7 +71,7 @@ def data_folder(folder: Path) -> Check:
     """Whether the data folder can be written, and how much room it has."""
     name = "data folder"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             file.write(bytes(4096))
         free = shutil.disk_usage(folder).free

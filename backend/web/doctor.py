@@ -33,8 +33,12 @@ def diagnose(
     label_studio: LabelStudio | None,
     project: int | None = None,
     model_wait: float = 120.0,
+    emails: bool = True,
 ) -> Iterator[Check]:
-    """All checks, one after the other as they are made; those that need a project with one only."""
+    """All checks, one after the other as they are made; those that need a project with one only.
+
+    ``emails`` says whether the token's user may be named by theirs.
+    """
     yield data_folder(settings.data_dir)
     yield database_at(settings.database)
     if (spool := spooled(Spool(settings.data_dir / "spool"))).level != "ok":
@@ -53,7 +57,7 @@ def diagnose(
     yield address
     if address.level == "failure":
         return
-    token = _token(label_studio)
+    token = _token(label_studio, emails=emails)
     yield token
     if token.level == "failure":
         return
@@ -135,7 +139,7 @@ def _address(label_studio: LabelStudio) -> Check:
     return Check(name, "ok", f"{label_studio.url}, version {release}")
 
 
-def _token(label_studio: LabelStudio) -> Check:
+def _token(label_studio: LabelStudio, *, emails: bool) -> Check:
     if not label_studio.has_token:
         fix = "Set VIDEOGEM_LABEL_STUDIO_API_KEY (Account & Settings > Access Token)."
         return Check("token", "failure", "there is none", fix)
@@ -149,7 +153,8 @@ def _token(label_studio: LabelStudio) -> Check:
             "organization's settings; a personal access token works too."
         )
         return Check("token", "failure", str(error), fix)
-    return Check("token", "ok", f"signed in as {user.get('email')}")
+    who = user.get("email") if emails else f"user {user.get('id')}"
+    return Check("token", "ok", f"signed in as {who}")
 
 
 def _find_connected(label_studio: LabelStudio, into: list[int]) -> Iterator[Check]:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from backend.address import without_password
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.webhooks import own_webhooks, problems, split, why_no_webhook
+from backend.label_studio.webhooks import own_webhooks, place_of, problems, why_no_webhook
 from backend.labeling.config import parse_labeling
 from backend.labeling.targets import Labeling, Target, fill
 from backend.media.media import Media
@@ -96,7 +97,7 @@ def _backend(
         yield Check(f"{name}: backend", "failure", "no model is connected", fix)
         return
     first = label_studio.one(f"/api/ml/{backends[0]['id']}")
-    url = str(first.get("url") or "")
+    url = without_password(str(first.get("url") or ""))
     if first.get("state") != "CO":
         yield Check(
             f"{name}: backend",
@@ -122,7 +123,7 @@ def _backend(
 def _webhook(
     name: str, number: int, url: str, settings: Settings, label_studio: LabelStudio
 ) -> Check:
-    hooks = own_webhooks(label_studio, number, split(url).netloc)
+    hooks = own_webhooks(label_studio, number, place_of(url))
     if not hooks:
         fix = f"The backend makes it at start and at every sync, if it may. {why_no_webhook(url)}"
         return Check(name, "failure", "there is none: corrections do not reach the backend", fix)
@@ -135,7 +136,7 @@ def _webhook(
         )
         found = f"{'; '.join(wrong[0])}: corrections do not reach the backend"
         return Check(name, "failure", found, fix)
-    return Check(name, "ok", str(hooks[0]["url"]))
+    return Check(name, "ok", without_password(str(hooks[0]["url"])))
 
 
 def _media(
@@ -160,7 +161,8 @@ def _look_at_media(project: ProjectKey, task: Task, target: Target, media: Media
     reference = value[0] if isinstance(value, list) and value else value
     with media.open(reference, project=project, task=task["id"]) as file:
         info = probe(file)
-    size = f"{str(reference)[:120]}: {info.width}x{info.height}"
+    name = getattr(file, "name", None) or str(reference)[:40]  # without what links are signed with
+    size = f"{name}: {info.width}x{info.height}"
     return size if info.fps is None else f"{size}, {info.duration:.2f} s, {info.fps:.3f} fps"
 
 

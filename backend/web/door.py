@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from backend.address import is_ip
+from backend.address import is_ip, is_loopback_name, plain_address
 from backend.settings import Settings
+from backend.web.auth import require_basic_auth
 
 CONTENT_POLICY = "; ".join(
     (
@@ -34,12 +35,34 @@ STRANGE_HOST = (
     "This backend is not known as {host!r}: add the name to VIDEOGEM_PUBLIC_HOSTS, or set a "
     "password (VIDEOGEM_BASIC_AUTH_USER and VIDEOGEM_BASIC_AUTH_PASSWORD)."
 )
+FROM_ELSEWHERE = (
+    "This backend answers its own machine alone: set VIDEOGEM_BASIC_AUTH_USER and "
+    "VIDEOGEM_BASIC_AUTH_PASSWORD (and enter them in Label Studio's connect dialog), or "
+    "VIDEOGEM_OPEN=true if everybody may ask."
+)
 CROSS_SITE = "Refused: the request comes from a page of another site."
+
+
+def close_door(app: Flask, settings: Settings) -> None:
+    """All of the door, for an app whose server listens where it likes.
+
+    `videogem serve` refuses to listen to a network without a password. Here it is the requests
+    from there that are refused.
+    """
+    if settings.basic_auth_password is None and not settings.open:
+        app.before_request(_refuse_others)
+    guard_door(app, settings)
+    require_basic_auth(app, settings)
+
+
+def _refuse_others() -> Response | None:
+    here = is_loopback_name(plain_address(request.remote_addr or ""))
+    return None if here else _refused(403, FROM_ELSEWHERE)
 
 
 def guard_door(app: Flask, settings: Settings) -> None:
     """Check host and origin of every request, and put security headers on every answer."""
-    known = {"localhost", settings.host.lower(), *(host.lower() for host in settings.public_hosts)}
+    known = {"localhost", settings.host.lower(), *settings.public_hosts}
     names_matter = settings.basic_auth_password is None
 
     @app.before_request
@@ -69,8 +92,9 @@ def _is_cross_site() -> bool:
     follows_link = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
     if follows_link:
         return False
-    if request.headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site"):
-        return True
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:  # which pages cannot set; a proxy may have changed the host since
+        return site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
     return origin is not None and _place(origin) != request.host.lower()
 

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backend.address import plain_address
+
 FREE = 10  # wrong passwords before an address has to wait
 SECONDS_EACH = 6.0  # then one such try is looked at in so many seconds
 KNOWN_SECONDS = 24 * 3600.0  # that an address stays known after a right password
@@ -75,10 +77,11 @@ def _remember(kept: OrderedDict, key: str, value: object) -> None:
 
 def _group(address: str | None) -> str:
     """An address, or the network of an IPv6 one: its owner has 2^64 of them."""
+    plain = plain_address(address or "")
     try:
-        parsed = ipaddress.ip_address(address or "")
+        parsed = ipaddress.ip_address(plain)
     except ValueError:
-        return address or ""
+        return plain
     if parsed.version == 4:
-        return str(parsed)
+        return plain
     return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))

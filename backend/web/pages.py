@@ -87,6 +87,7 @@ def doctor() -> Response | str:
             label_studio=service.connections.get(project),
             project=project.id if project else None,
             model_wait=1.0,
+            emails=service.settings.basic_auth_password is not None,
         )
     )
     if wants_html():

@@ -35,7 +35,7 @@ def add_tabs(
     def show(tab: Tab) -> str | BaseResponse:
         if tab.name == "overview" and {"reason", "page"} & request.args.keys():
             # The list of suspects was part of this page once.
-            return redirect(url_for("qa.review", **request.args))  # type: ignore[arg-type]
+            return redirect(address("qa.review", request.args.to_dict()))
         filters = Filters.of(request.args)
         report, revision = reports.page(filters)
         asked = Asked(store, filters, request.args, report, reports.tolerance, task_link, person)

@@ -8,6 +8,7 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
+from backend.address import plain_address
 from backend.settings import MEGABYTE
 
 HEAD_SECONDS = 10.0  # from the first byte to the end of the headers
@@ -65,6 +66,7 @@ class Request(HTTPRequestParser):
             super().parse_header(header_plus)
         except ValueError:  # a length of thousands of digits, an address that is none
             raise ParsingError("The request's address or length cannot be read.") from None
+        self._read_proxy()
         if not self.content_length:
             self.expect_continue = False  # else waitress waits for a body that never comes
         if self.chunked or "TRANSFER_ENCODING" in self.headers:
@@ -73,6 +75,18 @@ class Request(HTTPRequestParser):
             limit = (self.adj.max_request_body_size - 1) / MEGABYTE
             reason = f"The request is larger than {limit:g} MB (VIDEOGEM_MAX_REQUEST_MB)."
             self._refuse(Refusal(413, reason))
+
+    def _read_proxy(self) -> None:
+        """Bring what a proxy tells of its client into the form that waitress understands.
+
+        To it all IPv4 addresses in IPv6's form are the same one, and a scheme for each of several
+        proxies is misshapen. Whether the proxy is believed at all is seen later.
+        """
+        if told := self.headers.pop("X_FORWARDED_FOR", ""):
+            self.headers["X_FORWARDED_FOR"] = plain_address(told.rpartition(",")[2])
+        scheme = self.headers.pop("X_FORWARDED_PROTO", "").rpartition(",")[2].strip(' "').lower()
+        if scheme in ("http", "https"):
+            self.headers["X_FORWARDED_PROTO"] = scheme
 
     def _refuse(self, refusal: Refusal) -> None:
         self.error = refusal
@@ -84,7 +98,7 @@ class Request(HTTPRequestParser):
         """Who asks; behind the trusted proxy, who that says it is: the app is told the same."""
         if peer != self.adj.trusted_proxy:
             return peer
-        return self.headers.get("X_FORWARDED_FOR", "").rpartition(",")[2].strip(' "[]') or peer
+        return self.headers.get("X_FORWARDED_FOR") or peer
 
     @property
     def must_wait(self) -> bool:

@@ -1,9 +1,11 @@
-"""The same model as a ``label_studio_ml.LabelStudioMLBase``, for people who host with the SDK.
+r"""The same model as a ``label_studio_ml.LabelStudioMLBase``, for people who host with the SDK.
 
-    LABEL_STUDIO_ML_BACKEND_V2=1 waitress-serve --threads 8 --call backend.web.sdk:make_app
+    LABEL_STUDIO_ML_BACKEND_V2=1 waitress-serve --listen 127.0.0.1:9090 --threads 8 \
+        --call backend.web.sdk:make_app
 
-`videogem serve` is the better host: the SDK's server has no queue for large batches, no
-authentication and no quality page. What label-studio-ml 1.0.9 gets wrong for Label Studio 1.23 is
+`videogem serve` is the better host: the SDK's server has no queue for large batches, no lanes, no
+quality page, and webhooks get the password by hand. Who may speak is the same: other machines need
+the password, or ``VIDEOGEM_OPEN``. What label-studio-ml 1.0.9 gets wrong for Label Studio 1.23 is
 mended here: the weights live once per process (it builds a model object before every batch), the
 model version is ours (it answers ``INITIAL`` for ever), /predict works before /setup, webhooks are
 stored at once instead of in a forked process each, and GET /versions answers.
@@ -26,8 +28,9 @@ from backend.prediction.model import BackgroundModel
 from backend.prediction.predict import predict_many
 from backend.prediction.task_fields import Project
 from backend.qa.store import Store
-from backend.settings import Settings
+from backend.settings import Settings, load_settings
 from backend.web.app import configured_model, configured_store, connect
+from backend.web.door import close_door
 from videogem.errors import InputError
 
 
@@ -45,7 +48,7 @@ class Shared:
 @functools.lru_cache(maxsize=1)
 def shared() -> Shared:
     """Built on first use from the environment, as `videogem serve` does."""
-    settings = Settings()
+    settings = load_settings()
     model = configured_model(settings)
     model.start()
     store = configured_store(settings)
@@ -144,6 +147,7 @@ def make_app() -> flask.Flask:
     parts = shared()
     api._manager = VideoGEMManager()
     app: flask.Flask = api.init_app(VideoGEMModel, model_dir=str(parts.settings.data_dir))
+    close_door(app, parts.settings)
     if "versions_list" not in app.view_functions:
         app.add_url_rule("/versions", "versions_list", _versions, methods=["GET"])
     return app

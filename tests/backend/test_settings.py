@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from backend.settings import load_settings
+from backend.settings import Settings, load_settings
 from videogem.errors import InputError
 
 
@@ -130,3 +131,46 @@ def test_a_wrong_value_in_a_file_is_told_with_its_variable(
     monkeypatch.setenv("VIDEOGEM_PORT_FILE", str(tmp_path / "port"))
     with pytest.raises(InputError, match="VIDEOGEM_PORT"):
         load_settings()
+
+
+@pytest.mark.parametrize("text", ["", "\n", "  \r\n"])
+def test_a_secret_that_was_never_filled_in_does_not_open_the_backend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "secret").write_text(text)
+    monkeypatch.setenv("VIDEOGEM_HOST", "0.0.0.0")
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_PASSWORD_FILE", str(tmp_path / "secret"))
+    with pytest.raises(InputError, match=r"PASSWORD_FILE: .*secret is empty"):
+        load_settings()
+    monkeypatch.setenv("VIDEOGEM_BASIC_AUTH_USER_FILE", str(tmp_path / "secret"))
+    with pytest.raises(InputError, match="is empty"):
+        load_settings()
+
+
+def test_an_empty_password_is_none_wherever_it_comes_from() -> None:
+    empty = Settings(basic_auth_user="", basic_auth_password=SecretStr(""))
+    assert (empty.basic_auth_user, empty.basic_auth_password) == (None, None)
+
+
+@pytest.mark.parametrize("host", ["minio:9000", "cafe:9000", "*.example", "a b", "[::x]", "u@h"])
+def test_a_host_that_no_address_has_is_told(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("VIDEOGEM_ALLOWED_HOSTS", f"media.example,{host}")
+    with pytest.raises(InputError, match="ALLOWED_HOSTS must hold host names") as refused:
+        load_settings()
+    assert repr(host) in str(refused.value)
+
+
+def test_hosts_of_all_kinds_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = "Media_1.example.,k\u00fcche.example,10.0.0.7,fd00:0::1,[FD00::2],fc00::/7"
+    monkeypatch.setenv("VIDEOGEM_ALLOWED_HOSTS", hosts)
+    assert load_settings().allowed_hosts == (
+        "media_1.example", "xn--kche-0ra.example", "10.0.0.7", "[fd00::1]", "[fd00::2]", "fc00::/7",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["http://videogem.example", "*.example", "a b", "u@h", "h:x"])
+def test_a_public_name_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("VIDEOGEM_PUBLIC_HOSTS", f"videogem.example,{host}")
+    with pytest.raises(InputError, match="PUBLIC_HOSTS must hold host names") as refused:
+        load_settings()
+    assert repr(host) in str(refused.value)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from label_studio_sdk.client import LabelStudio
 from PIL import Image
 from playwright.sync_api import Page
@@ -69,3 +70,18 @@ def test_a_dead_backend_is_refused_in_words(
     project = make_project(CONFIG)
     with pytest.raises(InputError, match="Label Studio refused the backend"):
         ensure_backend(client, project, f"http://localhost:{free_port()}")
+
+
+def test_nobody_makes_an_account_without_an_invitation(label_studio: LabelStudioServer) -> None:
+    session = requests.Session()
+    address = f"{label_studio.url}/user/signup/"
+    form = session.get(address, timeout=30)
+    fields = {
+        "email": "stranger@example.com",
+        "password": "a-long-password-1",
+        "allow_newsletters": "false",
+        "csrfmiddlewaretoken": session.cookies["csrftoken"],
+    }
+    answer = session.post(address, data=fields, headers={"Referer": form.url}, timeout=30)
+    assert answer.status_code == 403
+    assert not session.get(f"{label_studio.url}/api/current-user/whoami", timeout=30).ok

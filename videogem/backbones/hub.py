@@ -38,6 +38,8 @@ PROXY_PASSWORD = (
 )
 
 CONNECT_TIMEOUT = 5.0  # seconds
+# What the hub's client says of a proxy of an unknown kind, or that it has no package for.
+UNUSABLE = (ImportError, ValueError, httpx2.InvalidURL)
 CONFIG_FILE = "open_clip_config.json"
 
 # What open_clip calls its weights in a hub repository, best first.
@@ -67,7 +69,7 @@ def revision(repository: str, files: Sequence[str]) -> str | None:
 def _asked_revision(repository: str) -> str | None:
     try:
         return HfApi().model_info(repository, timeout=CONNECT_TIMEOUT).sha
-    except (OSError, ValueError, httpx2.HTTPError, HfHubHTTPError):
+    except (OSError, *UNUSABLE, httpx2.HTTPError, HfHubHTTPError):
         return None  # fetching says why
 
 
@@ -136,6 +138,12 @@ def _check_reachable(what: str) -> None:
         answer = get_session().head(constants.ENDPOINT, timeout=CONNECT_TIMEOUT)
     except (OSError, httpx2.HTTPError) as error:
         raise _not_fetched(what, error) from error
+    except UNUSABLE as error:
+        raise InputError(
+            f"The network's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) cannot be used "
+            f"({first_line(error)}); write it like http://proxy.example:3128, or give a local file "
+            f"of weights."
+        ) from error
     if answer.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         raise InputError(PROXY_PASSWORD)
     # Whatever else it answers, it is there.

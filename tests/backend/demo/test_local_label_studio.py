@@ -51,6 +51,7 @@ def test_the_callers_variables_do_not_steer_it(
     assert environment["NO_PROXY"] == "example.com,localhost,127.0.0.1"
     assert environment["ML_BLOCK_LOCAL_IP"] == environment["SSRF_PROTECTION_ENABLED"] == "false"
     assert environment["LABEL_STUDIO_USER_TOKEN"] == server.credentials.token
+    assert environment["LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK"] == "true"
 
 
 def test_the_address_stays(server: LabelStudioServer) -> None:
@@ -64,3 +65,16 @@ def test_a_broken_environment_is_noticed(tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.symlink_to("/nowhere/python3")
     assert not _works(broken)
+
+
+def test_others_on_this_machine_cannot_read_the_token_in_the_database(
+    server: LabelStudioServer,
+) -> None:
+    template = server.venv / "data-template"
+    template.mkdir(parents=True)
+    (template / DATABASE).touch()
+    (template / "ready").touch()
+    for _ in range(2):
+        server.prepare()
+        assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
+        server.data_dir.chmod(0o755)  # as earlier demos left it

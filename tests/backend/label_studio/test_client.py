@@ -187,3 +187,15 @@ def test_an_access_token_of_another_form_is_refused(server: Server) -> None:
     server.routes["/api/token/refresh/"] = lambda _: Answer({"access": 3})
     with pytest.raises(LabelStudioError, match="form"):
         LabelStudio(server.url, SecretStr(jwt(kind="refresh"))).call("GET", "/api/x")
+
+
+@pytest.mark.parametrize("end", [None, "soon", [], True, float("inf"), -(10**400)])
+def test_an_access_token_without_a_sensible_end_is_used_for_a_while(
+    server: Server, end: Any
+) -> None:
+    server.routes["/api/token/refresh/"] = lambda _: Answer({"access": jwt(exp=end)})
+    label_studio = LabelStudio(server.url, SecretStr(jwt(kind="refresh")))
+    for _ in range(2):
+        assert label_studio.call("GET", "/api/x") == []
+    assert label_studio._access is not None
+    assert time.time() < label_studio._access[1] < time.time() + 100

@@ -227,3 +227,22 @@ def test_who_may_call_setup_cannot_fill_the_memory_or_the_table(
     assert connections.get(ProjectKey("http://localhost:8080", 19)) is not None
     assert (len(servers.all()), len(states.all())) == (8, 8)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "http://x/" + "a" * 1_000_000,
+        "http://localhost:8080/\x1b[2J",
+        "http://x\n/a",
+        "http://x/\x85b",
+    ],
+)
+def test_a_name_nobody_could_read_is_no_server(
+    tmp_path: Path, hostname: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = ProjectServers()
+    found = Connections(Settings(), known).announce(ONE, hostname, "t")
+    assert found == ProjectKey("", 1)
+    assert known.all() == set()
+    assert sum(len(record.getMessage()) for record in caplog.records) < 1000

@@ -188,3 +188,75 @@ def test_what_another_backend_put_right_is_not_forgotten_by_who_finds_it_right(
     assert two.look(key(server), client(server)).state == "mended"
     assert WebhookStates(engine).get(key(server)).state == "mended"
     engine.dispose()
+
+
+def test_a_model_connected_with_a_password_in_its_address_is_ours_and_never_shown(
+    server: Server,
+) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = f"http://u:secret@{HOST}"
+    state = keeper(server, PASSWORD).look(key(server), client(server))
+    assert (state.state, "secret" in state.words) == ("mended", False)
+    assert [made["url"] for made in fake.hooks.values()] == [f"http://{HOST}/webhook"]
+
+
+def test_the_password_of_another_model_is_never_shown(server: Server) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = "http://u:secret@other:1"
+    state = keeper(server).look(key(server), client(server))
+    assert (state.state, "http://other:1" in state.words) == ("failed", True)
+    assert "secret" not in state.words
+
+
+def test_advice_about_an_address_leaves_its_password_out() -> None:
+    for url in "http://u:secret@backend:9090", "http://u:secret@backend.internal:9090/":
+        assert "secret" not in webhooks.why_no_webhook(url)
+
+
+@pytest.mark.parametrize(
+    ("connected", "host"),
+    [
+        ("http://Backend.Local:9090", "backend.local:9090"),  # as Label Studio's requests name it
+        ("http://backend.local:80/", "backend.local"),
+        ("https://backend.local:443/gem", "backend.local"),
+        ("http://backend.local.:9090", "backend.local.:9090"),
+        ("http://k\u00fcche.local:9090", "xn--kche-0ra.local:9090"),
+        ("http://[FD00:0::7]:9090", "[fd00:0::7]:9090"),
+    ],
+)
+def test_an_address_is_ours_however_it_is_written(
+    server: Server, connected: str, host: str
+) -> None:
+    fake = FakeWebhooks(server)
+    fake.models[0]["url"] = connected
+    keep = WebhookKeeper(None)
+    keep.states.heard(key(server), host)
+    assert keep.look(key(server), client(server)).state == "mended"
+    [made] = fake.hooks.values()
+    assert made["url"] == f"{connected.rstrip('/')}/webhook"
+    assert keep.look(key(server), client(server)).state == "mended"  # of before; nothing is to do
+    assert len(fake.changes) == 1
+
+
+@pytest.mark.parametrize("url", ["", "http://", "nonsense", "http://[", "http://a b"])
+def test_what_is_no_address_is_not_ours(server: Server, url: str) -> None:
+    FakeWebhooks(server, hook(3, url=url), hook(4, url=f"{url}/webhook"))
+    assert webhooks.own_webhooks(client(server), 1, "") == []
+    assert webhooks.own_webhooks(client(server), 1, HOST) == []
+
+
+@pytest.mark.parametrize("models", [3, "x", {"id": 2}, [3], None])
+def test_models_in_another_form_are_told(server: Server, models: Any) -> None:
+    FakeWebhooks(server)
+    server.routes["/api/ml/"] = lambda request: Answer(models)
+    with pytest.raises(LabelStudioError, match="form that is not known"):
+        keeper(server).look(key(server), client(server))
+
+
+@pytest.mark.parametrize("odd", [{"headers": ["x"]}, {"headers": "x"}, {"actions": 5}, {"url": 7}])
+def test_a_webhook_in_another_form_is_put_right_or_left(server: Server, odd: dict) -> None:
+    wrong = hook(3, **{"send_for_all_actions": False, **odd})
+    fake = FakeWebhooks(server, wrong)
+    assert keeper(server, PASSWORD).look(key(server), client(server)).state == "mended"
+    own = [one for one in fake.hooks.values() if one["url"] == f"{BACKEND}/webhook"]
+    assert [webhooks.problems(one, PASSWORD) for one in own] == [[]]

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -281,3 +282,81 @@ class TestRanges:
             pytest.raises(MediaError, match=reason),
         ):
             file.read()
+
+
+@pytest.mark.parametrize("header", ["Content-Range", "Content-Length"])
+@pytest.mark.parametrize("number", ["\xb2", "1\xb3", "9" * 5000])
+def test_a_length_that_is_no_number_is_no_defect(
+    tmp_path: Path, elsewhere: Server, header: str, number: str
+) -> None:
+    value = f"bytes 0-0/{number}" if header == "Content-Range" else number
+    status = 206 if header == "Content-Range" else 200
+    elsewhere.routes["/a.mp4"] = lambda request: Answer(b"f", status, {header: value})
+    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
+    with contextlib.suppress(MediaError):
+        read(reader, f"{elsewhere.url}/a.mp4")
+    assert elsewhere.requests
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "ftp://u:secret@files.example/a.jpg",
+        "ftp://files.example/a.jpg?sig=secret",
+        "a" * 1000 + "secret" + "b" * 1000,
+        "a" * 1000 + "secret" + "b" * 1000 + ":",
+        {"url": "a" * 1000 + "secret" + "b" * 1000},
+        "s3://bucket/" + "a" * 1000 + "/secret/" + "b" * 1000,
+        "/data/" + "a" * 1000 + "/secret/" + "b" * 1000,
+    ],
+)
+def test_a_refusal_shows_neither_secrets_nor_megabytes(tmp_path: Path, reference: Any) -> None:
+    with pytest.raises(MediaError) as refused:
+        read(media(tmp_path, None), reference)
+    assert "secret" not in str(refused.value)
+    assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [
+        ("[::1]", "[::1]"),  # as the refusal names it
+        ("::1", "[0:0::1]"),
+        ("0:0::1", "[::1]"),
+        ("LOCALHOST.", "localhost"),
+        ("localhost", "LocalHost"),
+    ],
+)
+def test_an_allowed_host_counts_however_it_is_written(
+    tmp_path: Path, elsewhere: Server, allowed: str, host: str
+) -> None:
+    elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file")
+    reader = media(tmp_path, None, allowed_hosts=allowed)
+    address = f"http://{host}:{elsewhere.port}/a.jpg"
+    if "localhost" in host.lower():
+        assert read(reader, address) == b"file"
+        return
+    with pytest.raises(MediaError) as refused:  # the server listens on IPv4 alone
+        read(reader, address)
+    assert "private address" not in str(refused.value)
+
+
+@pytest.mark.parametrize("came", [b"", b"short", bytes(10**6)])
+def test_a_part_of_another_length_than_asked_is_no_defect(
+    tmp_path: Path, elsewhere: Server, came: bytes
+) -> None:
+    answer = Answer(came, 206, {"Content-Range": f"bytes 0-1/{10**8}"})
+    elsewhere.routes["/a.mp4"] = lambda request: answer
+    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
+    with pytest.raises(MediaError, match=rf"/a.mp4 sent {len(came)} bytes of a part of 262144"):
+        read(reader, f"{elsewhere.url}/a.mp4")
+
+
+def test_no_log_shows_what_a_link_is_signed_with(
+    tmp_path: Path, elsewhere: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file", 200, {"X Y": "misshapen"})
+    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
+    assert read(reader, f"{elsewhere.url}/a.jpg?X-Amz-Signature=secret") == b"file"
+    assert "secret" not in caplog.text

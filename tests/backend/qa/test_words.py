@@ -48,3 +48,12 @@ def test_a_video_is_told_by_the_task_or_guessed_from_a_folder():
     assert (guessed.video, guessed.told_video) == ("kitchen_3", "")
     told = words_of({"image": "/data/upload/7/0001.jpg", "source": "/clips/kitchen.mp4"})
     assert (told.video, told.told_video) == ("kitchen.mp4", "kitchen.mp4")
+
+
+@pytest.mark.parametrize("host", ["http://[x", "//[", "http://a\u2100b"])
+def test_an_address_that_nobody_can_read_does_not_cost_the_annotation_its_figures(
+    host: str,
+) -> None:
+    words = words_of({"image": f"{host}/kitchen/0007.jpg?s=1", "narration": ""})
+    assert (words.video, words.time) == ("kitchen", 7.0)
+    assert words_of({"video": f"{host}/kitchen.mp4#t=1"}).told_video == "kitchen.mp4"

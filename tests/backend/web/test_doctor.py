@@ -1,5 +1,6 @@
 """The doctor: every failure comes with the setting that mends it."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from backend.prediction.model import BackgroundModel
 from backend.qa.store import Store
 from backend.settings import Settings
 from backend.web import doctor
+from backend.web.app import create_app
 from backend.web.doctor import Check, diagnose
 from tests.fakes import FakeGrounder
 from tests.healthy_label_studio import BACKEND, healthy_label_studio
 from tests.http_server import Answer, Server
+from tests.images import image_url
 from videogem.errors import InputError
 
 
@@ -145,3 +148,45 @@ def test_a_project_that_is_not_in_step_is_told(server: Server, tmp_path: Path) -
     assert (hook.level, "none leads here" in hook.found) == ("warning", True)
     assert (check.level, check.name) == ("warning", "project 3: sync")
     assert "30 of 30" in check.found
+
+
+def test_passwords_in_addresses_are_not_shown(tmp_path: Path, server: Server) -> None:
+    url = BACKEND.replace("//", "//u:secret@")
+    hook = {"id": 1, "url": f"{url}/webhook", "is_active": True, "send_payload": True}
+    model = {"id": 2, "url": url, "state": "CO", "model_version": "v"}
+    server.routes["/api/ml/2"] = lambda request: Answer(model)
+    server.routes["/api/webhooks/"] = lambda request: Answer([hook])
+    found = checks(tmp_path, server.url)
+    assert found["project 1: webhook"].found == f"{BACKEND}/webhook"
+    assert "secret" not in str(found)
+    hook["url"] = "http://elsewhere/webhook"
+    assert "secret" not in str(checks(tmp_path, server.url))
+    model["state"] = "DI"
+    assert "secret" not in str(checks(tmp_path, server.url))
+
+
+def test_what_a_link_is_signed_with_is_not_shown(tmp_path: Path, server: Server) -> None:
+    picture = base64.b64decode(image_url().partition(",")[2])
+    server.routes["/a.png"] = lambda request: Answer(picture)
+    link = f"{server.url}/a.png?X-Amz-Signature=secret"
+    task = {"id": 5, "data": {"i": link, "t": "cut tomato"}}
+    server.routes["/api/tasks/"] = lambda request: Answer({"tasks": [task], "total": 1})
+    found = checks(tmp_path, server.url, allowed_hosts="127.0.0.1")
+    check = found["project 1: task 5, i: media"]
+    assert (check.level, "/a.png: " in check.found) == ("ok", True)
+    assert "secret" not in check.found
+
+
+def test_the_page_names_nobody_by_email_without_a_password(tmp_path: Path, server: Server) -> None:
+    words = []
+    for protected in {}, {"basic_auth_user": "u", "basic_auth_password": "p"}:
+        settings = Settings(
+            data_dir=tmp_path / str(len(words)),
+            label_studio_url=server.url,
+            label_studio_api_key="t" * 40,
+            **protected,
+        )
+        client = create_app(settings, FakeGrounder()).test_client()
+        words.append(client.get("/doctor", auth=("u", "p") if protected else None).text)
+        client.application.extensions["videogem"].close()
+    assert ["me@example.com" in each for each in words] == [False, True]

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from backend.settings import Settings
 from backend.web.app import create_app
+from backend.web.door import close_door
 from backend.web.serving import check_who_may_ask
 from tests.fakes import FakeGrounder
 from videogem.errors import InputError
@@ -120,3 +122,54 @@ def test_a_network_needs_one(tmp_path: Path, host: str, caplog: pytest.LogCaptur
 def test_the_default_is_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIDEOGEM_HOST", raising=False)
     assert Settings(data_dir=tmp_path).host == "127.0.0.1"
+
+
+def small_app(settings: Settings) -> FlaskClient:
+    app = Flask(__name__)
+    app.add_url_rule("/setup", view_func=lambda: "in")
+    close_door(app, settings)
+    return app.test_client()
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("10.0.0.7", 403), ("", 403)],
+)
+def test_a_server_that_listens_everywhere_answers_this_machine_alone(
+    address: str, status: int
+) -> None:
+    answer = small_app(Settings()).get("/setup", environ_base={"REMOTE_ADDR": address})
+    assert answer.status_code == status
+    assert (status == 200) == ("VIDEOGEM_BASIC_AUTH_PASSWORD" not in answer.status)
+    opened = small_app(Settings(open=True))
+    assert opened.get("/setup", environ_base={"REMOTE_ADDR": address}).status_code == 200
+
+
+def test_it_answers_others_with_the_password(tmp_path: Path) -> None:
+    client = small_app(Settings(basic_auth_user="u", basic_auth_password=SecretStr("p")))
+    there = {"REMOTE_ADDR": "10.0.0.7"}
+    assert client.get("/setup", environ_base=there).status_code == 401
+    assert client.get("/setup", environ_base=there, auth=("u", "p")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("named", "host"),
+    [
+        ("videogem.team.example:9090", "videogem.team.example:9090"),  # as the refusal names it
+        ("videogem.team.example:9090", "videogem.team.example"),
+        ("VideoGEM.team.example.", "videogem.team.example:9090"),
+        ("k\u00fcche.example", "xn--kche-0ra.example:9090"),
+    ],
+)
+def test_a_name_counts_however_it_is_written(tmp_path: Path, named: str, host: str) -> None:
+    settings = Settings(data_dir=tmp_path, public_hosts=(named,))
+    client = create_app(settings, FakeGrounder()).test_client()
+    assert client.get("/health", headers={"Host": host}).status_code == 200
+    assert client.get("/health", headers={"Host": f"x.{host}"}).status_code == 400
+
+
+def test_a_page_behind_a_proxy_that_changes_the_host_can_write(client: FlaskClient) -> None:
+    page = {"Origin": "https://gem.example", "Host": "127.0.0.1:9090"}
+    assert client.post("/webhook", json=WEBHOOK, headers=page).status_code == 403  # who can tell?
+    page["Sec-Fetch-Site"] = "same-origin"  # says the browser itself, which saw the real name
+    assert client.post("/webhook", json=WEBHOOK, headers=page).status_code == 201

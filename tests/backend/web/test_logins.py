@@ -61,3 +61,10 @@ def test_a_million_addresses_take_no_more_memory() -> None:
     assert len(found._wrong) == logins.MOST
     fail(found, "192.0.2.7", 100)
     assert found.wait("192.0.2.7") == 0  # nobody is pushed out by wrong ones
+
+
+def test_an_ipv4_address_in_the_form_of_ipv6_is_that_address_alone() -> None:
+    found = Logins()
+    fail(found, "::ffff:203.0.113.7", FREE + 1)
+    assert found.wait("203.0.113.7") > 0
+    assert found.wait("::ffff:203.0.113.8") == 0

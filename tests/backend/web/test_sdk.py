@@ -111,3 +111,13 @@ def test_webhooks_are_stored_before_they_are_answered(server, folder):
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         (payload,) = connection.execute("select payload from inbox").fetchone()
     assert "ANNOTATIONS_DELETED" in payload
+
+
+def test_the_door_is_the_same_as_that_of_videogem_serve(server):
+    webhook = {"action": "PROJECT_UPDATED", "project": {"id": 1}}
+    page = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+    for strange, status in (page, 403), ({"Host": "evil.example"}, 400):
+        answer = requests.post(f"{server}/webhook", json=webhook, headers=strange, timeout=10)
+        assert answer.status_code == status
+    policy = requests.get(f"{server}/health", timeout=10).headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")

@@ -204,6 +204,38 @@ def test_a_large_body_is_asked_for_of_who_the_trusted_proxy_names(
     assert asked == ["127.0.0.1", "203.0.113.7"]
 
 
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("::ffff:203.0.113.7", "203.0.113.7"),  # a proxy that listens for IPv4 and IPv6 at once
+        ("203.0.113.7:51234", "203.0.113.7"),
+        ("[2001:db8::1]:51234", "2001:db8::1"),
+        ('"[2001:db8::1]"', "2001:db8::1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("1.1.1.1, ::ffff:203.0.113.7", "203.0.113.7"),
+        ("unknown", "unknown"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_one_client_of_a_proxy_is_one_address_for_app_and_server(
+    start: Callable[..., Running], told: str, address: str
+) -> None:
+    asked: list[str] = []
+    refuse = lambda _headers, address: asked.append(address)  # noqa: E731
+    head = f"POST /webhook HTTP/1.0\r\nX-Forwarded-For: {told}\r\n".encode()
+    running = start(refuse=refuse, trusted_proxy="127.0.0.1")
+    answer = running.ask(head, b"Content-Length: 200000\r\n\r\n", bytes(200_000))
+    assert answer.endswith(f"{address} 200000".encode())
+    assert asked == [address]
+
+
+@pytest.mark.parametrize("told", ["https", "https, http", "HTTPS,https", "ftp", ""])
+def test_no_scheme_that_proxies_tell_is_misshapen(start: Callable[..., Running], told: str) -> None:
+    request = f"GET /setup HTTP/1.0\r\nX-Forwarded-Proto: {told}\r\n\r\n".encode()
+    answer = start(trusted_proxy="127.0.0.1").ask(request)
+    assert answer.startswith(b"HTTP/1.0 200 "), answer
+
+
 def test_who_expects_to_be_told_to_go_on_is(start: Callable[..., Running]) -> None:
     head = b"POST /webhook HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\n"
     running = start()

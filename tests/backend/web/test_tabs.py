@@ -230,3 +230,14 @@ def test_a_page_that_is_not_there_is_told_as_a_page_to_people(team):
     assert team.get("/qa/overwiev").json == {
         "error": "There is no such page; /openapi.json lists them."
     }
+
+
+@pytest.mark.parametrize(
+    "more", ["endpoint=x", "_method=FOO", "_external=1", "_scheme=ftp", "_anchor=a", "values=1"]
+)
+def test_the_way_to_the_review_page_takes_any_parameter_as_it_is(
+    team: FlaskClient, more: str
+) -> None:
+    answer = team.get(f"/qa?page=2&{more}")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/qa/review?page=2&{more}"

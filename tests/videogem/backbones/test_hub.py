@@ -16,7 +16,7 @@ from tests.towers import tiny_viclip_config
 from videogem.backbones.architectures import why_unreadable
 from videogem.backbones.families.open_clip import build_model
 from videogem.backbones.families.viclip import SIZES
-from videogem.backbones.hub import OPEN_CLIP_FILES, fetch, fetch_repository
+from videogem.backbones.hub import OPEN_CLIP_FILES, fetch, fetch_repository, revision
 from videogem.backbones.hub_check import check, differences
 from videogem.backbones.listing import list_models
 from videogem.backbones.manifest import hub_weights
@@ -73,6 +73,24 @@ def test_a_hub_that_is_busy_is_no_missing_network(hub, monkeypatch, status):
         with pytest.raises(InputError, match=f"answered {status}: it is busy.*later") as told:
             ask()
         assert "connect to the internet" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("HTTP_PROXY", "ftp://user:secret@127.0.0.1:9"),
+        ("HTTP_PROXY", "http://user:secret@[::1"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told(hub, monkeypatch, name, proxy):
+    monkeypatch.setenv(name, proxy)
+    close_session()
+    assert revision("org/behind-a-proxy", ["a.bin"]) is None
+    for ask in (lambda: fetch("org/name", ["a.bin"]), lambda: fetch_repository("hf-hub:org/name")):
+        with pytest.raises(InputError, match=r"ALL_PROXY\) cannot be used") as told:
+            ask()
+        assert "secret" not in str(told.value)
 
 
 @pytest.mark.parametrize("hub_at", ["http://hub.example", "https://hub.example"])
