@@ -51,7 +51,7 @@ from backend.qa.regions import (
 from backend.qa.words import words_of
 from videogem.structures import Point
 
-SCORING_VERSION = "5"  # a change makes the store recompute its scores
+SCORING_VERSION = "6"  # a change makes the store recompute its scores
 # Of one task, in comparisons of two boxes (some microseconds each): 300 points among 300 boxes that
 # could each be anybody's. A region is no longer compared when they are used up.
 MAX_EFFORT = 100_000
