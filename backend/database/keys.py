@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from videogem.errors import InputError
 
+LONGEST_NAME = 400  # characters of a server, as the columns hold
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -26,9 +27,12 @@ def server_name(url: str) -> str:
     ('http://localhost:8080', 'https://example.org/studio')
 
     Raises:
-        ValueError: it is not an http address.
+        ValueError: it is not an http address, or none that a database takes.
     """
-    parts = urlsplit(url.strip())
+    url = url.strip()
+    if len(url) > LONGEST_NAME or not url.isprintable():
+        raise ValueError("not the address of a server: too long, or not printable")
+    parts = urlsplit(url)
     scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
     if scheme not in ("http", "https") or not host or parts.username is not None or "\\" in url:
         raise ValueError(f"not the address of a server: {url!r}")
