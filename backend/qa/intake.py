@@ -176,13 +176,20 @@ class Intake:
                 try:
                     with connection.begin_nested():
                         self._take(connection, entry)
-                except REFUSED as error:
+                except Exception as error:  # one bad entry must not hold up the rest for ever
+                    if is_outage(error):
+                        raise
                     self._spool.refuse(entry, f"{type(error).__name__}: {error}"[:500])
         for entry in entries:
-            payload = entry.get("payload")
-            payload = json_value(payload) if isinstance(payload, str) else payload
-            if isinstance(payload, dict):
-                self.when_late(payload, str(entry.get("server") or ""))
+            try:
+                payload = entry.get("payload")
+                payload = json_value(payload) if isinstance(payload, str) else payload
+                if isinstance(payload, dict):
+                    self.when_late(payload, str(entry.get("server") or ""))
+            except Exception as error:  # nor must what it asks for
+                if isinstance(error, sa.exc.SQLAlchemyError) and not isinstance(error, REFUSED):
+                    raise  # it waits on: what is in the database already comes twice
+                logger.exception("an event of the spool could not be heeded")
 
     def _take(self, connection: sa.Connection, entry: Mapping[str, Any]) -> None:
         if entry["kind"] == "event":
