@@ -276,10 +276,11 @@ class Intake:
                 server = connection.execute(waiting).scalar()
                 if server is None:  # another process was sooner
                     return 0
+                touched: set[int] = set()
                 for part in changes.parts(PART):
-                    touched = state.merge(connection, server, part, event.received_at)
+                    touched |= state.merge(connection, server, part, event.received_at)
                     take_apart([*vars(part).values()])  # scores are made of what is stored
-                    rescore(connection, server, touched)
+                rescore(connection, server, touched)  # once each: much may be of one task
                 connection.execute(done.values(processed_at=now(), error=error))
         except Exception as failure:  # one bad event must not hold up the rest for ever
             if is_outage(failure):

@@ -170,11 +170,12 @@ def num_predictions(connection: sa.Connection) -> int:
 
 def _num_predictions(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
     table = schema.predictions
-    copy = table.alias()
-    same = [copy.c[name] == table.c[name] for name in ("server", "task_id", "model_version")]
-    came_back = sa.exists().where(copy.c.label_studio_id.is_not(None), *same)
-    query = sa.select(sa.func.count()).where(table.c.label_studio_id.is_not(None) | ~came_back)
-    return int(connection.execute(query.where(*where).select_from(table)).scalar_one())
+    with_id = sa.func.count(table.c.label_studio_id)
+    each = sa.case((with_id > 0, with_id), else_=sa.func.count()).label("known")
+    alike = table.c.server, table.c.task_id, table.c.model_version
+    of_each = sa.select(each).where(*where).group_by(*alike).subquery()
+    total = sa.select(sa.func.coalesce(sa.func.sum(of_each.c.known), 0))
+    return int(connection.execute(total).scalar_one())
 
 
 def _num_of_tasks(connection: sa.Connection, server: str, tasks: Collection[int]) -> int:
