@@ -77,8 +77,8 @@ class Fetcher:
         with self._follow(address, label_studio, deadline, (0, 1)) as (_, response):
             if response.status_code != 206:
                 return None
-            total = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if not total.isdigit() or int(total) < at_least:
+            total = _length(response.headers.get("Content-Range", "").rpartition("/")[2])
+            if total is None or total < at_least:
                 return None
 
         spent_s, spent_bytes = 0.0, 0  # by all parts together: the limits are those of a file
@@ -103,7 +103,7 @@ class Fetcher:
                 spent_bytes += part.tell()
             return part.getvalue()
 
-        return RangeFile(int(total), fetch, name=address.shown)
+        return RangeFile(total, fetch, name=address.shown)
 
     @contextmanager
     def _follow(
@@ -246,8 +246,8 @@ class Fetcher:
         too_large = (
             f"{address.shown} is larger than {self._max_mb:g} MB (VIDEOGEM_MAX_MEDIA_MB allows)."
         )
-        length = response.headers.get("Content-Length", "")
-        if length.isdigit() and already + int(length) > self._max_bytes:
+        length = _length(response.headers.get("Content-Length", ""))
+        if length is not None and already + length > self._max_bytes:
             raise MediaError(too_large)
         size = already
         try:
@@ -265,6 +265,11 @@ class Fetcher:
             raise MediaError(f"{address.shown} broke off ({type(error).__name__}).") from None
         if time.monotonic() > deadline:  # cut, the body may look as if it had ended
             raise self._too_slow(address)
+
+
+def _length(text: str) -> int | None:
+    """A number of bytes as a header tells it; None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _read(url: str) -> Address:
