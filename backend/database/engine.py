@@ -30,7 +30,10 @@ PATIENCE = 30.0  # seconds that work in the background waits for others to let g
 CONNECT_S = 2  # seconds of the 3 that Label Studio waits for /setup; a dead machine never answers
 SILENCE_S = 10.0  # seconds after which a connection without any answer is given up
 SURELY_S = 0.7  # beyond a caller's patience until a silent server is looked into
-OUTAGES = tuple(f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "READONLY"))
+OUTAGES = tuple(
+    f"SQLITE_{name}"
+    for name in ("BUSY", "LOCKED", "FULL", "IOERR", "READONLY", "CANTOPEN", "NOMEM", "PROTOCOL")
+)
 # PostgreSQL's: connection, transaction rolled back, no resources, shut down, its system's errors,
 # read-only, lock not to be had.
 STATES = ("08", "40", "53", "57P", "58", "25006", "55P03")

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from videogem.errors import InputError
 
+LONGEST_NAME = 400  # characters of a server, as the columns hold
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-LONGEST_ADDRESS = 500  # characters of a server's; databases index them, and logs show them
 
 
 class ProjectKey(NamedTuple):
@@ -27,10 +27,10 @@ def server_name(url: str) -> str:
     ('http://localhost:8080', 'https://example.org/studio')
 
     Raises:
-        ValueError: it is not an http address, or one that nobody could read.
+        ValueError: it is not an http address, or none that a database takes and people can read.
     """
     url = url.strip()
-    if len(url) > LONGEST_ADDRESS or not url.isprintable():
+    if len(url) > LONGEST_NAME or not url.isprintable():
         raise ValueError(f"not the address of a server: {url[:100]!r}")
     parts = urlsplit(url)
     scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port

@@ -50,7 +50,7 @@ class Replicas:
             return
         with patience(WAIT_S), writing(self._engine) as connection:
             now = clock(connection)
-            old = (table.c.name == self.own) | (table.c.seen < now - FORGET_S)
+            old = (table.c.name == self.own) | ~table.c.seen.between(now - FORGET_S, now + GONE_S)
             connection.execute(table.delete().where(old))
             row = {"name": self.own, "machine": platform.node()[:200], "seen": now}
             connection.execute(table.insert().values(**row, version=version, state=state))
@@ -63,7 +63,9 @@ class Replicas:
             SQLAlchemyError: the database cannot be read.
         """
         with reading(self._engine) as connection:
-            alive = table.c.seen > clock(connection) - GONE_S
+            now = clock(connection)
+            # Who was seen later than now was so by a wrong clock, and tells again if it lives.
+            alive = table.c.seen.between(now - GONE_S, now + GONE_S)
             rows = connection.execute(sa.select(table).where(alive).order_by(table.c.name)).all()
         return [Replica(row.name, row.machine, row.version, row.state) for row in rows]
 

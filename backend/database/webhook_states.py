@@ -12,6 +12,7 @@ from backend.database.keys import ProjectKey
 from backend.database.schema import project_webhooks as table
 from backend.database.servers import MAX_PROJECTS
 from backend.database.transactions import writing
+from backend.database.words import storable
 
 logger = logging.getLogger(__name__)
 State = Literal["unknown", "ok", "mended", "failed"]
@@ -60,6 +61,7 @@ class WebhookStates:
 
     def note(self, key: ProjectKey, state: State, words: str) -> None:
         """Keep what a look at the webhook found."""
+        words = storable(words)  # it quotes addresses that Label Studio told
         old = self.get(key)
         if (old.state, old.words) != (state, words):
             self._put(key, replace(old, state=state, words=words, at=time.time()))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
 CHUNK = 1 << 16
 SAVING = (5, 110)  # while predictions are saved: then it counts for all tasks anew
 EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
-UNKNOWN_LIFE = 60.0  # seconds of one that does not say its end, or whose clock is behind ours
+UNTOLD = 60.0  # seconds that one lives which does not tell its end, or one that is over already
 
 
 class LabelStudioError(InputError):
@@ -89,7 +90,8 @@ class LabelStudio:
         self.url = url.rstrip("/")
         self.origin = Origin.of(url)
         self._token = token
-        self._access: tuple[str, float] | None = None  # token, when it ends (Unix time)
+        self._access: tuple[str, float] | None = None  # token, when it ends by the server's clock
+        self._ahead = 0.0  # seconds that the server's clock is before ours
         self._lock = threading.Lock()
         self.seen: Seen | None = None  # before the first call
         self._networks = LOCAL_NETWORKS if announced else None
@@ -127,18 +129,18 @@ class LabelStudio:
         if not _is_personal(token):
             return {"Authorization": f"Token {token}"}
         with self._lock:
-            if self._access is None or self._access[1] - EARLY_REFRESH < time.time():
+            if self._access is None or self._access[1] - EARLY_REFRESH < time.time() + self._ahead:
                 self._access = self._refresh(token)
             return {"Authorization": f"Bearer {self._access[0]}"}
 
     def _refresh(self, token: str) -> tuple[str, float]:
         """A personal access token buys an access token that lives for some minutes."""
         response = self._send("POST", "/api/token/refresh/", json={"refresh": token}, headers={})
-        if not isinstance(response, dict) or not isinstance(response.get("access"), str):
+        access = response.get("access") if isinstance(response, dict) else None
+        if not isinstance(access, str) or not access.isascii() or not access.isprintable():
             raise self._unknown_form("/api/token/refresh/")
-        access = response["access"]
-        end, now = number(_claims(access).get("exp")), time.time()
-        return access, end if end is not None and end > now else now + UNKNOWN_LIFE
+        end, now = number(_claims(access).get("exp")), time.time() + self._ahead
+        return access, end if end is not None and end > now else now + UNTOLD
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
         """One request, whose fate is kept in ``seen``."""
@@ -172,6 +174,7 @@ class LabelStudio:
                 stream=True,
                 **options,
             ) as response:
+                self._ahead = _ahead(response.headers.get("Date"), self._ahead)
                 body = _read(response, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LabelStudioError(
@@ -252,9 +255,11 @@ class LabelStudio:
         """All tasks of a project with their annotations and predictions, page by page.
 
         Raises:
-            LabelStudioError: as ``call``, or the answer has a form that is not known.
+            LabelStudioError: as ``call``, or the answer has a form that is not known, or pages end
+                or repeat before all tasks came: what is left out would count as gone.
         """
-        page, read = 1, 0
+        page = 1
+        listed: set[int] = set()
         while True:
             params = {"project": project, "page": page, "page_size": page_size, "fields": "all"}
             found = self.call("GET", "/api/tasks/", params={**params, **fields})
@@ -263,9 +268,15 @@ class LabelStudio:
             if not _are_rows(tasks) or not isinstance(total, int):
                 raise self._unknown_form("/api/tasks/")
             yield TaskPage(tasks, total)
-            read, page = read + len(tasks), page + 1
-            if not tasks or read >= total:
+            before, page = len(listed), page + 1
+            listed |= {task["id"] for task in tasks}
+            if len(listed) >= total:
                 return
+            if len(listed) == before:
+                raise LabelStudioError(
+                    f"Label Studio at {self.url} says that project {project} has {total} tasks, "
+                    f"and listed {len(listed)} of them."
+                )
 
     def tasks_of(self, project: int, tasks: Sequence[int]) -> Iterator[TaskPage]:
         """These tasks with their annotations and predictions, page by page; at most some hundreds.
@@ -383,10 +394,20 @@ def _is_personal(token: str) -> bool:
     return token.count(".") == 2
 
 
+def _ahead(date: str | None, known: float) -> float:
+    """Seconds that whoever wrote an answer's date is before our clock; as known where it cannot be
+    told.
+    """
+    try:
+        return parsedate_to_datetime(str(date)).timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError):
+        return known
+
+
 def _claims(token: str) -> dict[str, Any]:
     body = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}

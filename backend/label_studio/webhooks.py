@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 DELAY = 1.0  # seconds: Label Studio makes the webhook between its two calls of /setup
 LOOK_AGAIN = 600.0  # seconds until /setup asks for Label Studio's list of models again
+MOST = 1000  # projects whose webhooks are to be looked at, and that are remembered to have been
+WORKERS = 4  # threads that look: a slow Label Studio holds up its own projects
 TOLD = 86400.0  # seconds that people are told what was put right
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 NEEDED = frozenset(
@@ -37,21 +39,43 @@ class WebhookKeeper:
         self.states = states or WebhookStates()
         self._last: dict[ProjectKey, float] = {}  # last time /setup had the webhook looked at
         self._listed: dict[ProjectKey, float] = {}  # last time the list of models was asked for
+        self._due: dict[ProjectKey, tuple[float, LabelStudio]] = {}  # to be looked at, and when
+        self._workers = 0
         self._lock = threading.Lock()
 
     def after_setup(self, key: ProjectKey, host: str, label_studio: LabelStudio | None) -> None:
-        """Look at the webhook of a project that has just called /setup as ``host``, soon."""
+        """Look at the webhook of a project that has just called /setup as ``host``, soon.
+
+        Where very many wait the next comparison with Label Studio looks.
+        """
         self.states.heard(key, host)
         if label_studio is None or not label_studio.has_token:
             return
         now = time.monotonic()
         with self._lock:
-            if now - self._last.get(key, -DELAY) < DELAY:
+            if now - self._last.get(key, -DELAY) < DELAY or len(self._due) >= MOST:
                 return
-            self._last[key] = now
-        timer = threading.Timer(DELAY, self._look_quietly, (key, label_studio))
-        timer.daemon = True
-        timer.start()
+            _remember(self._last, key, now)
+            self._due.setdefault(key, (now + DELAY, label_studio))
+            if self._workers >= WORKERS:
+                return
+            self._workers += 1
+        threading.Thread(target=self._work, name="webhooks", daemon=True).start()
+
+    def _work(self) -> None:
+        """Look at all that are due, one after the other."""
+        while True:
+            with self._lock:
+                if not self._due:
+                    self._workers -= 1
+                    return
+                key = next(iter(self._due))
+                at, label_studio = self._due.pop(key)
+            time.sleep(max(0.0, at - time.monotonic()))
+            try:
+                self._look_quietly(key, label_studio)
+            except Exception:  # the top of a thread: the next one is looked at in any case
+                logger.exception("project %d: its webhook could not be checked", key.id)
 
     def _look_quietly(self, key: ProjectKey, label_studio: LabelStudio) -> None:
         try:
@@ -104,7 +128,7 @@ class WebhookKeeper:
             _mend(label_studio, hook, self._authorization)
             return "mended", f"the webhook was put right: {'; '.join(what)}"
         with self._lock:
-            self._listed[key] = time.monotonic()
+            _remember(self._listed, key, time.monotonic())
         return self._make(key, label_studio)
 
     def _make(self, key: ProjectKey, label_studio: LabelStudio) -> tuple[State, str]:
@@ -133,6 +157,13 @@ class WebhookKeeper:
         if elsewhere := _others(label_studio, key.id, host):
             words += f"; another leads to {', '.join(elsewhere)} and was left alone"
         return "mended", words
+
+
+def _remember(times: dict[ProjectKey, float], key: ProjectKey, now: float) -> None:
+    times.pop(key, None)
+    times[key] = now
+    while len(times) > MOST:
+        del times[next(iter(times))]
 
 
 def own_webhooks(label_studio: LabelStudio, project: int, host: str) -> list[dict[str, Any]]:

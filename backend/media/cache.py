@@ -38,12 +38,16 @@ class DiskCache:
         """The file for a key, opened; ``write`` makes it where it is missing or too old.
 
         Two threads asking for the same key make it once.
+
+        Raises:
+            OSError: the folder cannot be written.
         """
         name = hashlib.sha256(key.encode()).hexdigest()
         with self._turn(name):
             path = self._folder / name
             try:
-                if time.time() - path.stat().st_mtime < self._max_age:
+                # A time to come was written by a wrong clock.
+                if abs(time.time() - path.stat().st_mtime) < self._max_age:
                     file = path.open("rb")
                     os.utime(path, (time.time(), path.stat().st_mtime))
                     return file
@@ -79,6 +83,7 @@ class DiskCache:
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as part:
             try:
                 write(cast(BinaryIO, part))
+                part.flush()
             except BaseException:
                 Path(part.name).unlink()
                 raise

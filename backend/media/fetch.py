@@ -77,7 +77,7 @@ class Fetcher:
         with self._follow(address, label_studio, deadline, (0, 1)) as (_, response):
             if response.status_code != 206:
                 return None
-            total = _number(response.headers.get("Content-Range", "").rpartition("/")[2])
+            total = _length(response.headers.get("Content-Range", "").rpartition("/")[2])
             if total is None or total < at_least:
                 return None
 
@@ -250,7 +250,7 @@ class Fetcher:
         too_large = (
             f"{address.shown} is larger than {self._max_mb:g} MB (VIDEOGEM_MAX_MEDIA_MB allows)."
         )
-        length = _number(response.headers.get("Content-Length", ""))
+        length = _length(response.headers.get("Content-Length", ""))
         if length is not None and already + length > self._max_bytes:
             raise MediaError(too_large)
         size = already
@@ -271,11 +271,9 @@ class Fetcher:
             raise self._too_slow(address)
 
 
-def _number(text: str) -> int | None:
-    """A count of bytes as headers write it; None for anything else, such as other scripts' digits
-    and more of them than Python reads.
-    """
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+def _length(text: str) -> int | None:
+    """A number of bytes as a header tells it; None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _read(url: str) -> Address:

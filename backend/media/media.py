@@ -36,6 +36,12 @@ def _looks_like_video(reference: str) -> bool:
     return unquote(reference).lower().split("#")[0].endswith(VIDEO_SUFFIXES)
 
 
+def _shown(reference: str, url: str) -> str:
+    """What messages call it; else they would name the file of the cache."""
+    is_stored = reference.startswith(STORAGES)
+    return abridged(reference) if is_stored else read_address(url).shown
+
+
 class Media:
     """Opens the media of tasks; fetched files are kept for a while."""
 
@@ -72,10 +78,15 @@ class Media:
         def write(file: BinaryIO) -> None:
             self._fetcher.fetch(url, file, label_studio)
 
-        file = self.cache.open(url, write)
-        # What messages call it; else they would name the file of the cache.
-        is_stored = reference.startswith(STORAGES)
-        cast(Any, file).raw.name = abridged(reference) if is_stored else read_address(url).shown
+        try:
+            file = self.cache.open(url, write)
+        except OSError as error:
+            raise MediaError(
+                f"{_shown(reference, url)} cannot be kept while it is read "
+                f"({error.strerror or error}): free some space, or set VIDEOGEM_DATA_DIR to a "
+                "folder that can be written."
+            ) from None
+        cast(Any, file).raw.name = _shown(reference, url)
         return file
 
     def _address(self, reference: str, label_studio: LabelStudio | None, task: int | None) -> str:

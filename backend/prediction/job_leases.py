@@ -95,6 +95,8 @@ class JobLeases:
                 self._clean()
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 logger.warning("leases of jobs could not be renewed: %s", short(error))
+            except Exception:  # the top of a thread: without it all jobs would be taken away
+                logger.exception("leases of jobs could not be renewed")
 
     def free_dead(self) -> None:
         """Give back what processes of this machine held that are gone: nobody waits for leases."""

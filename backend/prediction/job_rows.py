@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.database.keys import ProjectKey
 from backend.database.schema import job_configs, job_projects, jobs
+from backend.database.words import storable
 from backend.prediction.predict import Prediction
 from backend.prediction.task_fields import Task
 
@@ -207,4 +208,4 @@ def _without_body(row: dict[str, Any], reason: str) -> dict[str, Any]:
 
 def as_words(reason: str | None) -> str | None:
     """A reason as every database takes it."""
-    return None if reason is None else reason.replace("\0", "")[:2000]
+    return None if reason is None else storable(reason)

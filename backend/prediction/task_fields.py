@@ -21,6 +21,8 @@ TIME_FIELD = "time"
 LARGEST_ID = 2**31 - 1  # what the columns hold on every database
 SHOWN_CHARS = 200  # of a value in a message
 SPAN_FIELDS = ("start", "end")
+MAX_TASK_LABELS = 1000  # of one control; each is compared with the frame
+MAX_LABEL_CHARS = 1000
 MAX_NARRATIONS = 50  # of one frame: a task with more holds something else than narrations
 
 
@@ -116,7 +118,11 @@ def action_labels(target: Target) -> list[str]:
 
 
 def with_task_labels(target: Target, task: Task) -> Target:
-    """The target with labels that come from the task (``value="$labels"``)."""
+    """The target with labels that come from the task (``value="$labels"``).
+
+    Raises:
+        InputError: they are more, or longer, than people choose from.
+    """
     if not any(control.labels_field for control in target.controls):
         return target
     controls = tuple(_with_task_labels(control, task) for control in target.controls)
@@ -127,10 +133,19 @@ def _with_task_labels(control: Control, task: Task) -> Control:
     if control.labels_field is None:
         return control
     given = look_up(control.labels_field, data_of(task))
-    values = [
-        str(item.get("value", "")) if isinstance(item, dict) else str(item)
-        for item in (given if isinstance(given, list) else [given])
-    ]
+    items = given if isinstance(given, list) else [given]
+    if len(items) > MAX_TASK_LABELS:
+        raise InputError(
+            f"The task's field {control.labels_field!r} has {len(items):,} labels; at most "
+            f"{MAX_TASK_LABELS:,} are read."
+        )
+    values = [str(item.get("value", "")) if isinstance(item, dict) else str(item) for item in items]
+    longest = max(map(len, values), default=0)
+    if longest > MAX_LABEL_CHARS:
+        raise InputError(
+            f"The task's field {control.labels_field!r} has a label of {longest:,} characters; at "
+            f"most {MAX_LABEL_CHARS:,} are read."
+        )
     labels = tuple(Label(value, (value.lower(),)) for value in values if value)
     return dataclasses.replace(control, labels=labels or control.labels)
 

@@ -5,13 +5,15 @@ overlaps of a task are worked out when it is scored; the figures count them.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from backend.labeling.forms import types_of
 from backend.qa.audit_items import agree
+from backend.qa.candidates import newest_of_versions
 from backend.qa.events import Row
 from backend.qa.figures import share
 from backend.qa.regions import bounds, read_regions
@@ -35,35 +37,39 @@ def overlaps_of_task(
     kept = [a for a in annotations if a["deleted_at"] is None and not a["was_cancelled"]]
     if not kept:
         return {}
-    in_order = sorted(predictions, key=lambda p: (p["created_at"], p["key"]))
-    newest = {p["model_version"]: p for p in in_order}
+    newest = newest_of_versions(predictions)
     models = {v: boxes_of(p["result"]) for v, p in sorted(newest.items()) if v}
     boxes = {a["id"]: boxes_of(a["result"]) for a in sorted(kept, key=lambda a: int(a["id"]))}
     left = MAX_EFFORT
 
-    def overlap(first: Boxes, second: Boxes, *names: object) -> list[list[object]]:
+    def overlaps(
+        first: Boxes, others: Iterable[tuple[tuple[object, ...], Boxes]]
+    ) -> list[list[object]]:
         nonlocal left
-        effort = 1 + sum(len(some) * len(second.get(item, ())) for item, some in first.items())
-        if effort > left:
-            return []
-        left -= effort
-        return [[*names, agreement(first, second) if first or second else None]]
+        found: list[list[object]] = []
+        for names, second in others:
+            if left <= 0:
+                break
+            effort = 1 + sum(len(some) * len(second.get(item, ())) for item, some in first.items())
+            if effort <= left:
+                left -= effort
+                same = agreement(first, second) if first or second else None
+                found.append([*names, same])
+        return found
 
+    names = list(models)
     versions = [
         found
-        for k, first in enumerate(models)
-        for second in list(models)[k + 1 :]
-        for found in overlap(models[first], models[second], first, second)
+        for k, one in enumerate(names)
+        for found in overlaps(models[one], (((one, v), models[v]) for v in names[k + 1 :]))
     ]
     ids = list(boxes)
     return {
         one: {
-            "annotations": [
-                found for two in ids[k + 1 :] for found in overlap(boxes[one], boxes[two], two)
-            ],
-            "models": [
-                found for v, theirs in models.items() for found in overlap(boxes[one], theirs, v)
-            ],
+            "annotations": overlaps(
+                boxes[one], (((i,), boxes[i]) for i in islice(ids, k + 1, None))
+            ),
+            "models": overlaps(boxes[one], (((v,), theirs) for v, theirs in models.items())),
             "versions": versions,
         }
         for k, one in enumerate(ids)

@@ -16,6 +16,7 @@ from backend.qa.times import normalise
 
 Row = dict[str, Any]
 LARGEST_ID = 2**31 - 1  # what the columns hold on every database
+MAX_PARTS = 50  # of the rows of one kind
 DEEPEST = 60  # levels of a payload; Label Studio's have about ten
 REGION_NAMES = ("id", "type", "from_name", "to_name", "origin", "parentID")
 SECRETS = ("token", "task_data_login", "task_data_password")
@@ -36,10 +37,13 @@ class Changes:
     deleted_tasks: list[int] = field(default_factory=list)
 
     def parts(self, size: int) -> Iterator["Changes"]:
-        """The same, in the order in which they are merged, so many rows at a time."""
+        """The same, in the order in which they are merged, so many rows at a time; in any case in
+        not many more parts than ``MAX_PARTS``, as each may look at all that is of one task.
+        """
         for name, rows in vars(self).items():
-            for start in range(0, len(rows), size):
-                yield Changes(**{name: rows[start : start + size]})
+            step = max(size, len(rows) // MAX_PARTS)
+            for start in range(0, len(rows), step):
+                yield Changes(**{name: rows[start : start + step]})
 
 
 def read_event(payload: object, received_at: str) -> Changes:

@@ -176,13 +176,20 @@ class Intake:
                 try:
                     with connection.begin_nested():
                         self._take(connection, entry)
-                except REFUSED as error:
+                except Exception as error:  # one bad entry must not hold up the rest for ever
+                    if is_outage(error):
+                        raise
                     self._spool.refuse(entry, f"{type(error).__name__}: {error}"[:500])
         for entry in entries:
-            payload = entry.get("payload")
-            payload = json_value(payload) if isinstance(payload, str) else payload
-            if isinstance(payload, dict):
-                self.when_late(payload, str(entry.get("server") or ""))
+            try:
+                payload = entry.get("payload")
+                payload = json_value(payload) if isinstance(payload, str) else payload
+                if isinstance(payload, dict):
+                    self.when_late(payload, str(entry.get("server") or ""))
+            except Exception as error:  # nor must what it asks for
+                if isinstance(error, sa.exc.SQLAlchemyError) and not isinstance(error, REFUSED):
+                    raise  # it waits on: what is in the database already comes twice
+                logger.exception("an event of the spool could not be heeded")
 
     def _take(self, connection: sa.Connection, entry: Mapping[str, Any]) -> None:
         if entry["kind"] == "event":
@@ -269,10 +276,11 @@ class Intake:
                 server = connection.execute(waiting).scalar()
                 if server is None:  # another process was sooner
                     return 0
+                touched: set[int] = set()
                 for part in changes.parts(PART):
-                    touched = state.merge(connection, server, part, event.received_at)
+                    touched |= state.merge(connection, server, part, event.received_at)
                     take_apart([*vars(part).values()])  # scores are made of what is stored
-                    rescore(connection, server, touched)
+                rescore(connection, server, touched)  # once each: much may be of one task
                 connection.execute(done.values(processed_at=now(), error=error))
         except Exception as failure:  # one bad event must not hold up the rest for ever
             if is_outage(failure):

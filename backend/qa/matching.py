@@ -23,6 +23,7 @@ from videogem.structures import Point
 
 UNCHANGED = 1e-4  # of the frame: the editor rewrites 30.0 as 30.000000000000004
 TRUTH_KINDS = ("box", "track", "mask")
+NEAREST_TRIED = 20  # regions that may be the same as one without a name
 DOT = 0.025  # of the frame: a track of boxes this small stands for a point
 PARTS = ("verb", "object")  # labels of points that show a part of the action
 
@@ -171,8 +172,39 @@ class _Places:
     def nearest(self, region: Region) -> Region | None:
         if not self._regions:
             return None
+        return self._regions[int(np.argmin(self._pixels_from(region)))]
+
+    def _pixels_from(self, region: Region) -> np.ndarray:
+        """Way from the middle of a region to those of all, in pixels (num_regions)."""
         steps = (self._middles - region.point) * region.size_wh
-        return self._regions[int(np.argmin(np.hypot(steps[:, 0], steps[:, 1])))]
+        return np.hypot(steps[:, 0], steps[:, 1])
+
+
+class _Free(_Places):
+    """Regions of one kind on one canvas that each belong to one other at most."""
+
+    def __init__(self, regions: Iterable[Region]) -> None:
+        super().__init__(regions)
+        self._taken = np.zeros(len(self._regions), dtype=bool)
+
+    def take_same(self, region: Region) -> Region | None:
+        """One that is in the same place, with the same label."""
+        near = np.argsort(self._pixels_left(region), kind="stable")[:NEAREST_TRIED]
+        for place in near.tolist():
+            if not self._taken[place] and _outcome(region, self._regions[place]) == "accepted":
+                return self._take(place)
+        return None
+
+    def take_nearest(self, region: Region) -> Region | None:
+        """The nearest, wherever it is."""
+        return None if self._taken.all() else self._take(int(np.argmin(self._pixels_left(region))))
+
+    def _pixels_left(self, region: Region) -> np.ndarray:
+        return np.where(self._taken, np.inf, self._pixels_from(region))
+
+    def _take(self, place: int) -> Region:
+        self._taken[place] = True
+        return self._regions[place]
 
 
 def nearest_to(region: Region, others: Iterable[Region]) -> Region | None:
@@ -191,24 +223,19 @@ def with_ids(predicted: Sequence[Region], reviewed: Sequence[Region]) -> list[Re
     if not nameless:
         return [*predicted]
     known = {key_of(region) for region in predicted if region.id}
-    free = [r for r in reviewed if r.origin != "manual" and key_of(r) not in known]
+    free: defaultdict[tuple[ShapeKind, Canvas], list[Region]] = defaultdict(list)
+    for region in reviewed:
+        if region.origin != "manual" and key_of(region) not in known:
+            free[region.kind, region.canvas].append(region)
+    places = {group: _Free(regions) for group, regions in free.items()}
     named: dict[int, str] = {}
-    for same in (_is_same, _is_near):
+    for take in (_Free.take_same, _Free.take_nearest):
         for region in nameless:
-            fitting = [r for r in free if same(region, r)] if id(region) not in named else []
-            if fitting:
-                found = min(fitting, key=lambda r: pixels_between(region, r))
+            group = places.get((region.kind, region.canvas))
+            found = take(group, region) if group and id(region) not in named else None
+            if found is not None:
                 named[id(region)] = found.id
-                free = [r for r in free if r is not found]
     return [replace(r, id=named.get(id(r), r.id)) for r in predicted]
-
-
-def _is_same(before: Region, after: Region) -> bool:
-    return _is_near(before, after) and _outcome(before, after) == "accepted"
-
-
-def _is_near(before: Region, after: Region) -> bool:
-    return before.kind == after.kind and before.canvas == after.canvas
 
 
 def outcomes_of(

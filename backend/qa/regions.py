@@ -47,13 +47,13 @@ class Region:
 
     @cached_property
     def point(self) -> Point:
-        """The point itself, or the centre of the corners."""
-        return centre(self.corners)
+        """The point itself, or the centre of the corners, of a track where it begins."""
+        return centre(self.corners or self.keys[0].corners)
 
     @property
     def box(self) -> Box:
-        """The upright box round the corners."""
-        return bounds(self.corners)
+        """The upright box round the corners, of a track where it begins."""
+        return bounds(self.corners or self.keys[0].corners)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from typing import Any
 
 from backend.labeling.shapes import number
 from backend.qa.agreement import overlaps_of_task
+from backend.qa.candidates import Candidates, is_independent, is_shown
 from backend.qa.events import Row
 from backend.qa.matching import (
     MatchedCanvas,
@@ -36,6 +37,7 @@ from backend.qa.matching import (
     with_ids,
 )
 from backend.qa.regions import (
+    Reading,
     Region,
     area,
     bounds,
@@ -51,10 +53,11 @@ from backend.qa.regions import (
 from backend.qa.words import words_of
 from videogem.structures import Point
 
-SCORING_VERSION = "5"  # a change makes the store recompute its scores
+SCORING_VERSION = "6"  # a change makes the store recompute its scores
 # Of one task, in comparisons of two boxes (some microseconds each): 300 points among 300 boxes that
 # could each be anybody's. A region is no longer compared when they are used up.
 MAX_EFFORT = 100_000
+MAX_FACTS = 50_000  # score rows of the predicted regions of one task
 
 
 def score_task(
@@ -64,19 +67,31 @@ def score_task(
     alive = [a for a in annotations if a["deleted_at"] is None]
     has_truth = any(a["ground_truth"] and not a["was_cancelled"] for a in alive)
     rows: list[Row] = []
-    effort_left = _Effort(MAX_EFFORT)
+    effort_left = _Effort(MAX_EFFORT, MAX_FACTS)
     overlaps = overlaps_of_task(alive, predictions)
+    candidates = Candidates(predictions)
     for annotation in sorted(alive, key=lambda a: int(a["id"])):
         counted = not annotation["was_cancelled"] and (
             bool(annotation["ground_truth"]) or not has_truth
         )
-        chosen = choose_predictions(annotation, predictions)
+        chosen = candidates.of(annotation)
         in_use = chosen[0] if chosen else None
-        found = _score_annotation(task, annotation, in_use, effort_left, counted=counted)
+        review = read_result(annotation["result"])
+
+        def score(
+            prediction: Row | None, *, counted: bool, annotation: Row = annotation,
+            review: Reading = review,
+        ) -> list[Row]:  # fmt: skip
+            guess = candidates.read(prediction)
+            return _score_annotation(
+                task, annotation, prediction, guess, review, effort_left, counted=counted
+            )
+
+        found = score(in_use, counted=counted)
         if annotation["id"] in overlaps:
             found[0]["data"]["overlaps"] = overlaps[annotation["id"]]
         for other in chosen[1:]:
-            facts = _score_annotation(task, annotation, other, effort_left, counted=False)[1:]
+            facts = score(other, counted=False)[1:]
             # What is known of an annotation itself stands in the first rows alone.
             found += [{**row, "data": {**row["data"], "compared": counted}} for row in facts]
         rows += [{**row, "position": position} for position, row in enumerate(found)]
@@ -104,10 +119,16 @@ def _stands_in(region: Region, canvas: MatchedCanvas) -> bool:
 
 
 class _Effort:
-    """How many comparisons are left for a task."""
+    """How many comparisons, and rows about predicted regions, are left for a task."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, facts: int) -> None:
         self._left = left
+        self._facts = facts
+
+    def has_room(self) -> bool:
+        """Whether another row may be written; it counts as written."""
+        self._facts -= 1
+        return self._facts >= 0
 
     def spend_on(self, region: Region, truth: Sequence[Region]) -> bool:
         """Whether a region can still be compared with these; what is too dear stops nothing else
@@ -125,62 +146,22 @@ class _Effort:
         return True
 
 
-def choose_predictions(annotation: Row, predictions: Sequence[Row]) -> list[Row]:
-    """The predictions an annotation is measured against, the one in use first.
-
-    The one it was started from, by Label Studio's id; else the one whose region ids it carries;
-    else the newest of each model version, as older ones were replaced.
-    """
-    newest = sorted(predictions, key=lambda p: (p["created_at"], p["key"]), reverse=True)
-    for prediction in newest:
-        if _is_parent(prediction, annotation):
-            return [prediction]
-    shared = [_num_shared(prediction, annotation) for prediction in newest]
-    if shared and max(shared) > 0:
-        return [newest[shared.index(max(shared))]]
-    versions = {p["model_version"]: p for p in reversed(newest)}
-    chosen = [p for p in newest if versions[p["model_version"]] is p]
-    return chosen if is_independent(annotation) else chosen[:1]
-
-
-def is_independent(annotation: Row) -> bool:
-    """Whether an annotation was drawn without a prediction to start from."""
-    return annotation["parent_prediction"] is None and not any(
-        r.get("origin") in ("prediction", "prediction-changed") for r in annotation["result"]
-    )
-
-
-def _is_parent(prediction: Row, annotation: Row) -> bool:
-    parent = annotation["parent_prediction"]
-    return parent is not None and prediction["label_studio_id"] == parent
-
-
-def _num_shared(prediction: Row, annotation: Row) -> int:
-    """How many regions of a prediction an annotation still has."""
-    ids = {r.get("id") for r in annotation["result"] if r.get("id")}
-    return len(ids & {r.get("id") for r in prediction["result"]})
-
-
 def _score_annotation(
     task: Row | None,
     annotation: Row,
     prediction: Row | None,
+    guess: Reading,
+    review: Reading,
     effort_left: _Effort,
     *,
     counted: bool,
 ) -> list[Row]:
-    guess, review = (
-        read_result(prediction["result"] if prediction else []),
-        read_result(annotation["result"]),
-    )
     predicted, reviewed = with_ids(guess.regions, review.regions), review.regions
     words = words_of(task["data"] if task else {}, prediction["result"] if prediction else [])
     skipped = bool(annotation["was_cancelled"])
     independent = is_independent(annotation)
     # What became of regions can be told of the prediction that was shown, not of another one.
-    shown = prediction is not None and not independent and (
-        _is_parent(prediction, annotation) or _num_shared(prediction, annotation) > 0
-    )  # fmt: skip
+    shown = is_shown(prediction, annotation)
     outcomes = outcomes_of(predicted, reviewed, skipped=skipped, independent=not shown)
     accepted = shown and bool(predicted) and all(o == "accepted" for o in outcomes.values())
     bulk = accepted and not skipped and is_bulk(annotation)
@@ -214,6 +195,9 @@ def _score_annotation(
     )
     matching = Matching(predicted, reviewed)
     for index, region in enumerate(predicted):
+        if not effort_left.has_room():
+            left_out += len(predicted) - index
+            break
         truth = matching.canvas_of(region).action_regions(region)
         compared = effort_left.spend_on(region, truth)
         left_out += not compared

@@ -4,11 +4,12 @@ Rows carry the version of what they describe and replace only older ones. Deleti
 tombstone, so that an event that comes late cannot bring a deleted annotation back. What decides is
 the order of arrival and Label Studio's own times among each other, never its clock against ours: a
 thing that was created after the last change of the buried one is another with the same id (a new
-Label Studio starts counting again). What Label Studio's API lists is alive, whatever was told.
+Label Studio starts counting again). What Label Studio's API lists is alive and as it lists it,
+whatever was told before it was asked.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,24 +20,49 @@ AT_ONCE = 500  # keys in one statement
 ROWS_AT_ONCE = 100  # whole rows in memory
 
 
+class Listing(NamedTuple):
+    """A look at Label Studio's API: when it began, and what was known then (versions by id)."""
+
+    at: str
+    projects: Mapping[int, str]
+    tasks: Mapping[int, str]
+    annotations: Mapping[int, str]
+
+    def overrules(self, table: sa.Table, existing: Row | None, row: Mapping[str, Any]) -> bool:
+        """Whether what was known is of a later time than what is listed, and no event has told so
+        meanwhile: a clock was wrong, or the event was.
+        """
+        known: Mapping[int, str] = getattr(self, table.name)
+        return (
+            existing is not None
+            and existing["version"] == known.get(row["id"])
+            and time_of(existing) > time_of(row)
+        )
+
+
+def time_of(row: Mapping[str, Any]) -> str:
+    """When what a row says was changed last."""
+    return str(row["version"]).split(" ")[0]
+
+
 def merge(
     connection: sa.Connection,
     server: str,
     changes: Changes,
     received_at: str,
-    listed_at: str | None = None,
+    listing: Listing | None = None,
 ) -> set[int]:
     """Apply changes of one server; the ids of its tasks whose scores they touch.
 
-    ``listed_at`` is when Label Studio's API was asked for them: it brings back what was buried
-    before.
+    What a ``listing`` gave brings back what was buried before it.
     """
     touched: set[int] = set()
     for project in changes.projects:
-        touched |= _put_project(connection, {"server": server, **project})
-    touched |= _put_newer(connection, schema.tasks, server, changes.tasks, listed_at)
+        touched |= _put_project(connection, {"server": server, **project}, listing)
+    put = connection, server, received_at, listing
+    touched |= _put_newer(*put, schema.tasks, changes.tasks)
     touched |= _put_predictions(connection, server, changes.predictions)
-    touched |= _put_newer(connection, schema.annotations, server, changes.annotations, listed_at)
+    touched |= _put_newer(*put, schema.annotations, changes.annotations)
     for annotation_id in changes.deleted_annotations:
         touched |= _bury(connection, schema.annotations, server, annotation_id, received_at)
     for task_id in changes.deleted_tasks:
@@ -144,11 +170,12 @@ def num_predictions(connection: sa.Connection) -> int:
 
 def _num_predictions(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
     table = schema.predictions
-    copy = table.alias()
-    same = [copy.c[name] == table.c[name] for name in ("server", "task_id", "model_version")]
-    came_back = sa.exists().where(copy.c.label_studio_id.is_not(None), *same)
-    query = sa.select(sa.func.count()).where(table.c.label_studio_id.is_not(None) | ~came_back)
-    return int(connection.execute(query.where(*where).select_from(table)).scalar_one())
+    with_id = sa.func.count(table.c.label_studio_id)
+    each = sa.case((with_id > 0, with_id), else_=sa.func.count()).label("known")
+    alike = table.c.server, table.c.task_id, table.c.model_version
+    of_each = sa.select(each).where(*where).group_by(*alike).subquery()
+    total = sa.select(sa.func.coalesce(sa.func.sum(of_each.c.known), 0))
+    return int(connection.execute(total).scalar_one())
 
 
 def _num_of_tasks(connection: sa.Connection, server: str, tasks: Collection[int]) -> int:
@@ -177,13 +204,14 @@ def _update(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> 
     connection.execute(table.update().where(*where), values)
 
 
-def _put_project(connection: sa.Connection, row: Row) -> set[int]:
+def _put_project(connection: sa.Connection, row: Row, listing: Listing | None) -> set[int]:
     """Keep a project; what is told of one that counted as deleted shows that it is there."""
     existing = _get(connection, schema.projects, row["server"], row["id"])
     back = existing is not None and existing["deleted_at"] is not None
     own = ("sync_error", "synced_at", "sync_begun")  # ours, not Label Studio's
     known = {} if existing is None else {name: existing[name] for name in own}
-    newer = _newer(existing, {**row, "deleted_at": None, **known})
+    overruled = listing is not None and listing.overrules(schema.projects, existing, row)
+    newer = _newer(existing, {**row, "deleted_at": None, **known}, overruled=overruled)
     if existing is None:
         connection.execute(schema.projects.insert(), newer)
     elif newer != existing:
@@ -193,10 +221,11 @@ def _put_project(connection: sa.Connection, row: Row) -> set[int]:
 
 def _put_newer(
     connection: sa.Connection,
-    table: sa.Table,
     server: str,
+    received_at: str,
+    listing: Listing | None,
+    table: sa.Table,
     rows: Sequence[Row],
-    listed_at: str | None,
 ) -> set[int]:
     """Keep what tasks or annotations say that is new, as if one after the other; the tasks whose
     scores that touches.
@@ -211,7 +240,9 @@ def _put_newer(
         before, changed = set(known), set()
         for row in some:
             existing = known.get(row["id"])
-            newer = _newer(existing, _alive(table, existing, {"server": server, **row}, listed_at))
+            overruled = listing is not None and listing.overrules(table, existing, row)
+            told = _alive(table, existing, {"server": server, **row}, received_at, listing)
+            newer = _newer(existing, told, overruled=overruled)
             if newer != existing:
                 touched |= {row[task_id], existing[task_id] if existing else None}
                 known[row["id"]] = newer
@@ -224,25 +255,34 @@ def _put_newer(
 
 
 def _alive(
-    table: sa.Table, existing: Row | None, row: Mapping[str, Any], listed_at: str | None
+    table: sa.Table,
+    existing: Row | None,
+    row: Mapping[str, Any],
+    received_at: str,
+    listing: Listing | None,
 ) -> Row:
     """The row with the tombstone it stays under, if any."""
     deleted_at = existing["deleted_at"] if existing else None
     if existing is not None and deleted_at is not None:
-        last_change = existing["version"].split(" ")[0]
+        last_change = time_of(existing)
         another = bool(last_change) and row["created_at"] > last_change
-        if another or (listed_at is not None and deleted_at < listed_at):
+        # One that is later than this moment was written by a wrong clock, so before.
+        meanwhile = listing is not None and listing.at <= deleted_at <= received_at
+        if another or (listing is not None and not meanwhile):
             deleted_at = None
     columns: Row = {name: value for name, value in row.items() if name in table.c}
     return {**columns, "deleted_at": deleted_at}
 
 
-def _newer(existing: Row | None, row: Row) -> Row:
-    """What is to be kept of what is known and what is told."""
+def _newer(existing: Row | None, row: Row, *, overruled: bool) -> Row:
+    """What is to be kept of what is known and what is told, whose version counts unless what is
+    known is ``overruled``.
+    """
     if existing is None:
         return row
     revived = existing.get("deleted_at") != row.get("deleted_at")
-    older, newer = (row, existing) if row["version"] < existing["version"] else (existing, row)
+    is_older = row["version"] < existing["version"] and not overruled
+    older, newer = (row, existing) if is_older else (existing, row)
     new: Row = {**newer, "deleted_at": row.get("deleted_at")} if revived else dict(newer)
     for name in ("project_id", "task_id"):  # not every event says where a thing belongs
         if name in new and new[name] is None:

@@ -167,15 +167,15 @@ class Store:
         self.process_pending()
         return Recomputed(retried, *rescore_all(self.engine))
 
-    def merge(self, server: str, changes: Changes, listed_at: str | None = None) -> None:
+    def merge(self, server: str, changes: Changes, listing: state.Listing | None = None) -> None:
         """Bring rows that came by another way than a webhook into the state.
 
-        ``listed_at`` is when Label Studio's API was asked for them.
+        ``listing`` is the look at Label Studio's API that gave them.
         """
         received_at = now()
         load_words()
         with self.write() as connection:
-            touched = state.merge(connection, server, changes, received_at, listed_at)
+            touched = state.merge(connection, server, changes, received_at, listing)
             rescore(connection, server, touched)
             state.put_fact(connection, "merged_at", received_at)
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, cast
+from typing import Any, NamedTuple, Protocol, TypeGuard, cast
 
 import sqlalchemy as sa
 
@@ -20,8 +20,9 @@ from backend.database.turns import in_turn
 from backend.label_studio.client import LabelStudio, LabelStudioError, TaskPage
 from backend.label_studio.webhooks import WebhookKeeper
 from backend.qa.estimates.accepting import watch
-from backend.qa.events import LARGEST_ID, Changes, Row, clean, project_row, read_task
+from backend.qa.events import LARGEST_ID, Changes, clean, project_row, read_task
 from backend.qa.queries import of_project
+from backend.qa.state import Listing, time_of
 from backend.qa.store import Store
 from backend.qa.times import now
 
@@ -94,12 +95,14 @@ def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncRe
     store.process_pending()
     server, number = project
     listed_at = now()
-    before, known_tasks, keys = _state(store, project)
+    before = _state(store, project)
+    known_annotations, known_tasks = before.alive("annotations"), before.alive("tasks")
+    listing = Listing(listed_at, *(before.versions(name) for name in Listing._fields[1:]))
     told = clean(api.project(number))
     if not isinstance(told.get("label_config"), str):  # else an empty answer would empty it here
         raise LabelStudioError(f"Label Studio gave project {number} in a form that is not known.")
     row = {**project_row(told, now()), "id": number}
-    store.merge(server, Changes(projects=[row]))
+    store.merge(server, Changes(projects=[row]), listing)
     seen_tasks: set[int] = set()
     seen: set[int] = set()
     for page in _pages(api, number):
@@ -108,35 +111,33 @@ def _sync(store: Store, api: Api, project: ProjectKey, *, force: bool) -> SyncRe
             read_task(task, changes, now(), number)
         seen_tasks |= {row["id"] for row in changes.tasks}
         seen |= {row["id"] for row in changes.annotations}
-        store.merge(server, changes, listed_at)
-    gone, gone_tasks = before.keys() - seen, known_tasks - seen_tasks
+        store.merge(server, changes, listing)
+    gone, gone_tasks = known_annotations.keys() - seen, known_tasks.keys() - seen_tasks
     if gone or gone_tasks:
         # Something may have been made while the pages were read: only what a second look does
         # not find either is gone.
-        again = [task for page in _pages(api, number) for task in page]
-        gone -= {a["id"] for task in again for a in task.get("annotations") or []}
-        gone_tasks -= {task["id"] for task in again}
+        for page in _pages(api, number):
+            gone_tasks -= {task["id"] for task in page}
+            gone -= {a["id"] for task in page for a in task.get("annotations") or []}
         # Annotations of a task that was deleted go with it: nobody needs to ask about them.
-        asked = {i for i in gone if before[i]["task_id"] in known_tasks}
+        asked = {i for i in gone if known_annotations[i].task_id in known_tasks}
         if not force:
-            _stop_if_too_many(asked, before, gone_tasks, known_tasks, project)
+            _stop_if_too_many(asked, known_annotations, gone_tasks, known_tasks, project)
         store.merge(
             server, Changes(deleted_annotations=sorted(gone), deleted_tasks=sorted(gone_tasks))
         )
-    after, tasks_after, keys_after = _state(store, project)
+    after = _state(store, project)
+    annotations_after = after.alive("annotations")
+    changed = annotations_after.keys() & known_annotations.keys() & seen
     return SyncResult(
         project=project,
         tasks=len(seen_tasks),
         annotations=len(seen),
-        missing=len((after.keys() - before.keys()) & seen),
-        outdated=sum(
-            after[i]["version"] > before[i]["version"]
-            for i in after.keys() & before.keys() & seen
-            if _time(after[i]) != _time(before[i])
-        ),
-        gone=len(gone - after.keys()),
-        gone_tasks=len(gone_tasks - tasks_after),
-        predictions=len(keys_after - keys),
+        missing=len((annotations_after.keys() - known_annotations.keys()) & seen),
+        outdated=sum(annotations_after[i].time != known_annotations[i].time for i in changed),
+        gone=len(gone - annotations_after.keys()),
+        gone_tasks=len(gone_tasks - after.alive("tasks").keys()),
+        predictions=len(after.predictions - before.predictions),
     )
 
 
@@ -250,14 +251,16 @@ def keep_in_sync(
 
 
 def _is_synced(store: Store, project: ProjectKey, since: float) -> bool:
-    """Whether a comparison that began since then has found a project in step."""
+    """Whether a comparison that began since then has found a project in step; one that begins
+    later than now was noted by a wrong clock.
+    """
     table = schema.projects
     query = sa.select(table.c.sync_begun).where(
         table.c.server == project.server, table.c.id == project.id
     )
     with store.read() as connection:
         begun = connection.execute(query).scalar()
-    return begun is not None and begun >= since
+        return begun is not None and since <= begun <= clock(connection)
 
 
 def _sync_one(store: Store, api: Any, project: ProjectKey, webhooks: WebhookKeeper | None) -> None:
@@ -276,18 +279,47 @@ def _sync_one(store: Store, api: Any, project: ProjectKey, webhooks: WebhookKeep
         logger.warning("project %d: its webhook could not be checked: %s", project.id, refused)
 
 
-def _state(store: Store, project: ProjectKey) -> tuple[dict[int, Row], set[int], set[str]]:
-    """Living annotations and tasks of a project, and the keys of its predictions."""
-    annotations = {row["id"]: row for row in _known(store, schema.annotations, project)}
-    tasks = {row["id"] for row in _known(store, schema.tasks, project)}
-    predictions = schema.predictions
-    query = sa.select(predictions.c.key).where(*of_project(predictions, project))
+class _Known(NamedTuple):
+    """One thing of the store, without what it says: of all of a project that is too much."""
+
+    version: str
+    is_alive: bool
+    task_id: int | None = None
+
+    @property
+    def time(self) -> str:
+        return time_of(self._asdict())
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is known of a project: each table's rows by id, and the keys of its predictions."""
+
+    rows: dict[str, dict[int, _Known]]
+    predictions: set[str]
+
+    def versions(self, table: str) -> dict[int, str]:
+        return {id: known.version for id, known in self.rows[table].items()}
+
+    def alive(self, table: str) -> dict[int, _Known]:
+        return {id: known for id, known in self.rows[table].items() if known.is_alive}
+
+
+def _state(store: Store, project: ProjectKey) -> _State:
+    rows: dict[str, dict[int, _Known]] = {}
     with store.read() as connection:
-        return annotations, tasks, set(connection.execute(query).scalars())
-
-
-def _known(store: Store, table: sa.Table, project: ProjectKey) -> list[Row]:
-    return store.rows(table, *of_project(table, project), table.c.deleted_at.is_(None))
+        for table in schema.projects, schema.tasks, schema.annotations:
+            c = table.c
+            of_task = [c.task_id] if table is schema.annotations else []
+            its = [c.server == project.server, c.id == project.id]
+            where = its if table is schema.projects else of_project(table, project)
+            found = connection.execute(
+                sa.select(c.id, c.version, c.deleted_at.is_(None), *of_task).where(*where)
+            )
+            rows[table.name] = {row[0]: _Known(*row[1:]) for row in found}
+        table = schema.predictions
+        query = sa.select(table.c.key).where(*of_project(table, project))
+        return _State(rows, set(connection.execute(query).scalars()))
 
 
 def _pages(api: Api, project: int) -> Iterator[list[dict[str, Any]]]:
@@ -313,7 +345,3 @@ def _has_id(thing: object) -> TypeGuard[dict[str, Any]]:
     """Whether it is an object with an id that the tables take."""
     number = thing.get("id") if isinstance(thing, dict) else None
     return type(number) is int and abs(number) <= LARGEST_ID
-
-
-def _time(row: Row) -> str:
-    return str(row["version"]).split(" ")[0]

@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from backend.database.json_text import LONG, GentleDecoder, json_characters
+from backend.qa.events import clean
 from videogem.errors import InputError
 from videogem.nesting import DEEPEST, is_deep
 
@@ -13,6 +15,10 @@ MAX_DEPTH = DEEPEST  # of lists and objects in each other
 MAX_CONTAINERS = 1_000_000  # lists and objects; an empty one takes 60 bytes
 MAX_VALUES = 8_000_000
 SLICE = 1024 * 1024
+# Surrogates and NUL as JSON escapes them, and surrogates as UTF-8 would write them, which it never
+# does.
+REFUSED = re.compile(rb"\\u(d[89a-f]|0000)|\xed[\xa0-\xbf]", re.IGNORECASE)
+REFUSED_BYTES = 6
 
 
 class BadJsonError(InputError):
@@ -22,7 +28,8 @@ class BadJsonError(InputError):
 def read_json(data: bytes) -> Any:
     """The value that ``data`` stands for.
 
-    A large body costs time, and nobody else waits for it (see ``GentleDecoder``).
+    A large body costs time, and nobody else waits for it (see ``GentleDecoder``). What no database
+    and no encoding takes is replaced (see ``clean``).
 
     Raises:
         BadJsonError: it is no JSON, or more of it than anybody means.
@@ -47,7 +54,15 @@ def read_json(data: bytes) -> Any:
         raise BadJsonError(f"The JSON cannot be read: {str(error)[:200]}.") from None
     if is_deep(value, MAX_DEPTH):
         raise _too_deep()
-    return value
+    return clean(value) if _may_hold_refused(data) else value
+
+
+def _may_hold_refused(data: bytes) -> bool:
+    """Whether there may be text in it that is refused; a search holds all threads up."""
+    if json.detect_encoding(data) not in ("utf-8", "utf-8-sig"):
+        return True
+    starts = range(0, len(data), SLICE)
+    return any(REFUSED.search(data, start, start + SLICE + REFUSED_BYTES) for start in starts)
 
 
 def _check_counts(data: bytes) -> None:

@@ -95,7 +95,7 @@ class Names:
         """Ask for a project's title, so that it is there when somebody looks."""
         with self._lock:
             due = self._clock() - self._sought.get(key, float("-inf")) >= FRESH_S
-            if due and len(self._sought) < MOST_TITLES:
+            if due and len(self._sought) + len(self._wanted) < MOST_TITLES:
                 self._wanted.add(key)
         self.look()
 

@@ -15,6 +15,7 @@ from backend.qa.compare import compared
 from backend.qa.estimates.accepting import watch
 from backend.qa.estimates.annotators import rate_annotators
 from backend.qa.estimates.project import estimate_project
+from backend.qa.events import clean
 from backend.qa.metrics_page import MetricsPage
 from backend.qa.queries import resolve, summary
 from backend.qa.reports import Reports
@@ -182,7 +183,8 @@ def create_blueprint(store: Store, settings: Settings) -> Blueprint:
         if parts is None:
             return Response("no media without the backend", status=404)
         try:
-            data = make(store, parts, request.args.get("server", ""), annotation, item)
+            server = str(clean(request.args.get("server", "")))
+            data = make(store, parts, server, annotation, item)
         except (InputError, ModelNotReadyError) as error:
             return Response(str(error), status=404, mimetype="text/plain")
         picture = Response(data, mimetype=kind)

@@ -138,7 +138,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     if value is not None and not isinstance(value, str):
         raise InputError(f"{name} must be a text, got {str(value)[:50]!r}.")
-    return value or ""
+    return str(clean(value or ""))
 
 
 def _number(values: Mapping[str, Any], name: str, default: int | None = None) -> int:

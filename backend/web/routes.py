@@ -1,7 +1,6 @@
 """The five routes Label Studio calls: health, setup, predict, webhook, versions."""
 
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,19 +18,15 @@ from backend.labeling.config import parse_labeling
 from backend.prediction.interactive import context_regions, other_event, suggest
 from backend.prediction.model import ModelNotReadyError
 from backend.prediction.task_fields import Project
-from backend.qa.events import clean
 from backend.qa.spool import NotKeptError
 from backend.web.accepts import wants_html
-from backend.web.json_body import SLICE, read_json
+from backend.web.json_body import read_json
 from backend.web.received import LARGE
 from backend.web.service import Service, current_service
 from videogem import __version__
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-ESCAPED = re.compile(rb"\\u(d[89a-f]|0000)", re.IGNORECASE)  # surrogates and NUL in JSON
-ESCAPED_BYTES = 6
 
 LARGE_TURNS = {path: threading.Lock() for path in ("/setup", "/predict", "/webhook")}
 
@@ -299,17 +294,9 @@ def _json_body() -> dict[str, Any]:
         large_in_hand() if large else nullcontext(),
     ):
         body = read_json(data)
-        if _has_escaped(data):
-            body = clean(body)  # what no database and no encoding takes
     if not isinstance(body, dict):
         raise BadRequestError(f"{request.path} expects a JSON object.")
     return body
-
-
-def _has_escaped(data: bytes) -> bool:
-    """Whether it may hold what no database takes; a search holds all threads up."""
-    starts = range(0, len(data), SLICE)
-    return any(ESCAPED.search(data, start, start + SLICE + ESCAPED_BYTES) for start in starts)
 
 
 def _are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:

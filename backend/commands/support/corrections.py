@@ -10,8 +10,8 @@ from backend.labeling.targets import fill
 from backend.media.media import Media
 from backend.prediction.reading import read_still
 from backend.prediction.task_fields import Project, data_of
+from backend.qa.candidates import is_independent
 from backend.qa.regions import Region, read_regions
-from backend.qa.scoring import is_independent
 from videogem.calibration.candidates import Sample
 from videogem.datasets.base import ReadOptions
 from videogem.datasets.media import load_clip

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.keys import ProjectKey
 from backend.qa.agreement import boxes_of
+from backend.qa.candidates import is_independent
 from backend.qa.estimates.dawid_skene import Floats, fit, intervals
 from backend.qa.estimates.place_noise import scales
 from backend.qa.events import Row
 from backend.qa.queries import of_project
 from backend.qa.regions import read_result
-from backend.qa.scoring import is_bulk, is_independent
+from backend.qa.scoring import is_bulk
 from backend.qa.store import Store
 from backend.qa.words import words_of
 from videogem.metrics import box_iou

@@ -25,7 +25,8 @@ def test_a_project_is_read_and_written_again(text: str, key: ProjectKey) -> None
 @pytest.mark.parametrize(
     "text",
     ["", "x", "1.5", "-1", "\u00b2", "1234567890", "20@", "20@ls.example", "20@ftp://ls.example",
-     "20@http://user:word@ls.example", "20@http://ls.example:port", "@http://ls.example"],
+     "20@http://user:word@ls.example", "20@http://ls.example:port", "@http://ls.example",
+     "20@http://ls\0.example", "20@http://ls.example/\ud800", f"20@http://ls.example/{'x' * 400}"],
 )  # fmt: skip
 def test_what_is_no_project_is_told(text: str) -> None:
     with pytest.raises(InputError, match="number@server"):

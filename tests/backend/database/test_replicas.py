@@ -58,6 +58,22 @@ def test_who_lives_and_who_has_the_model(engine: sa.Engine) -> None:
     assert one.all() == []
 
 
+def test_who_was_seen_by_a_clock_that_was_wrong_does_not_live_for_a_year(
+    engine: sa.Engine,
+) -> None:
+    one, dead = Replicas(engine), Replicas(engine)
+    one.tell("v1", "failed")
+    dead.tell("v1", "ready")
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        table = schema.replicas
+        ahead = table.update().values(seen=table.c.seen + 365 * 86400)
+        connection.execute(ahead.where(table.c.name == dead.own))
+    assert not one.ready_elsewhere("v1")
+    one.tell("v1", "ready")
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(schema.replicas.c.name)).scalars().all() == [one.own]
+
+
 def test_what_is_told_of_them(engine: sa.Engine) -> None:
     one, two = Replicas(engine), Replicas(engine)
     one.tell("v1", "ready")

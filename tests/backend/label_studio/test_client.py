@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from pydantic import SecretStr
@@ -60,6 +62,41 @@ def test_a_personal_token_buys_an_access_token_until_it_is_spent(server: Server)
     label_studio._access = (label_studio._access or ("", 0))[0], time.time() + 5  # nearly spent
     label_studio.call("GET", "/api/x")
     assert server.requests[-2].path == "/api/token/refresh/"
+
+
+def test_a_token_ends_by_the_clock_of_label_studio(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives for five minutes there; our clock is ten minutes behind, then ten before."""
+    personal = jwt(kind="refresh")
+    server.routes["/api/token/refresh/"] = lambda _: Answer({"access": jwt(exp=time.time() + 300)})
+    for behind in (600, -600):
+        label_studio = LabelStudio(server.url, SecretStr(personal))
+        server.requests.clear()
+        for later, bought in ((0, 1), (200, 1), (290, 2)):
+            ours = SimpleNamespace(
+                time=lambda off=later - behind: time.time() + off, monotonic=time.monotonic
+            )
+            monkeypatch.setattr(client, "time", ours)
+            label_studio.authorization()
+            paths = [request.path for request in server.requests]
+            assert (behind, later, paths) == (behind, later, ["/api/token/refresh/"] * bought)
+
+
+@pytest.mark.parametrize("exp", [None, "soon", [], True, 10**400, {}])
+def test_an_access_token_without_an_end_lives_for_a_minute(server: Server, exp: Any) -> None:
+    server.routes["/api/token/refresh/"] = lambda _: Answer({"access": jwt(exp=exp)})
+    label_studio = LabelStudio(server.url, SecretStr(jwt(kind="refresh")))
+    for _ in range(2):
+        label_studio.call("GET", "/api/x")
+    assert [request.path for request in server.requests].count("/api/token/refresh/") == 1
+
+
+@pytest.mark.parametrize("access", ["a\nb", "\ud800", "Ω.Ω.Ω"])
+def test_an_access_token_that_no_header_carries_is_refused(server: Server, access: str) -> None:
+    server.routes["/api/token/refresh/"] = lambda _: Answer({"access": access})
+    with pytest.raises(LabelStudioError, match="form"):
+        LabelStudio(server.url, SecretStr(jwt(kind="refresh"))).call("GET", "/api/x")
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -168,6 +205,20 @@ def test_pages_of_another_form_are_refused(server: Server, answer: Any) -> None:
     server.routes["/api/tasks/"] = lambda _: Answer(answer)
     with pytest.raises(LabelStudioError, match="form"):
         list(LabelStudio(server.url, None).task_pages(1))
+
+
+@pytest.mark.parametrize("given", [lambda page: [], lambda page: [{"id": 1}, {"id": 2}]])
+def test_pages_that_end_or_repeat_in_the_middle_are_told(server: Server, given: Any) -> None:
+    """Those that come no more would count as deleted."""
+    first = [{"id": 1}, {"id": 2}]
+
+    def pages(asked: Request) -> Answer:
+        page = int(parse_qs(asked.query)["page"][0])
+        return Answer({"tasks": first if page == 1 else given(page), "total": 4})
+
+    server.fallback = pages
+    with pytest.raises(LabelStudioError, match="has 4 tasks, and listed 2 of them"):
+        list(LabelStudio(server.url, None).task_pages(1, page_size=2))
 
 
 @pytest.mark.parametrize("answer", [{}, ["x"], [{"id": "7"}], [[]]])

@@ -1,7 +1,8 @@
 """Webhooks are found wrong or missing, put right, and told about."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from backend.label_studio import webhooks
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import WebhookKeeper
 from tests.fake_webhooks import BACKEND, FakeWebhooks, hook
-from tests.http_server import Answer, Server, http_server
+from tests.http_server import Answer, Request, Server, http_server
 
 HOST = "backend.local:9090"
 PASSWORD = "Basic abc"
@@ -26,6 +27,13 @@ NEEDED = sorted(webhooks.NEEDED)
 def server() -> Iterator[Server]:
     with http_server() as server:
         yield server
+
+
+def wait_for(come: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not come():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def client(server: Server) -> LabelStudio:
@@ -173,6 +181,50 @@ def test_setup_has_a_missing_webhook_made_without_running_in_circles(
     time.sleep(0.8)
     assert sum(request.path == "/api/ml/" for request in server.requests) == 1
     assert len(fake.changes) == 1
+
+
+def test_many_projects_that_call_setup_take_few_threads_and_little_memory(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody who may call /setup can name projects; Label Studio is slow."""
+    monkeypatch.setattr(webhooks, "DELAY", 0.05)
+    monkeypatch.setattr(webhooks, "MOST", 50)
+    FakeWebhooks(server)
+    answered, asked = threading.Event(), server.routes["/api/webhooks/"]
+
+    def slow(request: Request) -> Answer:
+        answered.wait(20)
+        return asked(request)
+
+    server.routes["/api/webhooks/"] = slow
+    keep, label_studio = WebhookKeeper(None), client(server)
+    before = {thread.ident for thread in threading.enumerate()}
+    for number in range(200):
+        keep.after_setup(key(server, number), HOST, label_studio)
+    time.sleep(0.3)
+    new = [thread for thread in threading.enumerate() if thread.ident not in before]
+    ours = [thread for thread in new if "process_request_thread" not in thread.name]
+    answered.set()
+    assert len(ours) <= webhooks.WORKERS
+    assert max(len(kept) for kept in (keep._last, keep._due)) <= 50
+    wait_for(lambda: not keep._workers)
+    assert not keep._due
+    server.requests.clear()
+    keep.after_setup(key(server, 999), HOST, label_studio)
+    wait_for(lambda: bool(server.requests))  # they are looked at again
+
+
+def test_words_that_no_database_takes_are_kept_as_others(server: Server, tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/qa.db")
+    migrate(engine)
+    fake = FakeWebhooks(server)
+    fake.models = [{"id": 1, "url": "http://\ud800\0elsewhere"}]
+    keep = WebhookKeeper(None, WebhookStates(engine))
+    keep.states.heard(key(server), HOST)
+    assert keep.look(key(server), client(server)).state == "failed"
+    keep.states.refresh()
+    assert "elsewhere" in WebhookStates(engine).get(key(server)).words
+    engine.dispose()
 
 
 def test_what_another_backend_put_right_is_not_forgotten_by_who_finds_it_right(

@@ -52,3 +52,18 @@ def test_the_cache_remembers_no_key_that_nobody_wants(tmp_path: Path) -> None:
         with pytest.raises(MediaError):
             cache.open(f"bad {number}", fail)
     assert not any(isinstance(value, dict) and value for value in vars(cache).values())
+
+
+def test_a_file_of_a_time_to_come_is_too_old(tmp_path: Path) -> None:
+    """A clock that was wrong wrote it: it would stand for a year."""
+    cache = DiskCache(tmp_path, max_bytes=250, max_age=60)
+    made: list[str] = []
+
+    def get(text: str) -> bytes:
+        with cache.open("k", lambda file: made.append(text) or file.write(text.encode())) as file:
+            return file.read()
+
+    assert (get("one"), get("two")) == (b"one", b"one")
+    [path] = tmp_path.iterdir()
+    os.utime(path, (time.time() + 365 * 86400,) * 2)
+    assert get("three") == b"three"

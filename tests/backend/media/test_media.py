@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import logging
+import resource
+import signal
 import socket
 import threading
 import time
@@ -171,6 +173,43 @@ def test_a_file_is_fetched_once(tmp_path: Path, label_studio: Server) -> None:
     reader = media(tmp_path, label_studio.url)
     assert [read(reader, "/a"), read(reader, "/a")] == [b"file", b"file"]
     assert len(label_studio.requests) == 1
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-1", "1 2"])
+def test_lengths_that_are_none_are_not_believed(
+    tmp_path: Path, label_studio: Server, length: str
+) -> None:
+    ranges = {"Content-Range": f"bytes 0-1/{length}"}
+    label_studio.routes["/a.mp4"] = lambda _: Answer(b"ab", 206, ranges)
+    with pytest.raises(MediaError, match="206 instead of the file"):
+        read(media(tmp_path, label_studio.url), "/a.mp4")
+    label_studio.routes["/a"] = lambda _: Answer(
+        iter([b"file"]), headers={"Content-Length": length}
+    )
+    assert read(media(tmp_path, label_studio.url), "/a") == b"file"
+
+
+def test_a_folder_that_cannot_keep_a_file_is_told(tmp_path: Path, label_studio: Server) -> None:
+    label_studio.routes["/a"] = lambda _: Answer(b"file")
+    (tmp_path / "media").write_text("a file where the folder should be")
+    with pytest.raises(MediaError, match=r"/a cannot be kept.*VIDEOGEM_DATA_DIR"):
+        read(media(tmp_path, label_studio.url), "/a")
+
+
+def test_a_file_that_a_full_disk_ends_leaves_nothing_behind(
+    tmp_path: Path, label_studio: Server
+) -> None:
+    label_studio.routes["/a"] = lambda _: Answer(b"file" * 30_000)
+    reader, limit = media(tmp_path, label_studio.url), resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))  # as if the disk ended there
+    try:
+        with pytest.raises(MediaError, match="free some space"):
+            read(reader, "/a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list((tmp_path / "media").iterdir()) == []
 
 
 def test_a_failed_fetch_leaves_nothing_behind(tmp_path: Path, label_studio: Server) -> None:

@@ -352,3 +352,19 @@ def test_leases_are_renewed_while_working(tmp_path: Path) -> None:
     finally:
         one.close()
         two.close()
+
+
+def test_leases_are_renewed_after_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stumbled: list[int] = []
+
+    def stumble(self: Jobs) -> None:
+        stumbled.append(1)
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(Jobs, "_clean", stumble)
+    jobs = Jobs(f"sqlite:///{tmp_path}/jobs.db", tmp_path / "a", lease=0.1)
+    end = time.monotonic() + 20
+    while len(stumbled) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    jobs.close()

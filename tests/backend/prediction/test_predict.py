@@ -175,6 +175,26 @@ def test_labels_from_the_task(media: Media) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kinds", "reason"),
+    [
+        ([f"kind {k}" for k in range(1001)], "has 1,001 labels; at most 1,000"),
+        (["tomato", {"value": "x" * 1001}], "a label of 1,001 characters; at most 1,000"),
+    ],
+)
+def test_more_labels_than_people_choose_from_are_refused(
+    media: Media, kinds: list[Any], reason: str
+) -> None:
+    """Each is compared with the frame: a megabyte of them would hold the model for hours."""
+    grounder = Comparing()
+    task = {"id": 1, "data": {**TASK["data"], "kinds": kinds}}
+    for shown in (IMAGE, '<Image name="picture" value="$shot"/>'):
+        config = f'<View>{shown}<KeyPointLabels name="c" toName="picture" value="$kinds"/></View>'
+        outcome = predict(media, config, task=task, grounder=grounder)
+        assert reason in (outcome.error or "")
+    assert grounder.calls == []
+
+
+@pytest.mark.parametrize(
     ("data", "reason"),
     [
         ({"words": "x"}, "no field 'shot'"),

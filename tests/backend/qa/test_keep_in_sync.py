@@ -83,6 +83,24 @@ def test_a_sync_at_start_that_met_nobody_is_made_again(store, monkeypatch, missi
     assert not thread.is_alive()
 
 
+def test_a_sync_that_a_wrong_clock_noted_does_not_stand_for_later_ones(store, monkeypatch):
+    api = FakeLabelStudio(*many(3))
+    store.merge("", Changes(projects=[{**project_row(api.project(1), CREATED), "id": 1}]))
+    store.note_sync(ONE, None, time.time() + 365 * 86400)
+
+    class Connections:
+        def get(self, project):
+            return api
+
+    monkeypatch.setattr(sync, "START_S", 0.0)
+    stop = threading.Event()
+    thread = keep_in_sync(store, Connections(), every_s=0, stop=stop)
+    wait_for(lambda: summary(store, ONE)["n"] == 3)
+    stop.set()
+    store.sync_wanted.set()
+    thread.join(timeout=10)
+
+
 def test_of_several_backends_on_one_store_one_syncs(store, monkeypatch):
     """At the start, and when an event asks for it, the others leave it to whoever is first."""
     api = FakeLabelStudio(*many(3))

@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.engine import open_engine, patience
 from backend.database.json_text import LONG, GentleDecoder, json_value
-from backend.qa import intake, state
+from backend.qa import intake, rescoring, state
 from backend.qa.events import Changes, clean, prediction_row
 from backend.qa.intake import BATCH_CHARS
 from backend.qa.store import Store
 from backend.web.routes import EVENT_WAIT
 from tests.backend.prediction.test_batch import wait_for
+from tests.backend.qa.test_intake import cost_of
 from tests.qa_events import annotation, box, created
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,6 +133,34 @@ def test_webhooks_that_come_while_a_large_one_is_merged_are_kept_at_once(
     assert max(sizes) <= intake.PART
     assert len(store.rows(schema.tasks)) == COUNT
     assert store.inbox_counts() == {"events": 4, "waiting": 0, "failed": 0}
+
+
+@pytest.mark.parametrize("of", ["predictions", "annotations"])
+def test_much_of_one_task_costs_about_as_much_as_there_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    """A thousand predictions of one task took ten seconds, two thousand more than a hundred."""
+    monkeypatch.setattr(intake, "PART", 30)
+    monkeypatch.setattr(intake, "BATCH_CHARS", 5000)
+    scored: list[int] = []
+    score_task = rescoring.score_task
+
+    def counted(*given: Any) -> Any:
+        scored.append(1)
+        return score_task(*given)
+
+    monkeypatch.setattr(rescoring, "score_task", counted)
+    made = [{"id": k, "task": 1, "result": [{"id": str(k)}]} for k in range(1, 301)]
+    if of == "predictions":
+        made = [{**one, "id": None, "model_version": "m"} for one in made]
+    task = {"id": 1, "project": 1, "data": {}, of: made}
+    event = {"action": "TASKS_CREATED", "project": {"id": 1}, "tasks": [task]}
+    store.intake.close()
+    store.append_event(event)
+    steps = cost_of(store, store.process_pending)[1]
+    assert len(store.rows(getattr(schema, of))) == 300
+    assert steps < 400_000  # 4,000,000 where each part looks at all pairs
+    assert len(scored) == (of == "annotations")
 
 
 def test_a_large_one_whose_later_part_cannot_be_merged_leaves_nothing(

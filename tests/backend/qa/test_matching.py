@@ -2,12 +2,20 @@
 
 import random
 import sys
+from dataclasses import replace
 
 import pytest
 
 from backend.labeling import shapes
 from backend.qa import regions
-from backend.qa.matching import DOT, Matching, is_dot, pixels_between
+from backend.qa.matching import (
+    DOT,
+    Matching,
+    is_dot,
+    outcomes_of,
+    pixels_between,
+    with_ids,
+)
 from backend.qa.regions import read_regions, read_result
 from tests.backend.qa.test_scoring import rows_for
 from tests.qa_events import box, point, track
@@ -100,6 +108,40 @@ def crowd(number, prefix):
 def test_a_review_of_twice_the_size_costs_twice_as_much():
     costs = [num_calls(crowd(n, ""), crowd(n, ""))[0] for n in (150, 300)]
     assert costs[1] < 2.2 * costs[0]
+
+
+def test_regions_without_names_cost_as_much_as_there_are():
+    def nameless(number):
+        guess = [{**each, "id": None} for each in crowd(number, "")]
+        left = [{**each, "origin": "prediction"} for each in crowd(number, "new")]
+        return num_calls(guess, left)
+
+    (few, rows), (many, _) = nameless(150), nameless(300)
+    assert {row["outcome"] for row in rows[1:]} == {"accepted"}
+    assert many < 2.3 * few
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_regions_without_names_are_found_as_a_plain_search_does(seed):
+    chance = random.Random(seed)
+    predicted = read_regions([{**each, "id": ""} for each in some_regions(chance, "pqrstuv")])
+    again = random.Random(seed) if seed % 2 else chance
+    reviewed = read_regions(some_regions(again, "abcdefg"))
+    free, wanted = list(reviewed), {}
+    for same in (True, False):
+        for region in predicted:
+            fitting = [
+                r
+                for r in free
+                if (r.kind, r.canvas) == (region.kind, region.canvas) and id(region) not in wanted
+                if not same or set(outcomes_of([replace(region, id=r.id)], [r], skipped=False,
+                                               independent=False).values()) == {"accepted"}
+            ]  # fmt: skip
+            if fitting:
+                wanted[id(region)] = min(fitting, key=lambda r: pixels_between(region, r))
+                free.remove(wanted[id(region)])
+    named = [wanted[id(region)].id if id(region) in wanted else "" for region in predicted]
+    assert [region.id for region in with_ids(predicted, reviewed)] == named
 
 
 def test_what_could_be_anybodys_is_compared_up_to_a_limit_and_counted(monkeypatch):

@@ -200,10 +200,12 @@ def test_an_entry_that_no_database_takes_costs_no_other_and_is_put_aside(
     store.spool.add({"kind": "event"})
     store.spool.add({"kind": "event", **row})
     store.spool.add({"kind": "predictions", "server": "", "rows": [{"key": 1}]})
+    store.spool.add({"kind": "event", **row, "payload": {"of": "another form"}})
+    store.spool.add({"kind": "event", **row, "action": 2**70})
     store.process_pending()
     assert store.inbox_counts()["events"] == 1
     assert not store.spool.holds()
-    assert len((store.spool.folder / "refused.jsonl").read_text().splitlines()) == 2
+    assert len((store.spool.folder / "refused.jsonl").read_text().splitlines()) == 4
     assert "put aside" in caplog.text
 
 
@@ -254,3 +256,16 @@ def test_a_late_event_is_told_before_it_leaves_the_spool(store: Store, tmp_path:
     store.process_pending()
     assert told == [("ANNOTATION_CREATED", "http://one")]
     assert summary(store)["n"] == 1  # twice in the inbox, once in the figures
+
+
+def test_a_late_event_that_cannot_be_heeded_holds_up_nothing(store: Store, tmp_path: Path) -> None:
+    def late(payload: dict[str, Any], server: str) -> None:
+        raise ValueError("a defect")
+
+    store.intake.when_late = late
+    with locked_by_another(tmp_path / "qa.db"):
+        store.append_event(event(1), "http://one")
+    store.process_pending()
+    store.append_event(event(2))
+    store.process_pending()
+    assert store.inbox_counts() == {"events": 2, "waiting": 0, "failed": 0}

@@ -1,5 +1,7 @@
 """Reconciling with Label Studio: the lost comes back, the gone goes, nothing else moves."""
 
+import tracemalloc
+
 import pytest
 
 from backend.database import schema
@@ -8,6 +10,7 @@ from backend.qa.queries import summary
 from backend.qa.report import build_report
 from backend.qa.selection import Filters
 from backend.qa.sync import SyncStoppedError, known_projects, sync_project
+from backend.qa.times import later, now
 from tests.backend.qa.task_pages import GUESS, ONE, FakeLabelStudio, alive, made, many, task
 from tests.qa_events import CREATED, annotation, created, point
 
@@ -112,6 +115,71 @@ def test_a_deletion_told_while_the_pages_are_read_stays(store):
     api.after_first_page = meanwhile
     sync_project(store, api, ONE)
     assert 5 not in alive(store)
+
+
+def test_a_deletion_by_a_clock_that_was_wrong_does_not_outlast_a_listing(store, monkeypatch):
+    api = FakeLabelStudio(*many(6))
+    sync_project(store, api, ONE)
+    monkeypatch.setattr("backend.qa.store.now", lambda: later(now(), 86400 * 365))
+    store.append_event({"action": "TASKS_DELETED", "tasks": [{"id": 5}]})
+    store.append_event({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}, {"id": 6}]})
+    store.process_pending()
+    monkeypatch.undo()
+    assert alive(store) == [1, 2, 3, 4]
+    assert sync_project(store, api, ONE).missing == 2
+    assert summary(store, ONE)["n"] == 6
+    assert sync_project(store, api, ONE).repaired == 0
+
+
+def test_what_an_event_told_of_later_times_is_as_label_studio_lists_it(store):
+    """Label Studio's clock was wrong and is right again, or the event was forged."""
+    sync_project(store, FakeLabelStudio(*many(3)), ONE)
+    event = created(made(1, dx=60, updated_at="2037-01-01T00:00:00Z"), "ANNOTATION_UPDATED")
+    event["task"] |= {"updated_at": "2037-01-01T00:00:00Z", "data": {"narration": "stir it"}}
+    event["project"] |= {"label_config": "<View>\n</View>", "updated_at": "2037-01-01T00:00:00Z"}
+    store.append_event(event)
+    store.process_pending()
+    assert summary(store, ONE)["hits"] == 2
+    api = FakeLabelStudio(*many(3))
+    result = sync_project(store, api, ONE)
+    assert (result.outdated, result.repaired) == (1, 1)
+    assert summary(store, ONE)["hits"] == 3
+    assert store.rows(schema.tasks)[0]["data"] == {"narration": "cut the onion"}
+    assert store.rows(schema.projects)[0]["label_config"] == "<View/>"
+    store.append_event(created(made(1, dx=60, second=9), "ANNOTATION_UPDATED"))
+    store.process_pending()
+    assert summary(store, ONE)["hits"] == 2  # what comes later counts again
+    assert sync_project(store, FakeLabelStudio(*many(3)), ONE).outdated == 1
+
+
+def test_an_event_that_comes_while_pages_are_read_is_not_overruled(store):
+    sync_project(store, FakeLabelStudio(*many(6)), ONE)
+    api = FakeLabelStudio(*many(6))
+    api.page_size = 3
+
+    def meanwhile():
+        store.append_event(created(made(5, dx=60, second=9), "ANNOTATION_UPDATED"))
+        store.process_pending()
+
+    api.after_first_page = meanwhile
+    assert sync_project(store, api, ONE).outdated == 1
+    assert summary(store, ONE)["hits"] == 5
+
+
+def test_a_project_is_compared_without_what_its_annotations_say_in_memory(store):
+    """Of all tasks of a large project that would be gigabytes."""
+    regions = [point(30, 30, id=f"p{k}") for k in range(300)]
+    api = FakeLabelStudio(*(task(i, annotation(i, regions, task=i)) for i in range(1, 21)))
+    sync_project(store, api, ONE)
+    api.task_pages = lambda _: iter([TaskPage([task(i) for i in range(1, 21)], 20)])
+    tracemalloc.start()
+    try:
+        with pytest.raises(SyncStoppedError):
+            sync_project(store, api, ONE)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000  # of 20 results of 300 regions each 5 MB
 
 
 @pytest.mark.parametrize("id", [None, "7", 1.5, True, 2**31, [7]])

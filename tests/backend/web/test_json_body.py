@@ -1,17 +1,20 @@
 """JSON as strangers send it: refused in words, at once, in little memory."""
 
+import json
 import time
 import tracemalloc
 
 import pytest
 from flask.testing import FlaskClient
 
+from backend.database.json_text import LONG
 from backend.settings import Settings
 from backend.web.app import create_app
 from backend.web.json_body import (
     MAX_CONTAINERS,
     MAX_DEPTH,
     MAX_VALUES,
+    SLICE,
     BadJsonError,
     read_json,
 )
@@ -70,3 +73,47 @@ def test_what_label_studio_sends_is_read() -> None:
     }
     nested = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
     assert read_json(nested)[0]
+
+
+ODD = {  # texts that no database takes, as JSON and encodings hide them
+    "escaped": json.dumps({"x": ["\ud800", {"\udfff\0": "a\0b"}]}).encode(),
+    "in the encoding": json.dumps({"x": ["\ud800"]}, ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    ),
+    "escaped, in another encoding": json.dumps({"x": "\ud800\0"}).encode("utf-16"),
+    "in another encoding": json.dumps({"x": "\ud800"}, ensure_ascii=False).encode(
+        "utf-32", "surrogatepass"
+    ),
+    "on the border of two slices": b"[" + b" " * (SLICE - 4) + b'"\\ud800"]',
+}
+
+
+@pytest.mark.parametrize("data", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("spaces", [0, LONG])
+def test_texts_that_no_database_takes_are_read_as_others(data: bytes, spaces: int) -> None:
+    if spaces:  # read by another reader
+        unit = 4 if b"\0\0\0" in data[:8] else 2 if b"\0" in data[:8] else 1
+        data += b" ".ljust(unit, b"\0") * spaces
+    text = json.dumps(read_json(data), ensure_ascii=False)
+    assert text.encode()
+    assert "\\u0000" not in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_they_make_no_event_and_no_setup_fail(client: FlaskClient, encoding: str) -> None:
+    config = '<View>\ud800<Image name="i" value="$i"/></View>'
+    project = {"id": 1, "label_config": config, "title": "\ud800"}
+    for path, body, wanted in (
+        ("/webhook", {"action": "PROJECT_UPDATED", "project": project}, 201),
+        ("/webhook", {"action": "TASKS_CREATED\ud800", "project": project, "tasks": []}, 201),
+        (
+            "/setup",
+            {"project": "1.5", "schema": config, "hostname": "http://localhost/\ud800"},
+            400,
+        ),
+        ("/predict", {"tasks": [{"id": 1, "data": {"i": "\ud800"}}], "label_config": config}, 400),
+        ("/qa/marks", {"annotation": 1, "server": "\ud800", "verdict": "fine"}, 400),
+    ):
+        data = json.dumps(body, ensure_ascii=False).encode(encoding, "surrogatepass")
+        answer = client.post(path, data=data, content_type="application/json")
+        assert answer.status_code == wanted, (path, answer.get_data())
