@@ -21,7 +21,7 @@ TIME_FIELD = "time"
 LARGEST_ID = 2**31 - 1  # what the columns hold on every database
 SHOWN_CHARS = 200  # of a value in a message
 SPAN_FIELDS = ("start", "end")
-MAX_TASK_LABELS = 1000  # of one control; each is compared with the frame
+MAX_TASK_LABELS = 2000  # of one control; each is compared with the frame
 MAX_LABEL_CHARS = 1000
 MAX_NARRATIONS = 50  # of one frame: a task with more holds something else than narrations
 
