@@ -230,3 +230,15 @@ def test_a_page_that_is_not_there_is_told_as_a_page_to_people(team):
     assert team.get("/qa/overwiev").json == {
         "error": "There is no such page; /openapi.json lists them."
     }
+
+
+def test_the_page_of_very_many_annotators_stays_a_page(tmp_path: Path) -> None:
+    """Of 200 who share a task there are 20,000 pairs: a page of 5 MB."""
+    drawn = [box(10, 10, 20, 20)]
+    events = [created(annotation(k, drawn, task=1, completed_by=k)) for k in range(1, 41)]
+    client = client_of(tmp_path, events)
+    page = client.get("/qa/people", headers=HTML).text
+    assert page.count("</bdi> and <bdi>") == 500
+    assert "The first 500 of 780; the exports have all." in page
+    assert len(client.get("/qa/figures.json").json["agreement"]) == 780
+    client.application.extensions["videogem"].close()
