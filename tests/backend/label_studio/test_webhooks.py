@@ -17,6 +17,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import WebhookKeeper
 from tests.fake_webhooks import BACKEND, FakeWebhooks, hook
 from tests.http_server import Answer, Request, Server, http_server
+from tests.no_threads import no_threads
 
 HOST = "backend.local:9090"
 PASSWORD = "Basic abc"
@@ -240,3 +241,17 @@ def test_what_another_backend_put_right_is_not_forgotten_by_who_finds_it_right(
     assert two.look(key(server), client(server)).state == "mended"
     assert WebhookStates(engine).get(key(server)).state == "mended"
     engine.dispose()
+
+
+def test_webhooks_are_looked_at_after_a_moment_without_threads(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "DELAY", 0.0)
+    FakeWebhooks(server)
+    keep = WebhookKeeper(None)
+    with no_threads("webhooks"):
+        for number in range(webhooks.WORKERS + 1):
+            keep.after_setup(key(server, number), HOST, client(server))
+    assert server.requests == []
+    keep.after_setup(key(server), HOST, client(server))
+    wait_for(lambda: bool(server.requests))
