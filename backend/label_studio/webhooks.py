@@ -60,7 +60,12 @@ class WebhookKeeper:
             if self._workers >= WORKERS:
                 return
             self._workers += 1
-        threading.Thread(target=self._work, name="webhooks", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="webhooks", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads just now
+            logger.warning("webhooks are looked at later: %s", error)
+            with self._lock:
+                self._workers -= 1
 
     def _work(self) -> None:
         """Look at all that are due, one after the other."""

@@ -258,8 +258,7 @@ class _Parser:
             return None
         element = self.texts[name].element
         for tag in self.objects.values():
-            beside = self.narrations.beside(tag.element)
-            if any(shown.element is element for shown in beside):
+            if self.narrations.belongs(element, tag.element):
                 return tag.name
         return next(iter(self.objects), None)
 

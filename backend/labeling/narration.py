@@ -90,6 +90,8 @@ class Narrations:
         self._shown = shown
         self._objects = objects
         self._beside = self._pairs(root)
+        self._all = {one.element for one in shown}
+        self._own = {object_: {one.element for one in own} for object_, own in self._beside.items()}
 
     def of(self, title: str, element: Element, options: Mapping[str, Any]) -> Narration:
         """The narration of an Image or Video; ``options`` are those of its tags and controls."""
@@ -122,6 +124,10 @@ class Narrations:
                 'model_narration="$field" names another.'
             )
         return Narration(chosen.narration, chosen.text_key, note)
+
+    def belongs(self, text: Element, element: Element) -> bool:
+        """Whether a text is one of those ``beside`` an image."""
+        return text in self._own.get(element, self._all)
 
     def beside(self, element: Element) -> Sequence[Shown]:
         """The texts that belong to one image where each has its own; else all texts."""

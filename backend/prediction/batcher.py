@@ -85,13 +85,23 @@ class Batcher:
             asked = _Asked(question, future, priority)
             heapq.heappush(self._waiting, (priority, next(self._numbers), asked))
             if self._num_idle < len(self._waiting) and self._num_threads < self._num_lanes:
-                self._num_threads += 1
-                threading.Thread(target=self._run, name="tower", daemon=True).start()
+                self._start_lane(future)
             if self._num_idle:
                 self._changed.notify()
             if len(self._waiting) >= self._size or priority != Priority.JOBS:
                 self._filled.notify()
         return future
+
+    def _start_lane(self, future: "Future[Answer]") -> None:
+        """Start one for a question; without any lane nobody would ever answer it."""
+        self._num_threads += 1
+        try:
+            threading.Thread(target=self._run, name="tower", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads just now
+            self._num_threads -= 1
+            logger.warning("the model waits for a thread: %s", error)
+            if not self._num_threads:
+                future.cancel()
 
     def ask_with_room(self, question: Question, priority: Priority) -> "Future[Answer]":
         """Like ``ask``, when there is room; the room is free again with the answer."""

@@ -153,10 +153,25 @@ class _Flight:
         self._closing = threading.Lock()
         self._waiting: set[Future[Answer]] = set()
         count = min(READERS, len(tasks)) if isinstance(tasks, Sequence) else READERS
-        self._num_readers = count
+        self._num_readers = 0
         self._since: dict[int, float] = {}  # since when each waits for its media, by thread
         for _ in range(count):
+            self._start_reader()
+
+    def _start_reader(self) -> None:
+        """Start another; where the system gives no more threads just now, those there do it.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        self._num_readers += 1
+        try:
             threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
+        except RuntimeError as error:
+            self._num_readers -= 1
+            if not self._num_readers:
+                raise
+            logger.warning("fewer threads read: %s", error)
 
     def outcomes(self) -> Iterator[tuple[int, Outcome]]:
         writings: dict[int, _Writing] = {}
@@ -195,8 +210,7 @@ class _Flight:
         now = time.monotonic()
         held = sum(now - since >= HELD_SECONDS for since in list(self._since.values()))
         if self._num_readers <= held < MAX_READERS:
-            self._num_readers += 1
-            threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
+            self._start_reader()
 
     def close(self) -> None:
         """Give up what is under way, and the room it takes."""

@@ -122,9 +122,14 @@ class AuditLists:
             if annotations >= MANY:
                 if project not in self._at_work:
                     self._at_work.add(project)
-                    threading.Thread(
+                    thread = threading.Thread(
                         target=self._work, args=[project], name="qa-audit", daemon=True
-                    ).start()
+                    )
+                    try:
+                        thread.start()
+                    except RuntimeError as error:  # the system gives no more threads just now
+                        logger.warning("the audit list waits: %s", error)
+                        self._at_work.discard(project)
                 return known
         return self._keep(project, make_list(self._store, project, self._reader))
 

@@ -74,6 +74,9 @@ def read_event(payload: object, received_at: str) -> Changes:
     for annotation in annotations:
         if _id(annotation) is not None and isinstance(annotation.get("result"), list):
             read_annotation(annotation, changes, received_at, project_id, only_task, rank)
+    if project_id is not None:  # an event is of one project, whatever is in it
+        for row in (*changes.tasks, *changes.predictions, *changes.annotations):
+            row["project_id"] = project_id
     return changes
 
 

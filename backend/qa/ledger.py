@@ -77,7 +77,11 @@ class Ledger:
             if self._reader is None and not self._there.is_set():
                 self._reader = threading.Thread(target=self._begin_behind, name="qa-read",
                                                 daemon=True)  # fmt: skip
-                self._reader.start()
+                try:
+                    self._reader.start()
+                except RuntimeError as error:  # the system gives no more threads just now
+                    logger.warning("the figures are read by who asks: %s", error)
+                    self._reader = None
         end = time.monotonic() + (FIRST_S if patience is None else patience)
         while not self._there.wait(min(0.05, max(0.0, end - time.monotonic()))):
             if self._reader is None:  # it failed: whoever looks is told why

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.qa import state
 from backend.qa.events import Row
 from backend.qa.figures import NO_SHARE
 from backend.qa.flat import flat
+from backend.qa.known_predictions import num_predictions as count_predictions
 from backend.qa.store import Store
 from backend.qa.table import Table
 from backend.qa.tally import pointing
@@ -30,7 +30,7 @@ def num_predictions(store: Store) -> int:
     an id of its own is one.
     """
     with store.read() as connection:
-        return state.num_predictions(connection)
+        return count_predictions(connection)
 
 
 def score_rows(store: Store, project: ProjectKey | None = None) -> list[Row]:

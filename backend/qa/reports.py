@@ -140,9 +140,14 @@ class Reports:
         with self._behind:
             if not self._at_work:
                 self._at_work = True
-                threading.Thread(
+                thread = threading.Thread(
                     target=self._make_behind, args=[filters], name="qa-report", daemon=True
-                ).start()
+                )
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the system gives no more threads just now
+                    logger.warning("newer figures wait: %s", error)
+                    self._at_work = False
         return last
 
     def _make_behind(self, filters: Filters) -> None:

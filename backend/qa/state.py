@@ -8,13 +8,16 @@ Label Studio starts counting again). What Label Studio's API lists is alive and 
 whatever was told before it was asked.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from backend.database import schema
 from backend.qa.events import Changes, Row
+from backend.qa.facts import get_fact as get_fact
+from backend.qa.facts import put_fact as put_fact
+from backend.qa.known_predictions import put_predictions
 
 AT_ONCE = 500  # keys in one statement
 ROWS_AT_ONCE = 100  # whole rows in memory
@@ -61,7 +64,7 @@ def merge(
         touched |= _put_project(connection, {"server": server, **project}, listing)
     put = connection, server, received_at, listing
     touched |= _put_newer(*put, schema.tasks, changes.tasks)
-    touched |= _put_predictions(connection, server, changes.predictions)
+    touched |= put_predictions(connection, server, changes.predictions)
     touched |= _put_newer(*put, schema.annotations, changes.annotations)
     for annotation_id in changes.deleted_annotations:
         touched |= _bury(connection, schema.annotations, server, annotation_id, received_at)
@@ -144,50 +147,6 @@ def gone_projects(connection: sa.Connection, server: str) -> set[int]:
     table = schema.projects
     query = sa.select(table.c.id).where(table.c.server == server, table.c.deleted_at.is_not(None))
     return set(connection.execute(query).scalars())
-
-
-def put_fact(connection: sa.Connection, name: str, value: str) -> None:
-    """Remember one named value."""
-    connection.execute(schema.facts.delete().where(schema.facts.c.name == name))
-    connection.execute(schema.facts.insert().values(name=name, value=value))
-
-
-def get_fact(connection: sa.Connection, name: str) -> str | None:
-    """A value remembered by ``put_fact``."""
-    facts = schema.facts
-    query = sa.select(facts.c.value).where(facts.c.name == name)
-    found: str | None = connection.execute(query).scalar()
-    return found
-
-
-def num_predictions(connection: sa.Connection) -> int:
-    """How many predictions are known: one that was made here and came back from Label Studio with
-    an id of its own is one. Counted as they come; all anew where that number was dropped.
-    """
-    known = get_fact(connection, schema.PREDICTIONS_KNOWN)
-    return _num_predictions(connection) if known is None else int(known)
-
-
-def _num_predictions(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
-    table = schema.predictions
-    with_id = sa.func.count(table.c.label_studio_id)
-    each = sa.case((with_id > 0, with_id), else_=sa.func.count()).label("known")
-    alike = table.c.server, table.c.task_id, table.c.model_version
-    of_each = sa.select(each).where(*where).group_by(*alike).subquery()
-    total = sa.select(sa.func.coalesce(sa.func.sum(of_each.c.known), 0))
-    return int(connection.execute(total).scalar_one())
-
-
-def _num_of_tasks(connection: sa.Connection, server: str, tasks: Collection[int]) -> int:
-    table, ids = schema.predictions, sorted(tasks)
-    return sum(
-        _num_predictions(
-            connection,
-            table.c.server == server,
-            table.c.task_id.in_(ids[start : start + AT_ONCE]),
-        )
-        for start in range(0, len(ids), AT_ONCE)
-    )
 
 
 def _get(connection: sa.Connection, table: sa.Table, server: str, row_id: int) -> Row | None:
@@ -288,74 +247,6 @@ def _newer(existing: Row | None, row: Row, *, overruled: bool) -> Row:
         if name in new and new[name] is None:
             new[name] = older[name]
     return new
-
-
-def _put_predictions(
-    connection: sa.Connection, server: str, predictions: Sequence[Row]
-) -> set[int]:
-    """Keep those that are new, hundreds with one statement; the ids of their tasks."""
-    table = schema.predictions
-    new: dict[str, Row] = {}
-    for start in range(0, len(predictions), AT_ONCE):
-        some = predictions[start : start + AT_ONCE]
-        query = sa.select(table.c.key, table.c.project_id).where(
-            table.c.server == server, table.c.key.in_([row["key"] for row in some])
-        )
-        projects = {row.key: row.project_id for row in connection.execute(query)}
-        for row in some:
-            key, project = row["key"], row["project_id"]
-            # Label Studio's copy is final, except that it may first be seen without a project.
-            if key in new:
-                if new[key]["project_id"] is None:
-                    new[key]["project_id"] = project
-            elif key not in projects:
-                new[key] = {"server": server, **row}
-            elif projects[key] is None and project is not None:
-                connection.execute(
-                    table.update()
-                    .where(table.c.server == server, table.c.key == key)
-                    .values(project_id=project)
-                )
-    if new:
-        tasks = {row["task_id"] for row in new.values()}
-        count = get_fact(connection, schema.PREDICTIONS_KNOWN)
-        before = None if count is None else _num_of_tasks(connection, server, tasks)
-        connection.execute(table.insert(), list(new.values()))
-        if count is None or before is None:
-            known = num_predictions(connection)
-        else:
-            known = int(count) + _num_of_tasks(connection, server, tasks) - before
-        put_fact(connection, schema.PREDICTIONS_KNOWN, str(known))
-    again = _use_again(connection, server, [row for row in predictions if row["key"] not in new])
-    return {row["task_id"] for row in new.values()} | again
-
-
-def _use_again(connection: sa.Connection, server: str, rows: Sequence[Row]) -> set[int]:
-    """Predictions made here once more, after those of another version: the newest is what counts
-    as in use. The tasks where that changed.
-    """
-    table = schema.predictions
-    touched: set[int] = set()
-    own = [row for row in rows if row["label_studio_id"] is None]
-    for start in range(0, len(own), AT_ONCE):
-        some = {row["key"]: row for row in own[start : start + AT_ONCE]}
-        tasks = {row["task_id"] for row in some.values()}
-        query = sa.select(table.c.task_id, table.c.model_version, table.c.created_at)
-        known = connection.execute(
-            query.where(table.c.server == server, table.c.task_id.in_(tasks))
-        ).all()
-        newest = {row.task_id: row for row in sorted(known, key=lambda row: row.created_at)}
-        for row in some.values():
-            last = newest.get(row["task_id"])
-            if last is None or last.created_at >= row["created_at"]:
-                continue
-            if last.model_version == row["model_version"]:
-                continue
-            where = table.c.server == server, table.c.key == row["key"]
-            connection.execute(table.update().where(*where).values(created_at=row["created_at"]))
-            put_fact(connection, "merged_at", row["created_at"])
-            touched.add(row["task_id"])
-    return touched
 
 
 def _bury(

@@ -29,6 +29,7 @@ from backend.qa.times import now
 logger = logging.getLogger(__name__)
 MOST_GONE = 0.1  # share of a project that may vanish between two syncs without anybody asking
 FEW = 10  # and a number that may anyhow: a small project changes in leaps
+MOST_STRANGERS = 100  # projects that are asked for although Label Studio never had them
 SHORTEST_GAP_S = 30.0  # between two syncs that events without payload ask for
 START_S = 2.0  # after the start: Label Studio answers some questions only after asking us one
 
@@ -160,9 +161,18 @@ def _stop_if_too_many(
 
 
 def known_projects(store: Store) -> list[ProjectKey]:
-    """Projects that events, predictions or /setup have named."""
+    """Projects that events, predictions or /setup have named, those first that were in step once.
+
+    Anybody may name projects: of those that Label Studio never had some are asked for, in case that
+    only the token does not see them.
+    """
     found: set[tuple[str, int]] = set()
     with store.read() as connection:
+        c = schema.projects.c
+        in_step = sa.select(c.server, c.id).where(c.synced_at.is_not(None))
+        known = {(server, number) for server, number in connection.execute(in_step)}
+        absent = sa.select(c.server, c.id).where(c.synced_at.is_(None), c.deleted_at.is_not(None))
+        strangers = {(server, number) for server, number in connection.execute(absent)}
         for table, column in (
             (schema.projects, schema.projects.c.id),
             (schema.tasks, schema.tasks.c.project_id),
@@ -172,7 +182,11 @@ def known_projects(store: Store) -> list[ProjectKey]:
         ):
             query = sa.select(table.c.server, column).where(column.is_not(None)).distinct()
             found |= {(server, number) for server, number in connection.execute(query)}
-    return sorted(ProjectKey(*key) for key in found)
+    unknown = sorted(found & strangers)[:MOST_STRANGERS]
+    return [
+        ProjectKey(*key)
+        for key in (*sorted(found & known), *sorted(found - known - strangers), *unknown)
+    ]
 
 
 def keep_in_sync(

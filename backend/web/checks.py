@@ -29,6 +29,7 @@ Level = Literal["ok", "warning", "failure"]
 LEVELS: tuple[Level, ...] = ("ok", "warning", "failure")
 LOW_DISK = 2**30  # bytes
 SLOW_S = 2.0  # seconds of an answer that users will notice
+MOST_TOLD = 20  # projects that are told of one by one
 LOCK_S = 0.3  # seconds for the database until it counts as locked
 
 
@@ -161,10 +162,12 @@ def projects_in_step(connection: sa.Connection) -> Iterator[Check]:
     alive = projects.c.deleted_at.is_(None) | projects.c.sync_error.is_not(None)
     rows = connection.execute(sa.select(*columns).where(alive)).all()
     fix = "If the project is right as it is in Label Studio, see `videogem qa sync --help`."
-    for row in rows:
-        if row.sync_error is not None:
-            words = f"{row.server}: {row.sync_error}"
-            yield Check(f"project {row.id}: sync", "warning", words, fix)
+    failed = [row for row in rows if row.sync_error is not None]
+    for row in failed[:MOST_TOLD]:
+        words = f"{row.server}: {row.sync_error}"
+        yield Check(f"project {row.id}: sync", "warning", words, fix)
+    if more := len(failed[MOST_TOLD:]):
+        yield Check("projects: sync", "warning", f"{more} more are not in step", fix)
     times = [row.synced_at for row in rows if row.synced_at is not None]
     if times:
         yield Check("last sync", "ok", f"{max(times)} ({len(times)} projects)")

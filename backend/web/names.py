@@ -113,7 +113,12 @@ class Names:
             if not due:
                 return
             self._at_work = True
-        threading.Thread(target=self._work, args=[due], name="names", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, args=[due], name="names", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads just now
+            logger.warning("names wait: %s", error)
+            with self._lock:
+                self._at_work = False
 
     def ask(self) -> None:
         """Ask every server now, and wait for it: for programs that run once."""

@@ -17,6 +17,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.webhooks import WebhookKeeper
 from tests.fake_webhooks import BACKEND, FakeWebhooks, hook
 from tests.http_server import Answer, Request, Server, http_server
+from tests.no_threads import no_threads
 
 HOST = "backend.local:9090"
 PASSWORD = "Basic abc"
@@ -312,3 +313,17 @@ def test_a_webhook_in_another_form_is_put_right_or_left(server: Server, odd: dic
     assert keeper(server, PASSWORD).look(key(server), client(server)).state == "mended"
     own = [one for one in fake.hooks.values() if one["url"] == f"{BACKEND}/webhook"]
     assert [webhooks.problems(one, PASSWORD) for one in own] == [[]]
+
+
+def test_webhooks_are_looked_at_after_a_moment_without_threads(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "DELAY", 0.0)
+    FakeWebhooks(server)
+    keep = WebhookKeeper(None)
+    with no_threads("webhooks"):
+        for number in range(webhooks.WORKERS + 1):
+            keep.after_setup(key(server, number), HOST, client(server))
+    assert server.requests == []
+    keep.after_setup(key(server), HOST, client(server))
+    wait_for(lambda: bool(server.requests))

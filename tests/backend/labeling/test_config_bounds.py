@@ -1,5 +1,6 @@
 """Labeling configs that somebody made to hurt: refused in words, in little time and memory."""
 
+import sys
 import tracemalloc
 from itertools import pairwise
 
@@ -70,6 +71,27 @@ def test_ten_thousand_labels_are_no_attack() -> None:
     labeling = parse_labeling(config)
     assert labeling.problems == ()
     assert len(labeling.targets[0].controls[0].labels) == 9_000
+
+
+def test_many_texts_cost_many_controls_no_search_each() -> None:
+    """500 controls of the last of 18,000 texts took 16 s."""
+    images = "".join(f'<Image name="i{k}" value="$i{k}"/>' for k in range(10))
+    texts = "".join(f'<Text name="t{k}" value="$t{k}"/>' for k in range(1000))
+    controls = "".join(f'<TextArea name="c{k}" toName="t999"/>' for k in range(50))
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        labeling = parse_labeling.__wrapped__(f"<View>{images}{texts}{controls}</View>")
+    finally:
+        sys.setprofile(before)
+    assert [target.source.name for target in labeling.targets] == ["i0"]
+    assert calls < 200_000
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "-1", "0", "1e-308", "1e308"])

@@ -15,6 +15,7 @@ from backend.prediction.batcher import Batcher
 from backend.prediction.questions import GROUNDING_BYTES, Answer, Priority, Question
 from backend.prediction.room import Room
 from tests.fakes import FakeGrounder
+from tests.no_threads import no_threads
 from videogem.errors import InputError
 from videogem.grounding import load_grounder
 from videogem.structures import Clip, Grounding
@@ -358,3 +359,10 @@ def test_the_room_counts_what_a_grounding_holds() -> None:
     patches = 3 * 14 * 14 * 4  # of torch, which is not traced
     held = traced / len(groundings) + patches
     assert GROUNDING_BYTES / 8 < held < GROUNDING_BYTES
+
+
+def test_questions_are_answered_after_a_moment_without_threads() -> None:
+    batcher = Batcher(FakeGrounder())
+    with no_threads("tower"):
+        assert ask(batcher, "first").cancelled()  # nobody waits for it for ever
+    assert ask(batcher, "second").result(10).groundings

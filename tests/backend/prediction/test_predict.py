@@ -15,6 +15,7 @@ from backend.prediction.task_fields import Project
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from tests.images import image_url
+from tests.no_threads import no_threads
 from videogem.structures import Clip
 
 IMAGE = '<Image name="picture" value="$shot"/><Text name="said" value="$words"/>'
@@ -240,3 +241,21 @@ def test_cues_and_paragraphs_are_grounded_one_by_one(media: Media) -> None:
     task = {"id": 1, "data": {"shot": image_url(), "cues": cues}}
     assert len(regions(media, config, task=task, grounder=grounder)) == 2
     assert grounder.calls[0][1] == ("cut tomato", "pour water")
+
+
+def test_tasks_are_predicted_by_as_many_threads_as_there_are(media: Media) -> None:
+    config = f'<View>{IMAGE}<KeyPoint name="c" toName="picture"/></View>'
+    project = Project(1, config, parse_labeling(config), "v1")
+    batcher = Batcher(FakeGrounder())
+
+    def predicted() -> int:
+        tasks = [{**TASK, "id": number} for number in range(4)]
+        found = predict_many(tasks, project, batcher=batcher, media=media)
+        return sum(outcome.prediction is not None for outcome in found)
+
+    with no_threads("read", but=1):
+        assert predicted() == 4
+    with no_threads("read"), pytest.raises(RuntimeError):
+        predicted()
+    assert predicted() == 4
+    assert batcher.room.num_clips == 0

@@ -16,7 +16,7 @@ from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.qa.sync import keep_in_sync, known_projects, sync_project
 from tests.backend.qa.task_pages import GUESS, ONE, FakeLabelStudio, alive, made, many, task
-from tests.qa_events import CREATED
+from tests.qa_events import CREATED, created
 
 
 def wait_for(come, seconds=20):
@@ -174,3 +174,39 @@ def test_a_project_that_was_deleted_leaves_the_figures_and_others_are_synced(
     assert len(alive(store)) == 3
     sync_project(store, FakeLabelStudio(*many(2)), ONE)  # it was a mistake: nothing is lost
     assert summary(store, ONE)["n"] == 2
+
+
+def test_projects_that_label_studio_never_had_are_not_asked_for_without_end(store, monkeypatch):
+    """Anybody who may send events can name projects."""
+    monkeypatch.setattr(sync, "MOST_STRANGERS", 3)
+    api = FakeLabelStudio(*many(2))
+
+    def project(number):
+        if number != 1:
+            path = f"/api/projects/{number}/"
+            raise LabelStudioError("404: no such project", 404, path)
+        return FakeLabelStudio.project(api, number)
+
+    api.project = project
+    for number in range(2, 12):
+        named = {**api.project(1), "id": number}
+        store.append_event({"action": "PROJECT_UPDATED", "project": named})
+    sync_project(store, api, ONE)
+    assert len(known_projects(store)) == 11
+    for key in known_projects(store)[1:]:
+        with pytest.raises(LabelStudioError):
+            sync_project(store, api, key)
+    assert known_projects(store) == [ONE, *(ProjectKey("", number) for number in (2, 3, 4))]
+    store.append_event({"action": "PROJECT_UPDATED", "project": {**api.project(1), "id": 9}})
+    store.process_pending()
+    assert ProjectKey("", 9) in known_projects(store)  # it was told of again
+
+
+def test_an_event_is_of_one_project_whatever_is_in_it(store):
+    tasks = [{"id": number, "project": number, "data": {}} for number in range(1, 50)]
+    store.append_event({"action": "TASKS_CREATED", "project": {"id": 1}, "tasks": tasks})
+    event = created(made(60))
+    event["annotation"] |= {"project": 7, "prediction": {**GUESS, "project": 8}}
+    store.append_event(event)
+    store.process_pending()
+    assert known_projects(store) == [ONE]

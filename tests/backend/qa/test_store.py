@@ -13,6 +13,7 @@ from backend.qa.report import build_report
 from backend.qa.selection import Filters
 from backend.qa.store import Store
 from tests.qa_events import (
+    CREATED,
     all_recorded,
     annotation,
     box,
@@ -194,6 +195,32 @@ def test_a_version_that_is_used_again_is_shown_again(store):
     assert rows == {"v1": (1, 1), "v2": (0, 1)}
     assert build_report(store, Filters(model_version="v2"))["headline"]["hits"] == 0
     assert num_predictions(store) == 2
+
+
+def test_a_new_label_studio_s_predictions_take_the_places_of_the_old_one_s(store):
+    """It starts counting again: reviews there are none of what was predicted before."""
+    for id in (1, 2):
+        guess = prediction([point(30, 30, id=f"old{id}")], id=id)
+        left = [*guess["result"], box(20, 20, 20, 20)]
+        made = annotation(id, left, task=id, prediction=guess, parent_prediction=id)
+        store.append_event(created(made))
+    store.process_pending()
+    assert (summary(store)["n"], summary(store)["hits"]) == (2, 2)
+    later = "2026-12-01T00:00:00.000000Z"
+    guess = {**prediction([point(90, 90, id="new")], id=1), "created_at": later}
+    made = annotation(1, [*guess["result"], box(20, 20, 20, 20)], prediction=guess)
+    event = created({**made, "parent_prediction": 1, "created_at": later, "updated_at": later})
+    store.append_event(event)
+    store.process_pending()
+    assert (summary(store)["n"], summary(store)["hits"]) == (2, 1)
+    assert num_predictions(store) == 2
+    for again in (
+        event,
+        created({**made, "prediction": prediction([], id=1)}),
+    ):  # late, the old one's
+        store.append_event(again)
+    store.process_pending()
+    assert [row["created_at"] for row in store.rows(schema.predictions)] == [later, CREATED]
 
 
 def test_a_prediction_that_came_back_with_an_id_is_one(store):

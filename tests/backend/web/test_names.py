@@ -19,6 +19,7 @@ from backend.web.names import FRESH_S, RETRY_S, Names
 from tests.backend.prediction.test_batch import wait_for
 from tests.fakes import FakeGrounder
 from tests.http_server import Answer, http_server
+from tests.no_threads import no_threads
 from tests.qa_events import annotation, box, created, point, prediction
 from tests.qa_world import team_events
 
@@ -292,3 +293,20 @@ def test_names_stand_in_charts_captions_agreement_and_reliability(studio, tmp_pa
         assert films == ["film.mp4 (0f3a9c10-film.mp4)", "film.mp4 (0f3a9c11-film.mp4)"]
     finally:
         app.extensions["videogem"].close()
+
+
+def test_names_come_after_a_moment_without_threads(studio, store):
+    names = names_of(studio.url, store)
+    with no_threads("names"):
+        assert names.person(1) == "annotator 1"
+    known(names)
+
+
+def test_titles_of_projects_without_end_are_not_asked_for(studio, store, monkeypatch):
+    """Anybody who may call /setup can name projects."""
+    monkeypatch.setattr("backend.web.names.MOST_TITLES", 5)
+    names = names_of(studio.url, store)
+    with no_threads("names"):
+        for number in range(50):
+            names.want_title(ProjectKey(studio.url, number))
+    assert len(names._wanted) == 5

@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
+from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudioError
 from backend.qa import tab as qa_tab
 from backend.qa import tabs as folder
@@ -241,3 +242,36 @@ def test_the_way_to_the_review_page_takes_any_parameter_as_it_is(
     answer = team.get(f"/qa?page=2&{more}")
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"/qa/review?page=2&{more}"
+
+
+def test_the_page_of_very_many_annotators_stays_a_page(tmp_path: Path) -> None:
+    """Of 200 who share a task there are 20,000 pairs: a page of 5 MB."""
+    drawn = [box(10, 10, 20, 20)]
+    events = [created(annotation(k, drawn, task=1, completed_by=k)) for k in range(1, 41)]
+    client = client_of(tmp_path, events)
+    page = client.get("/qa/people", headers=HTML).text
+    assert page.count("</bdi> and <bdi>") == 500
+    assert "The first 500 of 780; the exports have all." in page
+    assert len(client.get("/qa/figures.json").json["agreement"]) == 780
+    client.application.extensions["videogem"].close()
+
+
+def test_projects_without_end_that_are_not_in_step_are_told_in_short(tmp_path: Path) -> None:
+    client = client_of(tmp_path, team_events(3))
+    service = client.application.extensions["videogem"]
+    for number in range(1, 60):
+        key = ProjectKey("http://ls.example", number)
+        service.store.bury_project(key)
+        service.store.note_sync(key, "404: no such project")
+        service.webhooks.states.note(key, "failed", "corrections may not arrive")
+    page = client.get("/qa", headers=HTML).text
+    assert page.count("404: no such project") == 20
+    assert "And 39 more projects are not in step" in page
+    assert page.count("corrections may not arrive") == 20
+    assert "And the webhooks of 39 more projects" in page
+    service.states.look()
+    checks = client.get("/health?details").json["checks"]
+    told = [check["found"] for check in checks if "sync" in check["name"]]
+    assert sum("404" in words for words in told) == 20
+    assert "39 more are not in step" in told
+    service.close()
