@@ -124,6 +124,11 @@ def shown(text: str) -> str:
     return abridged(without_password(re.split(r"[?#]", text, maxsplit=1)[0]))
 
 
+def is_data(reference: str) -> bool:
+    """Whether what is meant stands in the address itself (``data:``), which then has no name."""
+    return reference[:5].lower() == "data:"
+
+
 def without_password(url: str) -> str:
     """An address without user and password before its host."""
     return _USER.sub(r"\1", url)
@@ -215,7 +220,7 @@ def plain_address(text: str) -> str:
     >>> plain_address("::ffff:203.0.113.7"), plain_address("unknown")
     ('203.0.113.7', 'unknown')
     """
-    text = text.strip(' "')
+    text = text.strip(' \t"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -7,7 +7,7 @@ text of the README's table, which a test compares with this file.
 import json
 import logging
 import os
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -165,6 +165,17 @@ class Settings(BaseSettings):
     @classmethod
     def _check_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_name(host) for host in value)
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _check_trusted(cls, value: str | None) -> str | None:
+        """As the socket names it; of a name, or of several, nobody or anybody would be believed."""
+        try:
+            return None if value is None else str(ip_address(value.strip("[]")))
+        except ValueError:
+            raise ValueError(
+                f"must be the address of one proxy, such as 10.0.0.2, got {value!r}"
+            ) from None
 
     @field_validator("media_proxy")
     @classmethod

@@ -16,7 +16,7 @@ import io
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, unquote_to_bytes
 
-from backend.address import abridged, read_address, shown
+from backend.address import abridged, is_data, read_address, shown
 from backend.database.keys import ProjectKey
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connections import Connections
@@ -65,7 +65,7 @@ class Media:
             came = abridged(repr(reference))
             raise MediaError(f"The task's media field must hold an address, got {came}.")
         reference = reference.strip()
-        if reference[:5].lower() == "data:":
+        if is_data(reference):
             return self._decode(reference)
         label_studio = self._connections.get(project)
         url = self._address(reference, label_studio, task)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from backend.address import is_data
 from backend.database import schema
 from backend.labeling.labels import subject_of
 from backend.qa.events import Row
@@ -157,7 +158,7 @@ def _address(data: Mapping[str, Any], item: int) -> str:
         if isinstance(value, list):
             value = value[item] if item < len(value) else None
         if isinstance(value, str) and value.strip():
-            return "" if value.startswith("data:") else value.strip()
+            return "" if is_data(value) else value.strip()
     return ""
 
 

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from backend.address import is_data
 from backend.labeling.shapes import number
 from videogem.narration.prompts import base_words
 
@@ -78,7 +79,7 @@ def words_of(data: Mapping[str, Any], result: Sequence[Mapping[str, Any]] = ()) 
     chosen = _choices(result)
     narration = _first(data, NARRATION)
     media = _first(data, MEDIA)
-    media = "" if media.startswith("data:") else media  # the picture itself, not its name
+    media = "" if is_data(media) else media  # the picture itself, not its name
     told_video = _name(_first(data, VIDEO))
     times = (number(data.get(name)) for name in TIMES)
     time = next((t for t in times if t is not None), None)

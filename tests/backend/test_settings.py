@@ -174,3 +174,22 @@ def test_a_public_name_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, hos
     with pytest.raises(InputError, match="PUBLIC_HOSTS must hold host names") as refused:
         load_settings()
     assert repr(host) in str(refused.value)
+
+
+@pytest.mark.parametrize("proxy", ["proxy.internal", "10.0.0.2:8080", "10.0.0.0/8", "*"])
+def test_a_proxy_that_would_never_be_believed_or_anybody_is_told(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("VIDEOGEM_TRUSTED_PROXY", proxy)
+    with pytest.raises(InputError, match="TRUSTED_PROXY must be the address of one proxy"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "peer"), [("10.0.0.2", "10.0.0.2"), ("0:0::1", "::1"), ("[::1]", "::1")]
+)
+def test_a_proxy_is_known_by_the_address_that_connects(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, peer: str
+) -> None:
+    monkeypatch.setenv("VIDEOGEM_TRUSTED_PROXY", proxy)
+    assert load_settings().trusted_proxy == peer

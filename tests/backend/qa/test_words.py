@@ -57,3 +57,9 @@ def test_an_address_that_nobody_can_read_does_not_cost_the_annotation_its_figure
     words = words_of({"image": f"{host}/kitchen/0007.jpg?s=1", "narration": ""})
     assert (words.video, words.time) == ("kitchen", 7.0)
     assert words_of({"video": f"{host}/kitchen.mp4#t=1"}).told_video == "kitchen.mp4"
+
+
+@pytest.mark.parametrize("scheme", ["data:", "DATA:"])
+def test_a_picture_in_the_task_has_no_name(scheme: str) -> None:
+    words = words_of({"image": f"{scheme}image/png;base64,AAAA/BBBB.png"})
+    assert (words.media, words.video) == ("", "")
