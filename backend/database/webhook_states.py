@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from backend.database.keys import ProjectKey
 from backend.database.schema import project_webhooks as table
 from backend.database.servers import MAX_PROJECTS
+from backend.database.texts import storable
 from backend.database.transactions import writing
-from backend.database.words import storable
 
 logger = logging.getLogger(__name__)
 State = Literal["unknown", "ok", "mended", "failed"]

@@ -17,6 +17,7 @@ from backend.address import AddressError, read_address, without_password
 from backend.database.keys import ProjectKey
 from backend.database.webhook_states import State, Webhook, WebhookStates
 from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.threads import started
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +61,8 @@ class WebhookKeeper:
             if self._workers >= WORKERS:
                 return
             self._workers += 1
-        try:
-            threading.Thread(target=self._work, name="webhooks", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads just now
-            logger.warning("webhooks are looked at later: %s", error)
+        thread = threading.Thread(target=self._work, name="webhooks", daemon=True)
+        if not started(thread, "webhooks are looked at later"):
             with self._lock:
                 self._workers -= 1
 

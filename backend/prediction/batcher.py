@@ -22,6 +22,7 @@ from typing import Any
 from backend.labeling.labels import Similarity
 from backend.prediction.questions import Answer, Priority, Question
 from backend.prediction.room import ROOM_CLIPS, Room
+from backend.threads import started
 from videogem.errors import InputError
 from videogem.grounder import Grounder
 from videogem.structures import Clip, Grounding
@@ -95,11 +96,9 @@ class Batcher:
     def _start_lane(self, future: "Future[Answer]") -> None:
         """Start one for a question; without any lane nobody would ever answer it."""
         self._num_threads += 1
-        try:
-            threading.Thread(target=self._run, name="tower", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads just now
+        thread = threading.Thread(target=self._run, name="tower", daemon=True)
+        if not started(thread, "the model waits for a thread"):
             self._num_threads -= 1
-            logger.warning("the model waits for a thread: %s", error)
             if not self._num_threads:
                 future.cancel()
 

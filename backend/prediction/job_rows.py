@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.database.keys import ProjectKey
 from backend.database.schema import job_configs, job_projects, jobs
-from backend.database.words import storable
+from backend.database.texts import storable
 from backend.prediction.predict import Prediction
 from backend.prediction.task_fields import Task
 

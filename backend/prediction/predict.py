@@ -22,6 +22,7 @@ from backend.prediction.reading import read
 from backend.prediction.task_fields import Project, Task
 from backend.prediction.writing import Prediction as Prediction
 from backend.prediction.writing import Writer
+from backend.threads import started
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -165,13 +166,11 @@ class _Flight:
             RuntimeError: there is none.
         """
         self._num_readers += 1
-        try:
-            threading.Thread(target=self._read_tasks, name="read", daemon=True).start()
-        except RuntimeError as error:
+        thread = threading.Thread(target=self._read_tasks, name="read", daemon=True)
+        if not started(thread, "fewer threads read"):
             self._num_readers -= 1
             if not self._num_readers:
-                raise
-            logger.warning("fewer threads read: %s", error)
+                raise RuntimeError("The system gives no more threads just now.")
 
     def outcomes(self) -> Iterator[tuple[int, Outcome]]:
         writings: dict[int, _Writing] = {}

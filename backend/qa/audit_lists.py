@@ -27,6 +27,7 @@ from backend.qa.selection import have_several_servers
 from backend.qa.store import Store
 from backend.qa.suspects import audit_items, suspects
 from backend.qa.times import now
+from backend.threads import started
 
 logger = logging.getLogger(__name__)
 MANY = 2000  # annotations, from which on nobody waits for the list
@@ -125,10 +126,7 @@ class AuditLists:
                     thread = threading.Thread(
                         target=self._work, args=[project], name="qa-audit", daemon=True
                     )
-                    try:
-                        thread.start()
-                    except RuntimeError as error:  # the system gives no more threads just now
-                        logger.warning("the audit list waits: %s", error)
+                    if not started(thread, "the audit list waits"):
                         self._at_work.discard(project)
                 return known
         return self._keep(project, make_list(self._store, project, self._reader))

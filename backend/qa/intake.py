@@ -24,6 +24,7 @@ from backend.database.turns import alone
 from backend.garbage import large_in_hand, take_apart
 from backend.qa import state
 from backend.qa.events import Changes, clean, read_event
+from backend.qa.facts import get_fact, put_fact
 from backend.qa.ledger import Ledger
 from backend.qa.recounting import Recounter
 from backend.qa.rescoring import merge_predictions, rescore
@@ -331,10 +332,10 @@ class Intake:
         Only what waited at the start is tried this way: anything else is new to every process.
         """
         with writing(self._engine) as connection:
-            known, _, count = (state.get_fact(connection, "tried") or "").partition(" ")
+            known, _, count = (get_fact(connection, "tried") or "").partition(" ")
             ends = int(count) if known == str(event_id) else 0
             if ends < STARTS:
-                state.put_fact(connection, "tried", f"{event_id} {ends + 1}")
+                put_fact(connection, "tried", f"{event_id} {ends + 1}")
                 return False
             logger.error("event %d is set aside: the process ended in it", event_id)
             error = f"{ENDED} {ends} times while this event was read; it is set aside"

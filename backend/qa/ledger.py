@@ -19,6 +19,7 @@ from backend.qa.events import Row
 from backend.qa.flat import flat
 from backend.qa.kept_ledger import KeptLedger, keep, kept_version, pack, read_kept
 from backend.qa.table import Table, Vocabulary
+from backend.threads import started
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +78,7 @@ class Ledger:
             if self._reader is None and not self._there.is_set():
                 self._reader = threading.Thread(target=self._begin_behind, name="qa-read",
                                                 daemon=True)  # fmt: skip
-                try:
-                    self._reader.start()
-                except RuntimeError as error:  # the system gives no more threads just now
-                    logger.warning("the figures are read by who asks: %s", error)
+                if not started(self._reader, "the figures are read by who asks"):
                     self._reader = None
         end = time.monotonic() + (FIRST_S if patience is None else patience)
         while not self._there.wait(min(0.05, max(0.0, end - time.monotonic()))):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from backend.database import schema
 from backend.database.transactions import reading, writing
 from backend.database.turns import alone, in_turn
-from backend.qa import state
+from backend.qa.facts import get_fact, put_fact
 from backend.qa.rescoring import drop_left_over, rescore_whole
 from backend.qa.scoring import SCORING_VERSION
 from backend.qa.times import now
@@ -40,12 +40,12 @@ class Recount(NamedTuple):
 
 def is_outdated(connection: sa.Connection) -> bool:
     """Whether scores were made by other rules than this code's."""
-    return state.get_fact(connection, "scoring_version") != SCORING_VERSION
+    return get_fact(connection, "scoring_version") != SCORING_VERSION
 
 
 def recount_of(connection: sa.Connection) -> Recount | None:
     """How far it is, None where nothing is counted anew."""
-    version, *said = (state.get_fact(connection, FACT) or "").split(" ", 4)
+    version, *said = (get_fact(connection, FACT) or "").split(" ", 4)
     if version != SCORING_VERSION or len(said) != 4 or not is_outdated(connection):
         return None
     done, total, number, server = said
@@ -114,9 +114,9 @@ def _steps(engine: sa.Engine) -> Iterator[None]:
         yield
     with writing(engine) as connection:
         drop_left_over(connection)
-        state.put_fact(connection, "scoring_version", SCORING_VERSION)
-        state.put_fact(connection, FACT, "")
-        state.put_fact(connection, "merged_at", now())
+        put_fact(connection, "scoring_version", SCORING_VERSION)
+        put_fact(connection, FACT, "")
+        put_fact(connection, "merged_at", now())
 
 
 def _some(connection: sa.Connection, tasks: Sequence[Task], known: Recount) -> Recount:
@@ -130,7 +130,7 @@ def _some(connection: sa.Connection, tasks: Sequence[Task], known: Recount) -> R
     server, task = known.last
     # More may have come since they were counted.
     said = f"{SCORING_VERSION} {known.done} {max(known.done, known.total)} {task} {server}"
-    state.put_fact(connection, FACT, said)
+    put_fact(connection, FACT, said)
     return known
 
 

@@ -23,6 +23,7 @@ from backend.qa.report import build_report, standing
 from backend.qa.selection import Filters
 from backend.qa.store import Store
 from backend.qa.targets import judge, target_of
+from backend.threads import started
 from videogem.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -143,10 +144,7 @@ class Reports:
                 thread = threading.Thread(
                     target=self._make_behind, args=[filters], name="qa-report", daemon=True
                 )
-                try:
-                    thread.start()
-                except RuntimeError as error:  # the system gives no more threads just now
-                    logger.warning("newer figures wait: %s", error)
+                if not started(thread, "newer figures wait"):
                     self._at_work = False
         return last
 

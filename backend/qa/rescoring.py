@@ -10,6 +10,7 @@ from backend.database.changes import note_changed, note_rebuilt
 from backend.database.transactions import reading, writing
 from backend.qa import state
 from backend.qa.events import Changes, Row
+from backend.qa.facts import put_fact
 from backend.qa.scoring import SCORING_VERSION, score_task
 from backend.qa.times import now
 from backend.qa.words import load_words
@@ -82,8 +83,8 @@ def rescore_all(engine: sa.Engine) -> tuple[int, int, int]:
     with writing(engine) as connection:
         drop_left_over(connection)
         note_rebuilt(connection)
-        state.put_fact(connection, "scoring_version", SCORING_VERSION)
-        state.put_fact(connection, "merged_at", now())
+        put_fact(connection, "scoring_version", SCORING_VERSION)
+        put_fact(connection, "merged_at", now())
         after = _score_count(connection)
     return len(tasks), before, after
 

@@ -15,8 +15,6 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.qa.events import Changes, Row
-from backend.qa.facts import get_fact as get_fact
-from backend.qa.facts import put_fact as put_fact
 from backend.qa.known_predictions import put_predictions
 
 AT_ONCE = 500  # keys in one statement

@@ -17,6 +17,7 @@ from backend.database.servers import move
 from backend.database.transactions import appending, reading, writing
 from backend.qa import state
 from backend.qa.events import Changes, Row, clean, prediction_row, redact
+from backend.qa.facts import get_fact, put_fact
 from backend.qa.intake import Intake
 from backend.qa.ledger import Ledger
 from backend.qa.recounting import Recount, recount, recount_of
@@ -177,7 +178,7 @@ class Store:
         with self.write() as connection:
             touched = state.merge(connection, server, changes, received_at, listing)
             rescore(connection, server, touched)
-            state.put_fact(connection, "merged_at", received_at)
+            put_fact(connection, "merged_at", received_at)
 
     def bury_project(self, project: ProjectKey) -> None:
         """Take a project that Label Studio no longer has out of the figures."""
@@ -185,20 +186,20 @@ class Store:
         with self.write() as connection:
             touched = state.bury_project(connection, *project, received_at)
             rescore(connection, project.server, touched)
-            state.put_fact(connection, "merged_at", received_at)
+            put_fact(connection, "merged_at", received_at)
 
     def note_sync(self, project: ProjectKey, error: str | None, begun: float | None = None) -> None:
         """Keep why a project's last sync failed or stopped; None: it did not, and when it began."""
         with self.write() as connection:
             state.note_sync(connection, *project, error, now(), begun)
-            state.put_fact(connection, "merged_at", now())
+            put_fact(connection, "merged_at", now())
 
     def adopt(self, server: str) -> None:
         """Give a server what was kept before anybody said whose it was."""
         with self.write() as connection:
             moved = move(connection, "", server)
             if moved:
-                state.put_fact(connection, "merged_at", now())
+                put_fact(connection, "merged_at", now())
         if moved:
             logger.info("%d rows of an unknown Label Studio now belong to %s", moved, server)
 
@@ -232,7 +233,7 @@ class Store:
     def revision(self) -> tuple[object, ...]:
         """Changes when the figures do, whichever process changed them."""
         with self.read() as connection:
-            return state.get_fact(connection, "merged_at"), *state_of(connection)
+            return get_fact(connection, "merged_at"), *state_of(connection)
 
     def inbox_counts(self) -> dict[str, int]:
         """Events that came (also those dropped since), that wait, and that cannot be read."""
@@ -242,7 +243,7 @@ class Store:
             total = connection.execute(count).scalar_one()
             waiting = connection.execute(count.where(inbox.c.processed_at.is_(None))).scalar_one()
             failed = connection.execute(count.where(inbox.c.error.is_not(None))).scalar_one()
-            dropped = int(state.get_fact(connection, "events_dropped") or 0)
+            dropped = int(get_fact(connection, "events_dropped") or 0)
         return {"events": total + dropped, "waiting": waiting, "failed": failed}
 
     def close(self) -> None:

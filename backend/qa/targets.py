@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.keys import ProjectKey
-from backend.qa import state
 from backend.qa.events import Row
+from backend.qa.facts import put_fact
 from backend.qa.measures import Measure
 from backend.qa.store import Store
 from backend.qa.times import now
@@ -35,7 +35,7 @@ def set_target(
         if at_least is not None:
             row = {"server": project.server, "project_id": project.id}
             connection.execute(table.insert().values(**row, at_least=at_least, measure=of.value))
-        state.put_fact(connection, "merged_at", now())  # reports kept in memory say the old one
+        put_fact(connection, "merged_at", now())  # reports kept in memory say the old one
 
 
 def target_of(store: Store, project: ProjectKey | None) -> Row | None:

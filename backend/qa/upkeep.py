@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backend.database import schema
 from backend.database.transactions import reading, writing
-from backend.qa import state
+from backend.qa.facts import get_fact, put_fact
 from backend.qa.times import later, now
 
 COMPACT_BATCH = 500  # events dropped in one transaction
@@ -38,8 +38,8 @@ def compact(engine: sa.Engine, keep_days: float, stop: threading.Event | None = 
         with writing(engine) as connection:
             gone = connection.execute(inbox.delete().where(inbox.c.id.in_(some))).rowcount
             if gone:
-                known = int(state.get_fact(connection, "events_dropped") or 0)
-                state.put_fact(connection, "events_dropped", str(known + gone))
+                known = int(get_fact(connection, "events_dropped") or 0)
+                put_fact(connection, "events_dropped", str(known + gone))
         dropped += gone
         if gone < COMPACT_BATCH:
             break

@@ -20,6 +20,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import Connections
 from backend.qa.store import Store
 from backend.qa.views import annotator_text
+from backend.threads import started
 
 logger = logging.getLogger(__name__)
 FRESH_S = 600.0  # that names are used without asking again
@@ -113,10 +114,8 @@ class Names:
             if not due:
                 return
             self._at_work = True
-        try:
-            threading.Thread(target=self._work, args=[due], name="names", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads just now
-            logger.warning("names wait: %s", error)
+        thread = threading.Thread(target=self._work, args=[due], name="names", daemon=True)
+        if not started(thread, "names wait"):
             with self._lock:
                 self._at_work = False
 

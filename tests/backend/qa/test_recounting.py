@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from backend.database import schema
-from backend.qa import recounting, state
+from backend.qa import recounting
+from backend.qa.facts import get_fact, put_fact
 from backend.qa.ledger import Ledger
 from backend.qa.queries import summary
 from backend.qa.recounting import Recounter
@@ -45,7 +46,7 @@ def store(tmp_path):
         orphan = {"annotation_id": 999, "position": 0, "task_id": 1, "counted": False}
         [any_row] = connection.execute(sa.select(scores).limit(1)).mappings()
         connection.execute(scores.insert().values({**any_row, **orphan}))
-        state.put_fact(connection, "scoring_version", "old")
+        put_fact(connection, "scoring_version", "old")
     store.ledger = Ledger(store.read)
     assert summary(store)["hits"] == 0
     yield store
@@ -59,7 +60,7 @@ def test_a_process_that_serves_starts_at_once_and_counts_behind(store):
         assert other.recount() is None
         assert not other.rows(schema.scores, schema.scores.c.annotation_id == 999)
         with other.read() as connection:
-            assert state.get_fact(connection, "scoring_version") == SCORING_VERSION
+            assert get_fact(connection, "scoring_version") == SCORING_VERSION
     finally:
         other.close()
 
