@@ -61,7 +61,7 @@ class WebhookStates:
 
     def note(self, key: ProjectKey, state: State, words: str) -> None:
         """Keep what a look at the webhook found."""
-        words = storable(words)  # it quotes addresses that Label Studio told
+        words = storable(words)
         old = self.get(key)
         if (old.state, old.words) != (state, words):
             self._put(key, replace(old, state=state, words=words, at=time.time()))

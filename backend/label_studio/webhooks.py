@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from backend.address import AddressError, read_address, without_password
 from backend.database.keys import ProjectKey
+from backend.database.texts import storable
 from backend.database.webhook_states import State, Webhook, WebhookStates
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.threads import started
@@ -108,6 +109,7 @@ class WebhookKeeper:
             else:
                 self.states.note(key, "failed", f"its webhook could not be checked: {error}")
             raise
+        words = storable(words)  # they quote addresses that Label Studio told
         self.states.refresh()  # another backend may have put it right a moment ago
         before = self.states.get(key)
         if state == "ok" and before.state == "mended" and time.time() - before.at < TOLD:
