@@ -190,7 +190,7 @@ def label_studio(name: str, server: LabelStudio) -> Check:
     seen = server.seen
     if seen is None:
         return Check(title, "ok", "not called yet")
-    ago = f"{max(0.0, time.time() - seen.at):.0f} s ago"
+    ago = f"{time.monotonic() - seen.at:.0f} s ago"
     numbers = {"seconds": round(seen.took, 3)}
     error = seen.error
     words = f"{str(error).removesuffix(CHECK_URL).removesuffix('.')} ({ago})"  # the fix says it
