@@ -143,7 +143,12 @@ def spooled(spool: Spool | None) -> Check:
     """What waits outside the database."""
     name = "spool"
     if spool is None or not spool.holds():
-        return Check(name, "ok", "empty", numbers={"entries": 0, "bytes": 0})
+        numbers = {"entries": 0.0, "bytes": 0.0}
+        if spool is None or spool.refused is None:
+            return Check(name, "ok", "empty", numbers=numbers)
+        words = f"what the database refused was put aside in {spool.refused}"
+        fix = "Each line has its reason. Move the file away when it was looked at."
+        return Check(name, "warning", words, fix, numbers)
     count, size = spool.num_entries(), spool.num_bytes()
     return Check(
         name,
