@@ -21,7 +21,9 @@ from videogem.method.settings import JpegDecoder
 
 PREFIX = "VIDEOGEM_"
 FILE_SUFFIX = "_FILE"
+YEAR_DAYS = 365
 MEGABYTE = 1024 * 1024
+MOST_MB = 1e9  # more than any disk
 
 _HOSTS = "must hold host names, addresses or networks like 10.0.0.0/8, got {!r}"
 
@@ -123,11 +125,19 @@ class Settings(BaseSettings):
         "`http://proxy.example:3128`; names are still resolved and checked here, and Label Studio "
         "and allowed hosts are reached directly",
     )
-    max_media_mb: float = Field(500.0, gt=0, description="largest file fetched for one task")
-    media_timeout: float = Field(60.0, gt=0, description="seconds one file may take to fetch")
+    max_media_mb: float = Field(
+        500.0, gt=0, le=MOST_MB, description="largest file fetched for one task"
+    )
+    media_timeout: float = Field(
+        60.0, gt=0, le=86400, description="seconds one file may take to fetch"
+    )
     max_redirects: int = Field(5, ge=0, le=20, description="redirects followed for one file")
-    cache_mb: float = Field(2000.0, ge=0, description="most disk space the media cache may take")
-    max_request_mb: float = Field(64.0, gt=0, description="largest request body accepted")
+    cache_mb: float = Field(
+        2000.0, ge=0, le=MOST_MB, description="most disk space the media cache may take"
+    )
+    max_request_mb: float = Field(
+        64.0, gt=0, le=MOST_MB, description="largest request body accepted"
+    )
     qa_tolerance: float = Field(
         5.0,
         gt=0,
@@ -138,12 +148,14 @@ class Settings(BaseSettings):
     qa_sync_minutes: float = Field(
         15.0,
         ge=0,
+        le=YEAR_DAYS * 24 * 60,
         description="how often the quality store and the webhooks are compared with Label Studio; "
         "0: only at start, and after an event that came without what it is about",
     )
     qa_keep_days: float = Field(
         30.0,
         ge=0,
+        le=100 * YEAR_DAYS,
         description="days that events stay after they were counted; what they led to stays for "
         "good; 0: for ever",
     )

@@ -74,7 +74,7 @@ class TaskPage:
 class Seen:
     """How a server answered when it was last called."""
 
-    at: float  # Unix time
+    at: float  # of time.monotonic: clocks are put right
     took: float  # seconds
     error: LabelStudioError | None = None  # of the last call, if it failed
 
@@ -148,9 +148,9 @@ class LabelStudio:
         try:
             found = self._request(method, path, **options)
         except LabelStudioError as error:
-            self.seen = Seen(time.time(), time.monotonic() - start, error)
+            self.seen = Seen(time.monotonic(), time.monotonic() - start, error)
             raise
-        self.seen = Seen(time.time(), time.monotonic() - start)
+        self.seen = Seen(time.monotonic(), time.monotonic() - start)
         return found
 
     def _request(

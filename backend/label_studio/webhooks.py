@@ -112,7 +112,7 @@ class WebhookKeeper:
         words = storable(words)  # they quote addresses that Label Studio told
         self.states.refresh()  # another backend may have put it right a moment ago
         before = self.states.get(key)
-        if state == "ok" and before.state == "mended" and time.time() - before.at < TOLD:
+        if state == "ok" and before.state == "mended" and abs(time.time() - before.at) < TOLD:
             return before  # so that people see it
         if state != before.state and state != "ok":
             logger.warning("project %d of %s: %s", key.id, key.server or "Label Studio", words)

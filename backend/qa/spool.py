@@ -130,6 +130,12 @@ class Spool:
         with (self.folder / REFUSED).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"reason": reason, **entry}) + "\n")
 
+    @property
+    def refused(self) -> Path | None:
+        """The file with what was put aside; None where nothing was."""
+        path = self.folder / REFUSED
+        return path if _size(path) else None
+
     def _segments(self) -> list[Path]:
         """The files, oldest first."""
         return sorted(self.folder.glob("[0-9]*.jsonl"))

@@ -144,7 +144,12 @@ def spooled(spool: Spool | None) -> Check:
     """What waits outside the database."""
     name = "spool"
     if spool is None or not spool.holds():
-        return Check(name, "ok", "empty", numbers={"entries": 0, "bytes": 0})
+        numbers = {"entries": 0.0, "bytes": 0.0}
+        if spool is None or spool.refused is None:
+            return Check(name, "ok", "empty", numbers=numbers)
+        words = f"what the database refused was put aside in {spool.refused}"
+        fix = "Each line has its reason. Move the file away when it was looked at."
+        return Check(name, "warning", words, fix, numbers)
     count, size = spool.num_entries(), spool.num_bytes()
     return Check(
         name,
@@ -191,7 +196,7 @@ def label_studio(name: str, server: LabelStudio) -> Check:
     seen = server.seen
     if seen is None:
         return Check(title, "ok", "not called yet")
-    ago = f"{max(0.0, time.time() - seen.at):.0f} s ago"
+    ago = f"{time.monotonic() - seen.at:.0f} s ago"
     numbers = {"seconds": round(seen.took, 3)}
     error = seen.error
     words = f"{str(error).removesuffix(CHECK_URL).removesuffix('.')} ({ago})"  # the fix says it

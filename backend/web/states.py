@@ -149,7 +149,7 @@ class States:
     def _ask(self) -> None:
         """Call servers that nobody has called for a while."""
         for server in self._connections.servers().values():
-            if server.seen is not None and time.time() - server.seen.at < ASK_S:
+            if server.seen is not None and time.monotonic() - server.seen.at < ASK_S:
                 continue
             path = WHOAMI if server.has_token else "/api/version"
             try:

@@ -18,6 +18,7 @@ from backend.qa import store as store_module
 from backend.qa.queries import summary
 from backend.qa.spool import NotKeptError, Spool
 from backend.qa.store import Store
+from backend.web.checks import spooled
 from tests.qa_events import annotation, box, created, point, prediction
 
 ONE = ProjectKey("", 1)
@@ -207,6 +208,10 @@ def test_an_entry_that_no_database_takes_costs_no_other_and_is_put_aside(
     assert not store.spool.holds()
     assert len((store.spool.folder / "refused.jsonl").read_text().splitlines()) == 4
     assert "put aside" in caplog.text
+    told = spooled(store.spool)
+    assert (told.level, "refused.jsonl" in told.found) == ("warning", True)
+    (store.spool.folder / "refused.jsonl").unlink()
+    assert spooled(store.spool).level == "ok"
 
 
 def test_the_worker_empties_the_spool_by_itself(store: Store, tmp_path: Path) -> None:

@@ -217,9 +217,28 @@ def test_label_studio_as_it_was_last_seen(answer: Answer | None, level: str, wor
 
 def test_a_slow_label_studio_is_told() -> None:
     label_studio = LabelStudio("http://127.0.0.1:9", None)
-    label_studio.seen = client.Seen(time.time(), 7.5)
+    label_studio.seen = client.Seen(time.monotonic(), 7.5)
     check = checks.label_studio("x", label_studio)
     assert (check.level, "7.5 s" in check.found) == ("warning", True)
+
+
+def test_a_clock_that_goes_back_makes_no_answer_young(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with http_server() as server:
+        server.fallback = lambda request: Answer({})
+        app = start(tmp_path, label_studio_url=server.url, label_studio_api_key=TOKEN)
+        [label_studio] = parts(app).connections.servers().values()
+        label_studio.call("GET", "/api/x")
+        real, passed = time.time, time.monotonic
+        monkeypatch.setattr(time, "time", lambda: real() - 365 * 86400)
+        monkeypatch.setattr(time, "monotonic", lambda: passed() + 100)
+        assert "(100 s ago)" in checks.label_studio("x", label_studio).found
+        before = len(server.requests)
+        parts(app).states._ask()
+        assert len(server.requests) > before
+        monkeypatch.undo()
+        parts(app).close()
 
 
 def test_a_configured_label_studio_is_asked_where_nobody_else_does(tmp_path: Path) -> None:
