@@ -1,13 +1,9 @@
 """Label Studio's REST API: where it is, how to sign in, and the few calls the backend makes."""
 
-import base64
-import binascii
 import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
@@ -19,7 +15,7 @@ from backend.address import Origin
 from backend.database.json_text import json_value
 from backend.database.keys import ProjectKey, server_name
 from backend.guard import LOCAL_NETWORKS, Session, open_session
-from backend.labeling.shapes import number
+from backend.label_studio.tokens import SignIn
 from backend.settings import MEGABYTE
 from videogem.errors import InputError
 from videogem.nesting import is_deep
@@ -33,8 +29,6 @@ ANSWER_S = 120.0  # seconds one answer may take in all
 MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
 CHUNK = 1 << 16
 SAVING = (5, 110)  # while predictions are saved: then it counts for all tasks anew
-EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
-UNTOLD = 60.0  # seconds that one lives which does not tell its end, or one that is over already
 
 
 class LabelStudioError(InputError):
@@ -89,10 +83,7 @@ class LabelStudio:
     def __init__(self, url: str, token: SecretStr | None, *, announced: bool = False) -> None:
         self.url = url.rstrip("/")
         self.origin = Origin.of(url)
-        self._token = token
-        self._access: tuple[str, float] | None = None  # token, when it ends by the server's clock
-        self._ahead = 0.0  # seconds that the server's clock is before ours
-        self._lock = threading.Lock()
+        self._sign_in = SignIn(token, self._buy_access)
         self.seen: Seen | None = None  # before the first call
         self._networks = LOCAL_NETWORKS if announced else None
         self._session = self.open_session()
@@ -107,11 +98,11 @@ class LabelStudio:
 
     @property
     def has_token(self) -> bool:
-        return self._token is not None
+        return self._sign_in.token is not None
 
     def signs_in_with(self, token: SecretStr | None) -> bool:
         """Whether this is the token it has."""
-        return self._token == token
+        return self._sign_in.token == token
 
     def absolute(self, path: str) -> str:
         """Address of a path that Label Studio wrote into a task, with the server's sub-path."""
@@ -123,24 +114,14 @@ class LabelStudio:
 
     def authorization(self) -> dict[str, str]:
         """The header that signs a request in; only ever for addresses of ``origin``."""
-        if self._token is None:
-            return {}
-        token = self._token.get_secret_value()
-        if not _is_personal(token):
-            return {"Authorization": f"Token {token}"}
-        with self._lock:
-            if self._access is None or self._access[1] - EARLY_REFRESH < time.time() + self._ahead:
-                self._access = self._refresh(token)
-            return {"Authorization": f"Bearer {self._access[0]}"}
+        return self._sign_in.header()
 
-    def _refresh(self, token: str) -> tuple[str, float]:
-        """A personal access token buys an access token that lives for some minutes."""
+    def _buy_access(self, token: str) -> str:
         response = self._send("POST", "/api/token/refresh/", json={"refresh": token}, headers={})
         access = response.get("access") if isinstance(response, dict) else None
         if not isinstance(access, str) or not access.isascii() or not access.isprintable():
             raise self._unknown_form("/api/token/refresh/")
-        end, now = number(_claims(access).get("exp")), time.time() + self._ahead
-        return access, end if end is not None and end > now else now + UNTOLD
+        return access
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
         """One request, whose fate is kept in ``seen``."""
@@ -174,7 +155,7 @@ class LabelStudio:
                 stream=True,
                 **options,
             ) as response:
-                self._ahead = _ahead(response.headers.get("Date"), self._ahead)
+                self._sign_in.note_date(response.headers.get("Date"))
                 body = _read(response, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LabelStudioError(
@@ -387,27 +368,3 @@ def _reason(status: int, path: str, url: str) -> str:
     if status >= 500:
         return f"{status}: Label Studio at {url} has a problem of its own just now"
     return f"{status}: Label Studio at {url} did not accept the request"
-
-
-def _is_personal(token: str) -> bool:
-    """Personal access tokens are JWTs, legacy ones 40 hex digits."""
-    return token.count(".") == 2
-
-
-def _ahead(date: str | None, known: float) -> float:
-    """Seconds that whoever wrote an answer's date is before our clock; as known where it cannot be
-    told.
-    """
-    try:
-        return parsedate_to_datetime(str(date)).timestamp() - time.time()
-    except (ValueError, OverflowError, TypeError):
-        return known
-
-
-def _claims(token: str) -> dict[str, Any]:
-    body = token.split(".")[1] if token.count(".") == 2 else ""
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}

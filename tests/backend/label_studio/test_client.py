@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from backend.database import schema
-from backend.label_studio import client
+from backend.label_studio import client, tokens
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.connections import project_id
 from backend.qa.events import Changes, project_row
@@ -59,7 +59,8 @@ def test_a_personal_token_buys_an_access_token_until_it_is_spent(server: Server)
     used = {request.headers["authorization"] for request in server.requests[1:]}
     assert len(used) == 1
     assert next(iter(used)).startswith("Bearer e30.")
-    label_studio._access = (label_studio._access or ("", 0))[0], time.time() + 5  # nearly spent
+    sign_in = label_studio._sign_in
+    sign_in._access = (sign_in._access or ("", 0))[0], time.time() + 5  # nearly spent
     label_studio.call("GET", "/api/x")
     assert server.requests[-2].path == "/api/token/refresh/"
 
@@ -77,19 +78,10 @@ def test_a_token_ends_by_the_clock_of_label_studio(
             ours = SimpleNamespace(
                 time=lambda off=later - behind: time.time() + off, monotonic=time.monotonic
             )
-            monkeypatch.setattr(client, "time", ours)
+            monkeypatch.setattr(tokens, "time", ours)
             label_studio.authorization()
             paths = [request.path for request in server.requests]
             assert (behind, later, paths) == (behind, later, ["/api/token/refresh/"] * bought)
-
-
-@pytest.mark.parametrize("exp", [None, "soon", [], True, 10**400, {}])
-def test_an_access_token_without_an_end_lives_for_a_minute(server: Server, exp: Any) -> None:
-    server.routes["/api/token/refresh/"] = lambda _: Answer({"access": jwt(exp=exp)})
-    label_studio = LabelStudio(server.url, SecretStr(jwt(kind="refresh")))
-    for _ in range(2):
-        label_studio.call("GET", "/api/x")
-    assert [request.path for request in server.requests].count("/api/token/refresh/") == 1
 
 
 @pytest.mark.parametrize("access", ["a\nb", "\ud800", "Ω.Ω.Ω"])
@@ -240,7 +232,7 @@ def test_an_access_token_of_another_form_is_refused(server: Server) -> None:
         LabelStudio(server.url, SecretStr(jwt(kind="refresh"))).call("GET", "/api/x")
 
 
-@pytest.mark.parametrize("end", [None, "soon", [], True, float("inf"), -(10**400)])
+@pytest.mark.parametrize("end", [None, "soon", [], {}, True, float("inf"), 10**400])
 def test_an_access_token_without_a_sensible_end_is_used_for_a_while(
     server: Server, end: Any
 ) -> None:
@@ -248,5 +240,6 @@ def test_an_access_token_without_a_sensible_end_is_used_for_a_while(
     label_studio = LabelStudio(server.url, SecretStr(jwt(kind="refresh")))
     for _ in range(2):
         assert label_studio.call("GET", "/api/x") == []
-    assert label_studio._access is not None
-    assert time.time() < label_studio._access[1] < time.time() + 100
+    access = label_studio._sign_in._access
+    assert access is not None
+    assert time.time() < access[1] < time.time() + 100
