@@ -1,7 +1,5 @@
 """Label Studio's REST API: where it is, how to sign in, and the few calls the backend makes."""
 
-import base64
-import binascii
 import json
 import threading
 import time
@@ -19,6 +17,7 @@ from backend.address import Origin
 from backend.database.json_text import json_value
 from backend.database.keys import ProjectKey, server_name
 from backend.guard import LOCAL_NETWORKS, Session, open_session
+from backend.label_studio.tokens import end_of, is_personal
 from backend.settings import MEGABYTE
 from videogem.errors import InputError
 from videogem.nesting import is_deep
@@ -33,7 +32,6 @@ MAX_ANSWER = 64 * MEGABYTE  # a page of 100 tasks with masks has some MB
 CHUNK = 1 << 16
 SAVING = (5, 110)  # while predictions are saved: then it counts for all tasks anew
 EARLY_REFRESH = 30.0  # seconds before its end that an access token counts as spent
-FOR_EVER = 1e11  # seconds; no clock tells more
 UNTOLD = 60.0  # seconds that one lives which does not tell
 
 
@@ -126,7 +124,7 @@ class LabelStudio:
         if self._token is None:
             return {}
         token = self._token.get_secret_value()
-        if not _is_personal(token):
+        if not is_personal(token):
             return {"Authorization": f"Token {token}"}
         with self._lock:
             if self._access is None or self._access[1] - EARLY_REFRESH < time.time() + self._ahead:
@@ -139,8 +137,8 @@ class LabelStudio:
         access = response.get("access") if isinstance(response, dict) else None
         if not isinstance(access, str) or not access.isascii() or not access.isprintable():
             raise self._unknown_form("/api/token/refresh/")
-        ends = _claims(access).get("exp")
-        return access, float(ends) if _is_time(ends) else time.time() + self._ahead + UNTOLD
+        ends = end_of(access)
+        return access, time.time() + self._ahead + UNTOLD if ends is None else ends
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
         """One request, whose fate is kept in ``seen``."""
@@ -389,11 +387,6 @@ def _reason(status: int, path: str, url: str) -> str:
     return f"{status}: Label Studio at {url} did not accept the request"
 
 
-def _is_personal(token: str) -> bool:
-    """Personal access tokens are JWTs, legacy ones 40 hex digits."""
-    return token.count(".") == 2
-
-
 def _ahead(date: str | None, known: float) -> float:
     """Seconds that whoever wrote an answer's date is before our clock; as known where it cannot be
     told.
@@ -402,16 +395,3 @@ def _ahead(date: str | None, known: float) -> float:
         return parsedate_to_datetime(str(date)).timestamp() - time.time()
     except (ValueError, OverflowError, TypeError):
         return known
-
-
-def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FOR_EVER
-
-
-def _claims(token: str) -> dict[str, Any]:
-    body = token.split(".")[1] if token.count(".") == 2 else ""
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
