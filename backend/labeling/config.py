@@ -31,6 +31,7 @@ DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says n
 MAX_FRAMERATE = 10_000.0  # frames a second
 MAX_LABELS = 10_000  # of all controls together
 MAX_CONTROLS = 500
+MAX_PLACES = 5000  # of all controls together: each once for each Image and Video it belongs to
 MAX_OBJECTS = 100  # Image and Video tags
 SHOWN = 10  # problems, notes and names that one message quotes
 
@@ -119,7 +120,14 @@ class _Parser:
         return "video" if tag.kind == "video" else None
 
     def labeling(self) -> Labeling:
-        controls = [control for tag in self.tags for control in self._controls(tag)]
+        controls: list[Control] = []
+        for tag in self.tags:
+            controls += self._controls(tag)
+            if len(controls) > MAX_PLACES:
+                raise InputError(
+                    f"The labeling config's controls belong to more than {MAX_PLACES:,} Image and "
+                    "Video tags, counted for each control."
+                )
         targets = tuple(
             target
             for tag in self.objects.values()
