@@ -17,7 +17,7 @@ from backend.qa.matching import (
     with_ids,
 )
 from backend.qa.regions import read_regions, read_result
-from tests.backend.qa.test_scoring import rows_for
+from tests.backend.qa.test_scoring import nameless, rows_for, shown
 from tests.qa_events import box, point, track
 
 
@@ -111,12 +111,11 @@ def test_a_review_of_twice_the_size_costs_twice_as_much():
 
 
 def test_regions_without_names_cost_as_much_as_there_are():
-    def nameless(number):
-        guess = [{**each, "id": None} for each in crowd(number, "")]
+    def cost(number):
         left = [{**each, "origin": "prediction"} for each in crowd(number, "new")]
-        return num_calls(guess, left)
+        return num_calls(nameless(*crowd(number, "")), left)
 
-    (few, rows), (many, _) = nameless(150), nameless(300)
+    (few, rows), (many, _) = cost(150), cost(300)
     assert {row["outcome"] for row in rows[1:]} == {"accepted"}
     assert many < 2.3 * few
 
@@ -212,3 +211,17 @@ def test_a_point_and_a_box_of_one_action_may_have_a_label_each():
     matching = Matching(read_regions(predicted), read_regions(reviewed))
     found = [matching.canvas_of(r).action_regions(r) for r in read_regions(predicted)]
     assert [[r.id for r in regions] for regions in found] == [["b1"], ["b2"]]
+
+
+def test_tracks_without_region_ids_are_told_by_place():
+    def keys(x):
+        return [{"frame": f, "enabled": True, "x": x, "y": 20, "width": 10, "height": 10}
+                for f in (1, 5)]  # fmt: skip
+
+    guess = nameless(track(keys(20)), track(keys(70)))
+    left = [shown(region, f"new{k}") for k, region in enumerate(reversed(guess))]
+    rows = rows_for(guess, left)
+    assert [row["outcome"] for row in rows[1:]] == ["accepted"] * 2
+    moved = shown(guess[0], "new1", "prediction-changed", sequence=keys(24))
+    rows = rows_for(guess, [left[0], moved])
+    assert [row["outcome"] for row in rows[1:]] == ["moved", "accepted"]

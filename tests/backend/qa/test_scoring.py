@@ -323,20 +323,6 @@ def test_predictions_without_region_ids_are_told_by_place():
     assert sorted(row["outcome"] for row in found[1:]) == ["accepted"] * 3 + ["added", "deleted"]
 
 
-def test_tracks_without_region_ids_are_told_by_place():
-    def keys(x):
-        return [{"frame": f, "enabled": True, "x": x, "y": 20, "width": 10, "height": 10}
-                for f in (1, 5)]  # fmt: skip
-
-    guess = nameless(track(keys(20)), track(keys(70)))
-    left = [shown(region, f"new{k}") for k, region in enumerate(reversed(guess))]
-    rows = rows_for(guess, left)
-    assert [row["outcome"] for row in rows[1:]] == ["accepted"] * 2
-    moved = shown(guess[0], "new1", "prediction-changed", sequence=keys(24))
-    rows = rows_for(guess, [left[0], moved])
-    assert [row["outcome"] for row in rows[1:]] == ["moved", "accepted"]
-
-
 def test_annotations_made_of_predictions_in_bulk_are_no_review():
     predicted = [point(25, 25), box(20, 20, 10, 10)]
     rows = rows_for(predicted, predicted, lead_time=None)
