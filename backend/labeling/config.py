@@ -30,7 +30,9 @@ from videogem.errors import InputError
 DEFAULT_FRAMERATE = 24.0  # what Label Studio assumes where the Video tag says nothing
 MAX_FRAMERATE = 10_000.0  # frames a second
 MAX_LABELS = 10_000  # of all controls together
+MAX_NAMES = 20_000  # of all their labels: values, aliases, predicted_values
 MAX_CONTROLS = 500
+MAX_PLACES = 5000  # of all controls together: each once for each Image and Video it belongs to
 MAX_OBJECTS = 100  # Image and Video tags
 SHOWN = 10  # problems, notes and names that one message quotes
 
@@ -68,7 +70,7 @@ class _Parser:
         self.shown = [one for one in shown if one is not None]
         elements = [tag.element for tag in self.objects.values()]
         self.narrations = Narrations(root, self.shown, elements)
-        self.num_labels = 0
+        self.num_labels = self.num_names = 0
         self._check_counts()
 
     def _leave_repeated_alone(self, root: ElementTree.Element) -> None:
@@ -119,7 +121,14 @@ class _Parser:
         return "video" if tag.kind == "video" else None
 
     def labeling(self) -> Labeling:
-        controls = [control for tag in self.tags for control in self._controls(tag)]
+        controls: list[Control] = []
+        for tag in self.tags:
+            controls += self._controls(tag)
+            if len(controls) > MAX_PLACES:
+                raise InputError(
+                    f"The labeling config's controls belong to more than {MAX_PLACES:,} Image and "
+                    "Video tags, counted for each control."
+                )
         targets = tuple(
             target
             for tag in self.objects.values()
@@ -198,9 +207,15 @@ class _Parser:
             if isinstance(element.tag, str) and element.tag.lower() == child
         ]
         self.num_labels += len(labels)
+        self.num_names += sum(len(label.names) for label in labels)
         if self.num_labels > MAX_LABELS:  # controls inside controls count their labels again
             raise InputError(
                 f"The labeling config has more than {MAX_LABELS:,} labels for its controls."
+            )
+        if self.num_names > MAX_NAMES:  # each is compared with each sentence
+            raise InputError(
+                f"The labels of the labeling config have more than {MAX_NAMES:,} names "
+                "(predicted_values) for its controls."
             )
         return tuple(labels)
 

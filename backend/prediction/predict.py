@@ -182,6 +182,9 @@ class _Flight:
                     return
                 self._replace_held_readers()
                 continue
+            if not self._left():
+                self._drop(event)
+                return
             if isinstance(event, _Stopped):
                 self._num_readers -= 1
                 if event.error is not None:
@@ -219,9 +222,11 @@ class _Flight:
         for future in waiting:
             future.cancel()
         while not self._events.empty():
-            event = self._events.get()
-            if isinstance(event, _Grounded):
-                self._give(event.moment)
+            self._drop(self._events.get())
+
+    def _drop(self, event: "_Grounded | _Read | _Stopped") -> None:
+        if isinstance(event, _Grounded):
+            self._give(event.moment)
 
     def _read_tasks(self) -> None:
         error = None

@@ -168,7 +168,7 @@ class Spool:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:  # drained this moment
+    except (FileNotFoundError, NotADirectoryError):  # drained this moment, or no such folder
         return 0
 
 

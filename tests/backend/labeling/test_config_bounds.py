@@ -23,6 +23,14 @@ MANY_IMAGES = "".join(f'<Image name="i{k}" value="$p"/>' for k in range(2000))
 MANY_CONTROLS = "".join(f'<Rectangle name="r{k}" toName="nowhere"/>' for k in range(5000))
 
 
+WORDS = ",".join(f"w{j}" for j in range(2500))
+MANY_NAMES = "".join(f'<Label value="b{k}" predicted_values="{WORDS}"/>' for k in range(9))
+NAMES = ",".join(f"i{k}" for k in range(60))
+EVERYWHERE = "".join(f'<Image name="i{k}" value="$p"/>' for k in range(60)) + "".join(
+    f'<KeyPoint name="r{k}" toName="{NAMES}"/>' for k in range(100)
+)
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -35,6 +43,8 @@ MANY_CONTROLS = "".join(f'<Rectangle name="r{k}" toName="nowhere"/>' for k in ra
          "more than 10,000 labels"),
         (f"<View>{MANY_IMAGES}</View>", "2,000 Image and Video tags"),
         (f"<View>{IMAGE}{MANY_CONTROLS}</View>", "5,000 controls"),
+        (f"<View>{IMAGE}{OPEN}{MANY_NAMES}</KeyPointLabels></View>", "more than 20,000 names"),
+        (f"<View>{EVERYWHERE}</View>", "more than 5,000 Image and Video tags"),
         (f'<View><Image name="{"x" * 30_000}" value="$p"/></View>', "30,000 characters"),
         ("<View>" + " " * 2_000_000 + "</View>", "2,000,013 characters"),
         (BOMB, "DOCTYPE"),
@@ -42,7 +52,8 @@ MANY_CONTROLS = "".join(f'<Rectangle name="r{k}" toName="nowhere"/>' for k in ra
         ("<View>\ud800</View>", "not XML"),
         ("\0", "not XML"),
     ],
-    ids=["nested", "open", "labels-again", "tags", "labels", "images", "controls", "attribute",
+    ids=["nested", "open", "labels-again", "tags", "labels", "images", "controls",
+         "names", "everywhere", "attribute",
          "long", "bomb", "external", "surrogate", "nul"],
 )  # fmt: skip
 def test_a_hostile_config_is_refused_with_the_reason(config: str, says: str) -> None:

@@ -1,5 +1,6 @@
 """Tasks -> predictions: every control, whatever its name, and nothing invalid."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from backend.media.media import Media
 from backend.prediction.batcher import Batcher
 from backend.prediction.predict import Outcome, predict_many
 from backend.prediction.task_fields import Project
+from backend.prediction.writing import Writer
 from backend.settings import Settings
 from tests.fakes import FakeGrounder
 from tests.images import image_url
@@ -259,3 +261,31 @@ def test_tasks_are_predicted_by_as_many_threads_as_there_are(media: Media) -> No
         predicted()
     assert predicted() == 4
     assert batcher.room.num_clips == 0
+
+
+def test_what_is_written_after_the_deadline_is_left(
+    media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All may be grounded and wait to be written by then."""
+    config = f'<View>{IMAGE}<KeyPoint name="c" toName="picture"/></View>'
+    add = Writer.add
+
+    def slow(self: Writer, *given: Any) -> None:
+        time.sleep(0.3)
+        add(self, *given)
+
+    monkeypatch.setattr(Writer, "add", slow)
+    batcher = Batcher(FakeGrounder())
+    begun = time.monotonic()
+    found = predict_many(
+        [{**TASK, "id": number} for number in range(20)],
+        Project(1, config, parse_labeling(config), "v1"),
+        batcher=batcher,
+        media=media,
+        deadline=begun + 1.0,
+    )
+    assert time.monotonic() - begun < 4.0  # all would take 6 s
+    assert {outcome.late for outcome in found} == {False, True}
+    while batcher.room.num_clips:  # what is being grounded gives its room back
+        assert time.monotonic() - begun < 30.0
+        time.sleep(0.02)

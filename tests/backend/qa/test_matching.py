@@ -17,6 +17,7 @@ from backend.qa.matching import (
     with_ids,
 )
 from backend.qa.regions import read_regions, read_result
+from tests.backend.qa.test_nameless import nameless
 from tests.backend.qa.test_scoring import rows_for
 from tests.qa_events import box, point, track
 
@@ -111,12 +112,11 @@ def test_a_review_of_twice_the_size_costs_twice_as_much():
 
 
 def test_regions_without_names_cost_as_much_as_there_are():
-    def nameless(number):
-        guess = [{**each, "id": None} for each in crowd(number, "")]
+    def cost(number):
         left = [{**each, "origin": "prediction"} for each in crowd(number, "new")]
-        return num_calls(guess, left)
+        return num_calls(nameless(*crowd(number, "")), left)
 
-    (few, rows), (many, _) = nameless(150), nameless(300)
+    (few, rows), (many, _) = cost(150), cost(300)
     assert {row["outcome"] for row in rows[1:]} == {"accepted"}
     assert many < 2.3 * few
 
