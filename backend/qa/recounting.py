@@ -13,6 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from backend.database import schema
+from backend.database.engine import others_wait
 from backend.database.transactions import reading, writing
 from backend.database.turns import alone, in_turn
 from backend.qa.facts import get_fact, put_fact
@@ -25,7 +26,7 @@ from backend.qa.words import load_words
 TURN = "recount"
 FACT = "recounted"  # the version, tasks done, tasks in all, and the last one: id and server
 AT_ONCE = 20  # tasks in one transaction at most
-TURN_S = 0.02  # and its length: a webhook may be waiting to be stored
+TURN_S = 0.02  # and its length; it ends sooner where somebody waits to write
 
 Task = tuple[str, int]  # server, id
 
@@ -41,6 +42,12 @@ class Recount(NamedTuple):
 def is_outdated(connection: sa.Connection) -> bool:
     """Whether scores were made by other rules than this code's."""
     return get_fact(connection, "scoring_version") != SCORING_VERSION
+
+
+def has_reviews(engine: sa.Engine) -> bool:
+    """Whether there is anything that counting anew would count."""
+    with reading(engine) as connection:
+        return connection.execute(sa.select(schema.annotations.c.id).limit(1)).first() is not None
 
 
 def recount_of(connection: sa.Connection) -> Recount | None:
@@ -97,7 +104,6 @@ class Recounter:
 
 def _steps(engine: sa.Engine) -> Iterator[None]:
     """Count the tasks that are left, some at each step; the last step ends it."""
-    load_words()
     with reading(engine) as connection:
         if not is_outdated(connection):
             return
@@ -107,6 +113,8 @@ def _steps(engine: sa.Engine) -> Iterator[None]:
         known = Recount(0, len(tasks))
         retry_failed(engine)
     left = [task for task in tasks if task > known.last]
+    if left:
+        load_words()
     while left:
         with writing(engine) as connection:
             known = _some(connection, left[:AT_ONCE], known)
@@ -125,7 +133,7 @@ def _some(connection: sa.Connection, tasks: Sequence[Task], known: Recount) -> R
     for server, task in tasks:
         rescore_whole(connection, server, [task])
         known = Recount(known.done + 1, known.total, (server, task))
-        if time.monotonic() > end:
+        if time.monotonic() > end or others_wait(connection.engine):
             break
     server, task = known.last
     # More may have come since they were counted.

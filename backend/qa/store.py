@@ -20,7 +20,7 @@ from backend.qa.events import Changes, Row, clean, prediction_row, redact
 from backend.qa.facts import get_fact, put_fact
 from backend.qa.intake import Intake
 from backend.qa.ledger import Ledger
-from backend.qa.recounting import Recount, recount, recount_of
+from backend.qa.recounting import Recount, has_reviews, recount, recount_of
 from backend.qa.rescoring import (
     Recomputed,
     merge_predictions,
@@ -59,7 +59,7 @@ class Store:
         self.spool = None if spool is None else Spool(spool)
         self.engine = open_engine(url)
         migrate(self.engine)
-        if not behind:
+        if not behind or not has_reviews(self.engine):
             recount(self.engine)
         self.ledger = Ledger(self.read)
         self.intake = Intake(self.engine, self.spool, self.ledger, keep_days=keep_days)
