@@ -78,8 +78,10 @@ class Media:
         def write(file: BinaryIO) -> None:
             self._fetcher.fetch(url, file, label_studio)
 
+        # One server's token must not show its files to projects of another.
+        key = f"{label_studio.url if label_studio else ''} {url}"
         try:
-            file = self.cache.open(url, write)
+            file = self.cache.open(key, write)
         except OSError as error:
             raise MediaError(
                 f"{_shown(reference, url)} cannot be kept while it is read "

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import logging
 import resource
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from backend.database.keys import ProjectKey, server_name
 from backend.media.fetch import MediaError
 from backend.prediction.frames import read_moment
 from tests.backend.media.reader import TOKEN, media, read, signed_in
@@ -52,6 +54,22 @@ def test_storages_go_through_label_studio_and_strangers_never_see_the_token(
     assert base64.urlsafe_b64decode(asked.query.removeprefix("fileuri=")) == b"s3://bucket/a.jpg"
     assert "authorization" in asked.headers
     assert "authorization" not in elsewhere.requests[0].headers
+
+
+def test_what_one_servers_token_fetched_is_not_shown_to_a_project_of_another(
+    tmp_path: Path, label_studio: Server, elsewhere: Server
+) -> None:
+    label_studio.routes["/data/upload/1/a.jpg"] = signed_in
+    url = f"{label_studio.url}/data/upload/1/a.jpg"
+    others = json.dumps({elsewhere.url: "b" * 40})
+    reader = media(
+        tmp_path, label_studio.url, more_label_studios=others, allowed_hosts="127.0.0.1,localhost"
+    )
+    own, strange = (ProjectKey(server_name(each.url), 1) for each in (label_studio, elsewhere))
+    with reader.open(url, project=own, task=5) as file:
+        assert file.read() == b"file"
+    with pytest.raises(MediaError, match="401"):
+        reader.open(url, project=strange, task=5)
 
 
 @pytest.mark.parametrize(
