@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-import logging
 import resource
 import signal
 import socket
@@ -17,10 +16,8 @@ import pytest
 
 from backend.database.keys import ProjectKey, server_name
 from backend.media.fetch import MediaError
-from backend.prediction.frames import read_moment
-from tests.backend.media.reader import TOKEN, media, read, signed_in
-from tests.http_server import Answer, Request, Server
-from videogem.media.sources import VideoReadError, source_name
+from tests.backend.media.reader import media, read, signed_in
+from tests.http_server import Answer, Server
 
 
 @pytest.mark.parametrize("reference", ["/data/upload/1/a.jpg", "/data/local-files/?d=a/b.jpg"])
@@ -237,129 +234,6 @@ def test_a_failed_fetch_leaves_nothing_behind(tmp_path: Path, label_studio: Serv
     assert list((tmp_path / "media").iterdir()) == []
 
 
-def test_secrets_of_an_address_are_not_shown(tmp_path: Path, label_studio: Server) -> None:
-    with pytest.raises(MediaError) as error:
-        read(media(tmp_path, label_studio.url), label_studio.url + "/a?X-Amz-Signature=s3cret")
-    assert "s3cret" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("reference", "name"),
-    [
-        ("/a/pan.jpg?X-Amz-Signature=s3cret", "pan.jpg"),
-        ("/data/local-files/?d=a/b.jpg", "b.jpg"),
-        ("s3://bucket/c.jpg", "c.jpg"),
-    ],
-)
-def test_messages_name_the_file_as_the_task_does(
-    tmp_path: Path, label_studio: Server, reference: str, name: str
-) -> None:
-    label_studio.fallback = lambda request: Answer(b"no picture")
-    reader = media(tmp_path, label_studio.url)
-    for _ in range(2):  # fetched, and from the cache
-        with reader.open(reference, project=None, task=5) as file:
-            assert source_name(file) == name
-            with pytest.raises(VideoReadError, match=f"^{name} cannot be read"):
-                read_moment(file, time=None, num_frames=1)
-
-
-class TestRanges:
-    """A long video is not fetched whole for one moment of it."""
-
-    @pytest.fixture
-    def whole(self, monkeypatch: pytest.MonkeyPatch) -> bytes:
-        monkeypatch.setattr("backend.media.media.RANGES_FROM", 1000)
-        return bytes(range(256)) * 4096  # 1 MiB
-
-    @staticmethod
-    def in_parts(data: bytes) -> Any:
-        def answer(request: Request) -> Answer:
-            if request.headers.get("authorization") != f"Token {TOKEN}":
-                return Answer(b"", 401)
-            wanted = request.headers.get("range", "")
-            if not wanted:
-                return Answer(data)
-            start, stop = (int(edge) for edge in wanted.removeprefix("bytes=").split("-"))
-            place = {"Content-Range": f"bytes {start}-{stop}/{len(data)}"}
-            return Answer(data[start : stop + 1], 206, place)
-
-        return answer
-
-    @pytest.mark.parametrize("reference", ["/data/upload/1/a.mp4", "/data/local-files/?d=b/a.webm"])
-    def test_only_what_is_read_is_fetched(
-        self, tmp_path: Path, label_studio: Server, whole: bytes, reference: str
-    ) -> None:
-        label_studio.routes[reference.partition("?")[0]] = self.in_parts(whole)
-        with media(tmp_path, label_studio.url).open(reference, project=None, task=5) as file:
-            file.seek(600_000)
-            assert file.read(10) == whole[600_000:600_010]
-        fetched = [request.headers.get("range") for request in label_studio.requests]
-        assert fetched == ["bytes=0-0", "bytes=524288-786431"]
-
-    def test_servers_without_ranges_and_small_files_are_fetched_whole(
-        self, tmp_path: Path, label_studio: Server, whole: bytes
-    ) -> None:
-        label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(whole)
-        label_studio.routes["/data/upload/1/b.mp4"] = self.in_parts(whole[:500])
-        source = media(tmp_path, label_studio.url)
-        assert read(source, "/data/upload/1/a.mp4") == whole
-        assert read(source, "/data/upload/1/b.mp4") == whole[:500]
-
-    def test_a_server_that_stops_giving_parts_is_told(
-        self, tmp_path: Path, label_studio: Server, whole: bytes
-    ) -> None:
-        label_studio.routes["/data/upload/1/a.mp4"] = self.in_parts(whole)
-        with media(tmp_path, label_studio.url).open(
-            "/data/upload/1/a.mp4", project=None, task=5
-        ) as file:
-            label_studio.routes["/data/upload/1/a.mp4"] = lambda request: Answer(b"", 404)
-            with pytest.raises(MediaError, match="no longer gives parts"):
-                file.read(10)
-
-    @pytest.mark.parametrize(
-        ("limits", "reason"),
-        [
-            ({"max_media_mb": 0.4}, "VIDEOGEM_MAX_MEDIA_MB"),
-            ({"media_timeout": 0.6}, "MEDIA_TIMEOUT"),
-        ],
-    )
-    def test_all_parts_together_keep_the_limits_of_a_file(
-        self, tmp_path: Path, label_studio: Server, whole: bytes, limits: Any, reason: str
-    ) -> None:
-        answer = self.in_parts(whole)
-
-        def slow(request: Request) -> Answer:
-            time.sleep(0.35 if "media_timeout" in limits else 0)
-            return answer(request)
-
-        label_studio.routes["/data/upload/1/a.mp4"] = slow
-        source = media(tmp_path, label_studio.url, **limits)
-        with (
-            source.open("/data/upload/1/a.mp4", project=None, task=5) as file,
-            pytest.raises(MediaError, match=reason),
-        ):
-            file.read()
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        "ftp://u:secret@files.example/a.jpg",
-        "ftp://files.example/a.jpg?sig=secret",
-        "a" * 1000 + "secret" + "b" * 1000,
-        "a" * 1000 + "secret" + "b" * 1000 + ":",
-        {"url": "a" * 1000 + "secret" + "b" * 1000},
-        "s3://bucket/" + "a" * 1000 + "/secret/" + "b" * 1000,
-        "/data/" + "a" * 1000 + "/secret/" + "b" * 1000,
-    ],
-)
-def test_a_refusal_shows_neither_secrets_nor_megabytes(tmp_path: Path, reference: Any) -> None:
-    with pytest.raises(MediaError) as refused:
-        read(media(tmp_path, None), reference)
-    assert "secret" not in str(refused.value)
-    assert len(str(refused.value)) < 600
-
-
 @pytest.mark.parametrize(
     ("allowed", "host"),
     [
@@ -382,24 +256,3 @@ def test_an_allowed_host_counts_however_it_is_written(
     with pytest.raises(MediaError) as refused:  # the server listens on IPv4 alone
         read(reader, address)
     assert "private address" not in str(refused.value)
-
-
-@pytest.mark.parametrize("came", [b"", b"short", bytes(10**6)])
-def test_a_part_of_another_length_than_asked_is_no_defect(
-    tmp_path: Path, elsewhere: Server, came: bytes
-) -> None:
-    answer = Answer(came, 206, {"Content-Range": f"bytes 0-1/{10**8}"})
-    elsewhere.routes["/a.mp4"] = lambda request: answer
-    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
-    with pytest.raises(MediaError, match=rf"/a.mp4 sent {len(came)} bytes of a part of 262144"):
-        read(reader, f"{elsewhere.url}/a.mp4")
-
-
-def test_no_log_shows_what_a_link_is_signed_with(
-    tmp_path: Path, elsewhere: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    elsewhere.routes["/a.jpg"] = lambda request: Answer(b"file", 200, {"X Y": "misshapen"})
-    reader = media(tmp_path, None, allowed_hosts="127.0.0.1")
-    assert read(reader, f"{elsewhere.url}/a.jpg?X-Amz-Signature=secret") == b"file"
-    assert "secret" not in caplog.text
