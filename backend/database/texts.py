@@ -1,12 +1,21 @@
-"""Words for people, as every database takes them."""
+"""Texts as every database takes them."""
 
-LONGEST = 2000  # characters
+LONGEST = 2000  # characters of words for people
 
 
-def storable(text: str) -> str:
-    """A text without NUL and halves of surrogate pairs, no longer than people read.
+def clean_text(text: str) -> str:
+    """A text without NUL characters, with question marks for halves of surrogate pairs; the same
+    object where it has neither.
 
-    >>> storable("a\\0b \\ud800")
+    >>> clean_text("a\\0b \\ud800")
     'ab ?'
     """
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:LONGEST]
+    if text.isascii():
+        return text.replace("\0", "")
+    cleaned = text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    return text if cleaned == text else cleaned
+
+
+def storable(words: str) -> str:
+    """Words for people, cleaned and no longer than they read."""
+    return clean_text(words)[:LONGEST]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.database.texts import clean_text
 from backend.labeling.shapes import MAX_KEYS, number, thin_keys
 from backend.qa.times import normalise
 
@@ -197,7 +198,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     of that is not copied.
     """
     if isinstance(value, str):
-        return _clean_text(value)
+        return clean_text(value)
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     if isinstance(value, int):
@@ -205,7 +206,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict | list) and depth >= DEEPEST:
         return None
     if isinstance(value, dict):
-        found = {_clean_text(str(k)): clean(v, depth + 1) for k, v in value.items()}
+        found = {clean_text(str(k)): clean(v, depth + 1) for k, v in value.items()}
         same = _is_same(found, value) and _is_same(found.values(), value.values())
         return value if same else found
     if isinstance(value, list):
@@ -216,13 +217,6 @@ def clean(value: Any, depth: int = 0) -> Any:
 
 def _is_same(some: Collection[Any], others: Collection[Any]) -> bool:
     return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
-
-
-def _clean_text(text: str) -> str:
-    if text.isascii():
-        return text.replace("\0", "")
-    cleaned = text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-    return text if cleaned == text else cleaned
 
 
 def _regions(result: object) -> list[Row]:
